@@ -187,9 +187,9 @@ class PlainPayment(Plain):
         if not (payment.get("placed") and payment.get("stock_reserved")):
             return
         amount = Money(**payment["total"])
-        question = AuthorizeCard(f"{order_id}:authorize", UUID(order_id), amount, payment["card_token"])
-        answer = await self.provider.authorize(question)
-        authorized = {"status": "authorized", "reference": getattr(answer, "reference", "")}
+        request = AuthorizeCard(f"{order_id}:authorize", UUID(order_id), amount, payment["card_token"])
+        result = await self.provider.authorize(request)
+        authorized = {"status": "authorized", "reference": getattr(result, "reference", "")}
         await self.db.payments.update_one({"_id": order_id}, {"$set": authorized})
         await self.publish(
             payments.PaymentAuthorized.TYPE, {"order_id": order_id, "amount": payment["total"]}

@@ -48,15 +48,15 @@ class InstancesTransport(httpx.AsyncBaseTransport):
         for origin in first:
             try:
                 with self._watched(origin):
-                    answer = await self._inner.handle_async_request(_to(origin, request, impatient=again))
+                    response = await self._inner.handle_async_request(_to(origin, request, impatient=again))
             except httpx.TransportError as error:
                 if not again and not isinstance(error, _UNREACHED):
                     raise
                 continue
-            if not again or answer.status_code not in _AWAY:
-                return answer
+            if not again or response.status_code not in _AWAY:
+                return response
             self._suspect(origin)
-            await answer.aclose()
+            await response.aclose()
         with self._watched(last):
             return await self._inner.handle_async_request(_to(last, request))
 

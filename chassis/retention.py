@@ -25,7 +25,7 @@ LOOKS_EVERY_S = 600.0
 # A document without an expiry time stays at least this long, so that a wrong setting can be corrected in
 # time.
 NOTICE = timedelta(days=7)
-_TOLD_EVERY_PAGES = 20
+_REPORTED_EVERY_PAGES = 20
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ async def bring_in_accord(service: str, aggregate: Aggregate[Any], store: Store,
             telemetry.RETENTION.labels(service, aggregate.kind, "examined").inc(len(page))
             telemetry.RETENTION.labels(service, aggregate.kind, "dated").inc(len(wanted))
         pages += 1
-        if progress.done_at is not None or pages % _TOLD_EVERY_PAGES == 0:
+        if progress.done_at is not None or pages % _REPORTED_EVERY_PAGES == 0:
             telemetry.log.info(
                 f"retention: {'finished' if progress.done_at else 'under way'}",
                 service=service,

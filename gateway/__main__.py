@@ -45,7 +45,7 @@ async def _serve(app: FastAPI, settings: GatewaySettings, stopping: asyncio.Even
         update={"http_host": settings.public_host, "http_port": settings.public_port}
     )
     server = Server(app, public)
-    serving = asyncio.create_task(server.serve(), name="door")
+    serving = asyncio.create_task(server.serve(), name="public server")
     try:
         while not server.started:  # uvicorn ends the process if the port is in use
             await asyncio.sleep(0.01)

@@ -11,7 +11,7 @@ from chassis import instances
 from chassis.runtime import Runtime
 from chassis.web.http_client import UpstreamClient
 from chassis.web.jwks import JwksClient
-from chassis.web.problems import answers
+from chassis.web.problems import problem_responses
 from gateway.auth.access_versions import AccessVersions
 from gateway.auth.authentication import Authenticator
 from gateway.auth.session_service import SessionService
@@ -72,7 +72,7 @@ class GatewayDependencies:
         self, tag: str, *, responses: Mapping[int | str, dict[str, Any]] = {}, **how: Any
     ) -> APIRouter:
         """A router of the API. It authenticates and rate-limits each request before the route runs."""
-        usual = answers(400, 401, 403, 405, 413, 422, 429)
+        usual = problem_responses(400, 401, 403, 405, 413, 422, 429)
         # Accepts a body without Content-Type as JSON: the middleware has already rejected cross-site
         # requests.
         how = {"strict_content_type": False, **how}

@@ -9,7 +9,7 @@ from chassis.core.definition import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
-from chassis.web.problems import ALWAYS, answers, problem_response
+from chassis.web.problems import ALWAYS, problem_response, problem_responses
 from contracts.http.inventory import ReservationPage, ReservationStatus, ReservationView, ShelfPage, ShelfView
 from contracts.values import LINES_MAX, Id, Sku, Skus
 from inventory_svc.stock import Reservation, Shelf
@@ -38,7 +38,7 @@ def routes(runtime: Runtime) -> APIRouter:
         items = [_shelf_view(loaded) for loaded in found[:limit]]
         return ShelfPage(items=items, next=items[-1].sku if len(found) > limit else None)
 
-    @router.get("/stock/{sku}", response_model=ShelfView, responses=answers(404))
+    @router.get("/stock/{sku}", response_model=ShelfView, responses=problem_responses(404))
     async def shelf(sku: Sku) -> Any:
         """One shelf."""
         loaded = (await runtime.store.load("shelves", [sku]))[sku]
@@ -58,7 +58,7 @@ def routes(runtime: Runtime) -> APIRouter:
         items = [_reservation_view(loaded) for loaded in found[:limit]]
         return ReservationPage(items=items, next=items[-1].order_id if len(found) > limit else None)
 
-    @router.get("/reservations/{order_id}", response_model=ReservationView, responses=answers(404))
+    @router.get("/reservations/{order_id}", response_model=ReservationView, responses=problem_responses(404))
     async def reservation(order_id: Id) -> Any:
         """The reservation of one order."""
         loaded = (await runtime.store.load("reservations", [str(order_id)]))[str(order_id)]

@@ -87,7 +87,7 @@ class Client:
         self._patience_s = patience_s
         self._bus = RabbitBus(url)
         self._listening: AbstractRobustConnection | None = None
-        self._heard: OrderedDict[str, list[Message]] = OrderedDict()
+        self._received: OrderedDict[str, list[Message]] = OrderedDict()
         self._news: dict[str, asyncio.Event] = {}
 
     async def __aenter__(self) -> "Client":
@@ -172,14 +172,14 @@ class Client:
         seen = 0
         while True:
             news = self._news.setdefault(key, asyncio.Event())
-            for event in self._heard.get(key, [])[seen:]:
+            for event in self._received.get(key, [])[seen:]:
                 seen += 1
                 yield event
                 if isinstance(event, until):
                     self._news.pop(key, None)
                     return
             news.clear()
-            if len(self._heard.get(key, [])) == seen:
+            if len(self._received.get(key, [])) == seen:
                 await news.wait()
 
     async def _listen(self) -> None:
@@ -203,8 +203,8 @@ class Client:
             return
         with suppress(Malformed):
             event = read(contract, message.body)
-            self._heard.setdefault(event.subject, []).append(event)
-            while len(self._heard) > _ORDERS_REMEMBERED:
-                self._heard.popitem(last=False)
+            self._received.setdefault(event.subject, []).append(event)
+            while len(self._received) > _ORDERS_REMEMBERED:
+                self._received.popitem(last=False)
             if news := self._news.get(event.subject):
                 news.set()

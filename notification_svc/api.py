@@ -10,7 +10,7 @@ from chassis.core.definition import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
-from chassis.web.problems import ALWAYS, answers, problem_response
+from chassis.web.problems import ALWAYS, problem_response, problem_responses
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.values import Id, Money
@@ -65,7 +65,7 @@ def routes(runtime: Runtime) -> APIRouter:
         items = [_view(loaded) for loaded in found[:limit]]
         return MailPage(items=items, next=items[-1].key if len(found) > limit else None)
 
-    @router.get("/mails/{key}", response_model=MailView, responses=answers(404))
+    @router.get("/mails/{key}", response_model=MailView, responses=problem_responses(404))
     async def mail(key: str) -> Any:
         """One mail."""
         loaded = (await runtime.store.load("mails", [key]))[key]

@@ -41,7 +41,7 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         deadline=Deadline(
             at=lambda mail: mail.retry_at,
             waiting=lambda mail: mail.status is MailStatus.QUEUED and mail.retry_at is not None,
-            say=_try_again,
+            make_command=_try_again,
         ),
         ttl=ttl,
         ended_statuses=frozenset(MailStatus) - OPEN,

@@ -10,7 +10,7 @@ from chassis.core.definition import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
-from chassis.web.problems import ALWAYS, answers, problem_response
+from chassis.web.problems import ALWAYS, problem_response, problem_responses
 from contracts.http.orders import OrderPage, OrderStatus, OrderView
 from contracts.values import Id, Money, Sku
 from order_svc.order import Order
@@ -30,7 +30,7 @@ class PriceView(BaseModel):
 def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(tags=["orders"], responses=ALWAYS)
 
-    @router.get("/orders/{order_id}", response_model=OrderView, responses=answers(404))
+    @router.get("/orders/{order_id}", response_model=OrderView, responses=problem_responses(404))
     async def order(order_id: Id) -> Any:
         """One order."""
         loaded = (await runtime.store.load("orders", [str(order_id)]))[str(order_id)]
@@ -60,7 +60,7 @@ def routes(runtime: Runtime) -> APIRouter:
         items = [_order_view(loaded) for loaded in found[:limit]]
         return OrderPage(items=items, next=items[-1].order_id if len(found) > limit else None)
 
-    @router.get("/prices/{sku}", response_model=PriceView, responses=answers(404))
+    @router.get("/prices/{sku}", response_model=PriceView, responses=problem_responses(404))
     async def price(sku: Sku) -> Any:
         """The price that an order placed now gets."""
         loaded = (await runtime.store.load("prices", [sku]))[sku]

@@ -39,7 +39,7 @@ def order_service(deadline_s: float = DEADLINE_S, ttl: timedelta = DEFAULT_TTL) 
         deadline=Deadline(
             after=timedelta(seconds=deadline_s),
             waiting=lambda order: order.status is OrderStatus.PLACED,
-            say=lambda key: orders.DeadlinePassed(order_id=UUID(key)),
+            make_command=lambda key: orders.DeadlinePassed(order_id=UUID(key)),
         ),
         indexes=("customer_id", "status"),
         open_statuses=frozenset({OrderStatus.PLACED}),

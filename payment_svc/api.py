@@ -11,7 +11,7 @@ from chassis.core.definition import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
-from chassis.web.problems import ALWAYS, answers, problem_response
+from chassis.web.problems import ALWAYS, problem_response, problem_responses
 from contracts.values import Id, Money
 from payment_svc.ledger import LedgerEntry, Outcome
 from payment_svc.payment import Payment, PaymentStatus
@@ -61,7 +61,7 @@ class LedgerPage(BaseModel):
 def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(tags=["payments"], responses=ALWAYS)
 
-    @router.get("/payments/{order_id}", response_model=PaymentView, responses=answers(404))
+    @router.get("/payments/{order_id}", response_model=PaymentView, responses=problem_responses(404))
     async def payment(order_id: Id) -> Any:
         """The payment of one order."""
         loaded = (await runtime.store.load("payments", [str(order_id)]))[str(order_id)]

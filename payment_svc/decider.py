@@ -57,8 +57,8 @@ def decide(
         case PaymentStatus.AUTHORIZING, card.Authorized(reference) if payment.cancelled:
             return void(payment.to(PaymentStatus.VOIDING, reference))
         case PaymentStatus.AUTHORIZING, card.Authorized(reference):
-            said = payments.PaymentAuthorized(order_id=payment.order_id, amount=payment.total)
-            return Decision(payment.to(PaymentStatus.AUTHORIZED, reference), said)
+            event = payments.PaymentAuthorized(order_id=payment.order_id, amount=payment.total)
+            return Decision(payment.to(PaymentStatus.AUTHORIZED, reference), event)
         case PaymentStatus.AUTHORIZING, card.Declined(reason):
             declined = payments.PaymentDeclined(order_id=payment.order_id, reason=reason)
             return Decision(payment.to(PaymentStatus.DECLINED), declined)
@@ -197,15 +197,15 @@ def decline_and_void(
 
 
 def reconcile(payment: Payment, effect: payments.Effect, detail: str) -> Decision[Payment]:
-    told = payments.PaymentMismatched(order_id=payment.order_id, effect=effect, detail=detail)
-    return Decision(replace(payment, status=PaymentStatus.NEEDS_RECONCILIATION, detail=detail), told)
+    mismatched = payments.PaymentMismatched(order_id=payment.order_id, effect=effect, detail=detail)
+    return Decision(replace(payment, status=PaymentStatus.NEEDS_RECONCILIATION, detail=detail), mismatched)
 
 
 def captured(payment: Payment) -> Decision[Payment]:
-    said = payments.PaymentCaptured(order_id=payment.order_id, amount=payment.total)
+    event = payments.PaymentCaptured(order_id=payment.order_id, amount=payment.total)
     if not payment.cancelled:
-        return Decision(payment, said)
-    return Decision(payment.to(PaymentStatus.REFUNDING), said, payments.Refund(order_id=payment.order_id))
+        return Decision(payment, event)
+    return Decision(payment.to(PaymentStatus.REFUNDING), event, payments.Refund(order_id=payment.order_id))
 
 
 def void(payment: Payment) -> Decision[Payment]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from chassis.runtime import Runtime
 from chassis.store.protocol import Store
 from chassis.web.app import flatten_routers
-from chassis.web.problems import ALWAYS, answers, problem_response
+from chassis.web.problems import ALWAYS, problem_response, problem_responses
 from contracts.http.products import ArticlePage, ArticleView, CategoryPage, CategoryView
 from contracts.products import Category as CategoryName
 from contracts.values import LINES_MAX, Sku, Skus
@@ -66,7 +66,9 @@ def routes(runtime: Runtime) -> APIRouter:
         page = [ArticleView.model_validate(product) for product in found[:limit]]
         return ArticlePage(items=page, next=page[-1].sku if len(found) > limit else None)
 
-    @router.get("/products/{sku}", response_model=ArticleView, responses=_NOT_CHANGED | answers(404))
+    @router.get(
+        "/products/{sku}", response_model=ArticleView, responses=_NOT_CHANGED | problem_responses(404)
+    )
     async def one_product(
         sku: Annotated[Sku, Path()], response: Response, if_none_match: Annotated[str, Header()] = ""
     ) -> Any:
@@ -98,7 +100,7 @@ def _pictures(store: Store) -> APIRouter:
     @router.get(
         "/products/{sku}/picture",
         response_class=Response,
-        responses=_ILLUSTRATION_RESPONSE | _NOT_CHANGED | answers(404),
+        responses=_ILLUSTRATION_RESPONSE | _NOT_CHANGED | problem_responses(404),
     )
     async def drawn(sku: Annotated[Sku, Path()], if_none_match: Annotated[str, Header()] = "") -> Response:
         """A drawing of the article."""

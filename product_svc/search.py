@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterator
 # (finding.py).
 WORDS_VERSION = 2
 
-_LETTERS_MIN, _LETTERS_MAX = 2, 20  # of a prefix that can be searched for
-_TYPO_LETTERS_MIN = 4  # in a shorter word, changing one letter gives another word
+_CHARACTERS_MIN, _CHARACTERS_MAX = 2, 20  # of a prefix that can be searched for
+_TYPO_CHARACTERS_MIN = 4  # in a shorter word, changing one letter gives another word
 _ENTRIES_MAX = 200
 _TERMS_MAX = 10
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -33,7 +33,7 @@ def search_words(*texts: str) -> tuple[str, ...]:
         if _WITHOUT_SPACES.search(word):
             entries |= dict.fromkeys((*word, *_pairs(word)))
         else:
-            entries |= dict.fromkeys(word[:length] for length in range(_LETTERS_MIN, len(word) + 1))
+            entries |= dict.fromkeys(word[:length] for length in range(_CHARACTERS_MIN, len(word) + 1))
     return tuple(entries)[:_ENTRIES_MAX]
 
 
@@ -45,7 +45,7 @@ def search_terms(query: str) -> list[str]:
     for word in _words(query):
         if _WITHOUT_SPACES.search(word):
             terms |= dict.fromkeys(_pairs(word) or word)
-        elif len(word) >= _LETTERS_MIN:
+        elif len(word) >= _CHARACTERS_MIN:
             terms[word] = None
     return list(terms)[:_TERMS_MAX]
 
@@ -56,7 +56,7 @@ def corrected(term: str, known: Collection[str]) -> str | None:
 
     The first in alphabetical order, so that results are stable; None if there is none.
     """
-    if len(term) < _TYPO_LETTERS_MIN:
+    if len(term) < _TYPO_CHARACTERS_MIN:
         return None
     return next(
         (word for word in sorted(_one_error_away(term)) if word in known and len(word) >= len(term) - 1), None
@@ -67,14 +67,14 @@ def _one_error_away(term: str) -> set[str]:
     parts = [(term[:at], term[at:]) for at in range(len(term) + 1)]
     missing = {left + right[1:] for left, right in parts if right}
     swapped = {left + right[1] + right[0] + right[2:] for left, right in parts if len(right) > 1}
-    wrong = {left + letter + right[1:] for left, right in parts if right for letter in _ALPHABET}
-    added = {left + letter + right for left, right in parts for letter in _ALPHABET}
+    wrong = {left + character + right[1:] for left, right in parts if right for character in _ALPHABET}
+    added = {left + character + right for left, right in parts for character in _ALPHABET}
     return missing | swapped | wrong | added
 
 
 def _words(text: str) -> Iterator[str]:
     for match in _WORD.finditer(_folded(text)):
-        yield match.group()[:_LETTERS_MAX]
+        yield match.group()[:_CHARACTERS_MAX]
 
 
 def _folded(text: str) -> str:

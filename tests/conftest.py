@@ -50,18 +50,18 @@ def real_infrastructure(
     state_dir = tmp_path_factory.mktemp("infrastructure")
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         with capture.global_and_fixture_disabled():
             print(f"\n{text}", file=sys.stderr)  # the output of a worker is lost
 
     try:
-        found = asyncio.run(resolve.obtain(state_dir, for_tests=True, say=say))
+        found = asyncio.run(resolve.obtain(state_dir, for_tests=True, log=log))
     except InfrastructureUnavailable as error:
         pytest.fail(f"this test needs a real broker and a real database: {error}", pytrace=False)
     try:
         yield found
     finally:
-        asyncio.run(resolve.release(state_dir, say=lambda text: None))
+        asyncio.run(resolve.release(state_dir, log=lambda text: None))
 
 
 @pytest.fixture

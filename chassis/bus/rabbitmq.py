@@ -29,7 +29,7 @@ from chassis.bus.rabbitmq_subscription import RabbitSubscription
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
 
-ANSWER_S_MAX = 10.0
+RESPONSE_S_MAX = 10.0
 _WATCH_S_MIN, _WATCH_S_MAX = 0.2, 5.0
 
 
@@ -39,25 +39,25 @@ class RabbitBus:
     Publishes with the user of `url` as user_id, which the broker verifies.
     """
 
-    def __init__(self, url: str, *, heartbeat_s: int = 20, answer_s_max: float = ANSWER_S_MAX) -> None:
+    def __init__(self, url: str, *, heartbeat_s: int = 20, response_s_max: float = RESPONSE_S_MAX) -> None:
         self._user = URL(url).user or ""
-        self._answer_s_max = answer_s_max
+        self._response_s_max = response_s_max
         self._publishing = aiormq_connection.Connection(url, "publish", heartbeat_s)
         self._consuming = aiormq_connection.Connection(url, "consume", heartbeat_s)
         self._subscriptions: list[RabbitSubscription] = []
         self._in_flight: dict[str | None, asyncio.Future[None]] = {}
-        self._watchman: asyncio.Task[None] | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         for connection in (self._publishing, self._consuming):
             async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
                 await connection.open()
-        self._watchman = asyncio.create_task(self._watch(), name="reconnect loop")
+        self._reconnecting = asyncio.create_task(self._watch(), name="reconnect loop")
 
     async def stop(self) -> None:
-        if self._watchman is not None:
-            self._watchman.cancel()
-            await asyncio.wait([self._watchman])
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.wait([self._reconnecting])
         for subscription in self._subscriptions:
             await subscription.close()
         await aiormq_connection.best_effort(self._consuming.close())
@@ -71,7 +71,7 @@ class RabbitBus:
         """Uses the consuming connection: during an alarm the broker does not read from connections that
         publish.
         """
-        async with aiormq_connection.broker_call(self._answer_s_max):
+        async with aiormq_connection.broker_call(self._response_s_max):
             channel = await self._consuming.main_channel()
             try:
                 await channel.basic_qos(prefetch_count=1)
@@ -119,10 +119,10 @@ class RabbitBus:
         if alarm := self._publishing.alarm:
             return [PublishingBlocked(alarm)] * len(wire_messages)
         try:
-            async with aiormq_connection.broker_call(self._answer_s_max):
+            async with aiormq_connection.broker_call(self._response_s_max):
                 channel = await (self._publishing.channel() if alone else self._publishing.main_channel())
             results = await aiormq_connection.publish(
-                channel, wire_messages, self._user, limit_s=self._answer_s_max
+                channel, wire_messages, self._user, limit_s=self._response_s_max
             )
         except BusUnavailable as error:
             return [error] * len(wire_messages)

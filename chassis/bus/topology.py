@@ -78,10 +78,10 @@ def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> 
         dead, rejected = service.dead_queue, service.rejected_queue
         queues += [Queue(name) for name in (service.events_queue, service.commands_queue, dead, rejected)]
         bindings += [Binding(DEAD, service.name, dead), Binding(DEAD, rejected, rejected)]
-        for heard in service.by_type:
-            command = issubclass(heard, Command)
+        for consumed in service.by_type:
+            command = issubclass(consumed, Command)
             queue = service.commands_queue if command else service.events_queue
-            bindings.append(Binding(COMMANDS if command else EVENTS, heard.TYPE, queue))
+            bindings.append(Binding(COMMANDS if command else EVENTS, consumed.TYPE, queue))
     return Topology(
         exchanges=(COMMANDS, EVENTS, CLIENT_EVENTS, *rungs, DEAD, UNROUTABLE, LOST),
         queues=tuple(queues),

@@ -95,10 +95,10 @@ class Committer:
 
     async def give_up(self, delivery: Delivery, error: Exception) -> None:
         """Dead-letter what can never be handled."""
-        letter = retry.dead_letter(
+        dead_letter = retry.dead_letter(
             delivery.wire_message, error, queue=delivery.queue, service=self._service, now=self._clock()
         )
-        await self._hand_over(delivery, letter, error)
+        await self._hand_over(delivery, dead_letter, error)
 
     async def _hand_over(self, delivery: Delivery, wire_message: WireMessage, error: Exception) -> None:
         """Publish to the ladder or the dead letters, confirmed; only then acknowledge the original.

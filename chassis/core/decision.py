@@ -29,8 +29,8 @@ class Decision(Generic[S]):
 
     `remember`: whether the message's id and the emitted messages are stored. False only for a decision that
     changes nothing, and whose message leads to the same messages in every later state (or to none now): then
-    any number of such messages leaves the aggregate as small as it is. tests/conformance/deciders/test_unremembered.py checks each
-    of them.
+    any number of such messages leaves the aggregate as small as it is.
+    tests/conformance/deciders/test_unremembered.py checks each of them.
     """
 
     __slots__ = ("emits", "related", "remember", "state")

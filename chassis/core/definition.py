@@ -99,14 +99,15 @@ class RelatedAggregates(Generic[R]):
 
 @dataclass(frozen=True)
 class Deadline(Generic[S]):
-    """While `waiting(state)`, at most `after` may pass; then the service sends itself the command `say(key)`.
+    """While `waiting(state)`, at most `after` may pass;
+    then the service sends itself the command `make_command(key)`.
 
     With `at` the state names the time itself, and may name a new one each time: each is a reminder of its
     own.
     """
 
     waiting: Callable[[S], bool]
-    say: Callable[[str], Command]
+    make_command: Callable[[str], Command]
     after: timedelta = timedelta(0)
     at: Callable[[S], datetime | None] | None = None
 

@@ -61,7 +61,7 @@ class EffectRunner:
         """
         assert self._handler is not None  # see `begin`
         async with self._slots:
-            return await self._call(self._handler, effect, pending.envelope.said_at)
+            return await self._call(self._handler, effect, pending.envelope.sent_at)
 
     async def stop(self) -> None:
         """Leave the queue as it is: without this, it might resume a queue that the runtime has paused."""

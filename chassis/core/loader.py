@@ -67,7 +67,7 @@ class AggregateLoader:
                     pending.envelope.id
                 )
         for kind, wanted in redelivered.items():
-            emitted = await self._store.said(kind, wanted)
+            emitted = await self._store.emitted(kind, wanted)
             for key, ids in wanted.items():
                 # An id that is pruned by now made way for newer ones; then the write meets a newer version.
                 working_copies[kind, key].emitted.update({id_: emitted[id_] for id_ in ids if id_ in emitted})

@@ -80,7 +80,7 @@ class MessageProcessor:
         if (emitted := working_copy.emitted.get(pending.envelope.id)) is not None:
             return emitted
         is_new = working_copy.loaded.version == 0 and not working_copy.changed
-        if is_new and pending.aggregate.forgets(pending.envelope.said_at, self._clock()):
+        if is_new and pending.aggregate.forgets(pending.envelope.sent_at, self._clock()):
             return _too_old(pending)
         message = pending.message if pending.result is None else pending.result
         try:

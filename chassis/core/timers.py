@@ -47,7 +47,12 @@ async def _send_reminders(
     deadline = aggregate.deadline
     assert deadline is not None
     reminders = [
-        wrap(deadline.say(key), id=deadline.reminder_id(aggregate.kind, key, at), source=service.name, now=at)
+        wrap(
+            deadline.make_command(key),
+            id=deadline.reminder_id(aggregate.kind, key, at),
+            source=service.name,
+            now=at,
+        )
         for key, at in due.items()
     ]
     results = await bus.publish([reminder.wire_message(service.catalog) for reminder in reminders])

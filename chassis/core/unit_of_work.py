@@ -55,7 +55,7 @@ class UnitOfWork:
         aggregate = working_copy.of
         assert isinstance(aggregate, Aggregate), f"{aggregate.kind} handles no messages"
         related = self._related[aggregate.related.kind] if aggregate.related else {}
-        return aggregate.decide(working_copy.state, message, Context(related, cause.said_at))
+        return aggregate.decide(working_copy.state, message, Context(related, cause.sent_at))
 
     def apply(
         self, working_copy: WorkingCopy, cause: Envelope, decision: Decision[Any]

@@ -111,21 +111,21 @@ class Envelope:
     traceparent: str = ""
 
     @property
-    def said_at(self) -> datetime:
+    def sent_at(self) -> datetime:
         """`time`, parsed. An unreadable time counts as long ago,
         because old messages are handled with more care.
         """
         try:
-            said_at = datetime.fromisoformat(self.time)
+            sent_at = datetime.fromisoformat(self.time)
         except ValueError:
             return _LONG_AGO
-        return said_at if said_at.tzinfo else _LONG_AGO
+        return sent_at if sent_at.tzinfo else _LONG_AGO
 
     @property
     def known_time(self) -> str:
         """`time`, normalised; empty if it is unreadable."""
         try:
-            return "" if self.said_at == _LONG_AGO else format_time(self.said_at)
+            return "" if self.sent_at == _LONG_AGO else format_time(self.sent_at)
         except OverflowError:  # in UTC it is before year 1 or after year 9999
             return ""
 

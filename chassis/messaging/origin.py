@@ -61,23 +61,23 @@ class Origin:
                 wire_message.routing_key,
                 detour=_detour(wire_message.headers),
             )
-        told = {name: str(wire_message.headers.get(name, "")) for name in ORIGIN_HEADERS}
+        recorded = {name: str(wire_message.headers.get(name, "")) for name in ORIGIN_HEADERS}
         return cls(
-            told["origin_user"],
-            told["origin_exchange"],
-            told["origin_key"],
-            detour=told["origin_detour"],
+            recorded["origin_user"],
+            recorded["origin_exchange"],
+            recorded["origin_key"],
+            detour=recorded["origin_detour"],
         )
 
     def headers(self) -> dict[str, str]:
         """The headers that carry the origin to the next hop."""
-        told = {
+        recorded = {
             "origin_user": self.user,
             "origin_exchange": self.exchange,
             "origin_key": self.key,
             "origin_detour": self.detour,
         }
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in recorded.items() if value}
 
     def why_forged(self, contract: type[Message], message_id: str | None = None) -> str:
         """Why a message of this type is rejected as forged; empty if it is accepted.

@@ -62,8 +62,10 @@ class CachedStore:
             found |= await self._read(kind, missing)
         return found
 
-    async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
-        return await self._store.said(kind, wanted)
+    async def emitted(
+        self, kind: str, wanted: Mapping[str, Collection[str]]
+    ) -> dict[str, tuple[Envelope, ...]]:
+        return await self._store.emitted(kind, wanted)
 
     async def save(
         self, changes: Sequence[Change], *, together: bool = False, read_set: Collection[Loaded] = ()

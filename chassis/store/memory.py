@@ -58,7 +58,9 @@ class MemoryStore:
         documents = await self._documents(kind)
         return {key: documents[key].read() if key in documents else Loaded(kind, key) for key in keys}
 
-    async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
+    async def emitted(
+        self, kind: str, wanted: Mapping[str, Collection[str]]
+    ) -> dict[str, tuple[Envelope, ...]]:
         documents = await self._documents(kind)
         known = (
             (ids, handled)
@@ -119,7 +121,7 @@ class MemoryStore:
             each for each in documents if each.unpublished_since and each.unpublished_since <= older_than
         ]
         return [
-            (each.read(), [said for handled in each.handled for said in handled.emits])
+            (each.read(), [emitted for handled in each.handled for emitted in handled.emits])
             for each in marked[:limit]
         ]
 

@@ -24,7 +24,7 @@ from chassis.store.mongodb_documents import (
     loaded_from,
     write_of,
 )
-from chassis.store.mongodb_errors import FASTER, errors_told, only_conflicts
+from chassis.store.mongodb_errors import FASTER, only_conflicts, translated_errors
 from chassis.store.protocol import Change, Dated, Handled, Json, Loaded, StoreRefused, Where
 
 Driver = Literal["motor", "pymongo"]
@@ -36,7 +36,7 @@ _OTHER_INDEX = (85, 86)  # the server's IndexOptionsConflict and IndexKeySpecsCo
 _INDEXED_S_MAX = 1_800  # a new version may build an index over all existing documents
 _DATED = {"changed_at": {"$exists": True}}
 # The fields to load before a decision: of handled messages, only the ids.
-_WITHOUT_WORDS = {"said": False, "journey": False} | {
+_WITHOUT_EMITTED = {"said": False, "journey": False} | {
     f"unchanged.{name}": False for name in ("type", "at", "from", "to", "says", "journey")
 }
 
@@ -77,7 +77,7 @@ class MongoStore:
         self._sessions: list[Any] = []
 
     async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
-        async with errors_told():
+        async with translated_errors():
             if "setName" not in await self._client.admin.command("hello"):
                 raise StoreRefused(
                     "MongoDB runs standalone, without transactions; start mongod with --replSet rs0"
@@ -98,17 +98,19 @@ class MongoStore:
         await (close() if inspect.iscoroutinefunction(close) else asyncio.to_thread(close))
 
     async def ping(self) -> datetime | None:
-        async with errors_told():
+        async with translated_errors():
             local_time: datetime = (await self._client.admin.command("hello"))["localTime"]
             return local_time.replace(tzinfo=UTC)  # commands answer without the client's tz_aware
 
     async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
-        documents = await self._documents(kind, {"_id": {"$in": list(keys)}}, _WITHOUT_WORDS)
+        documents = await self._documents(kind, {"_id": {"$in": list(keys)}}, _WITHOUT_EMITTED)
         return {key: Loaded(kind, key) for key in keys} | {
             doc["_id"]: loaded_from(kind, doc) for doc in documents
         }
 
-    async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
+    async def emitted(
+        self, kind: str, wanted: Mapping[str, Collection[str]]
+    ) -> dict[str, tuple[Envelope, ...]]:
         documents = await self._documents(
             kind, {"_id": {"$in": list(wanted)}}, {"said": True, "unchanged": True}
         )
@@ -121,7 +123,7 @@ class MongoStore:
         writes: dict[str, list[Any]] = {}
         for change in changes:
             writes.setdefault(change.loaded.kind, []).append(write_of(change))
-        async with errors_told():
+        async with translated_errors():
             if together:
                 return await self._save_together(writes)
             return all([await self._save_each(kind, group) for kind, group in writes.items()])
@@ -167,7 +169,7 @@ class MongoStore:
         return [
             (
                 loaded_from(kind, doc),
-                [said for entry in entries_of(doc) for said in handled_from(entry).emits],
+                [emitted for entry in entries_of(doc) for emitted in handled_from(entry).emits],
             )
             for doc in documents
         ]
@@ -176,7 +178,7 @@ class MongoStore:
         update: Json = {"$unset": {"unpublished_since": ""}}
         if kept_until is not None:
             update["$set"] = {"kept_until": kept_until}
-        async with errors_told():
+        async with translated_errors():
             await self._database[kind].update_one({"_id": key, "version": version}, update)
 
     async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
@@ -192,7 +194,7 @@ class MongoStore:
             )
             for key, (version, at) in until.items()
         ]
-        async with errors_told():
+        async with translated_errors():
             return int((await self._database[kind].bulk_write(writes, ordered=False)).modified_count)
 
     async def find(
@@ -208,21 +210,21 @@ class MongoStore:
         if after:
             query["_id"] = {"$lt" if newest_first else "$gt": after}
         order: Order = [("_id", -1 if newest_first else 1)]
-        documents = await self._documents(kind, query, _WITHOUT_WORDS, order=order, limit=limit)
+        documents = await self._documents(kind, query, _WITHOUT_EMITTED, order=order, limit=limit)
         return [loaded_from(kind, document) for document in documents]
 
     async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:
         later: Json = {"changed_at": {"$gt": since}}
         query = {"$or": [later, {"changed_at": since, "_id": {"$gt": after}}]}
         order: Order = [("changed_at", 1), ("_id", 1)]
-        documents = await self._documents(kind, query, _WITHOUT_WORDS, order=order, limit=limit)
+        documents = await self._documents(kind, query, _WITHOUT_EMITTED, order=order, limit=limit)
         return [loaded_from(kind, document) for document in documents]
 
     async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
         # Ranges, because regular expressions in an `$in` scan every key of the index. ";" follows ":".
         named = [{"_id": {"$gte": f"{subject}:", "$lt": f"{subject};"}} for subject in subjects]
         query = {"$or": [{"_id": {"$in": list(subjects)}}, *named]}
-        documents = await self._documents(kind, query, _WITHOUT_WORDS, order=[("_id", 1)])
+        documents = await self._documents(kind, query, _WITHOUT_EMITTED, order=[("_id", 1)])
         return [loaded_from(kind, doc) for doc in documents]
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
@@ -244,7 +246,7 @@ class MongoStore:
         order: Order | None = None,
         limit: int = 0,
     ) -> list[Json]:
-        async with errors_told():
+        async with translated_errors():
             cursor = self._database[kind].find(query, fields, sort=order, limit=limit)
             documents: list[Json] = await cursor.to_list(None)
             return documents

@@ -47,26 +47,26 @@ _UNKNOWN_OUTCOME = ("RetryableWriteError", "TransientTransactionError", "Unknown
 
 
 @asynccontextmanager
-async def errors_told() -> AsyncIterator[None]:
+async def translated_errors() -> AsyncIterator[None]:
     """Translate errors: an unknown outcome into StoreUnavailable, a final error into StoreRefused."""
     try:
         yield
     except (PyMongoError, BSONError) as error:
-        said = str(error)[:300]
+        message = str(error)[:300]
         if isinstance(error, BSONError):
-            raise StoreRefused(said) from error
+            raise StoreRefused(message) from error
         unknown = error.timeout or any(error.has_error_label(label) for label in _UNKNOWN_OUTCOME)
         passing = isinstance(error, OperationFailure) and error.code in _PASSING
         if unknown or passing or isinstance(error, ConnectionFailure) or _is_full(error):
-            raise StoreUnavailable(_in_words(error) or said) from error
-        raise StoreRefused(_in_words(error) or said) from error
+            raise StoreUnavailable(_described(error) or message) from error
+        raise StoreRefused(_described(error) or message) from error
 
 
 def _is_full(error: PyMongoError) -> bool:
     return getattr(error, "code", None) == _DISK_FULL or "No space left on device" in str(error)
 
 
-def _in_words(error: PyMongoError) -> str:
+def _described(error: PyMongoError) -> str:
     """A description of a known cause, else an empty string; the library only provides exception names."""
     code = error.code if isinstance(error, OperationFailure) else None
     if _is_full(error):

@@ -128,7 +128,9 @@ class AggregateStore(Protocol):
         """Majority-read many aggregates at once. The result has every key."""
         ...
 
-    async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
+    async def emitted(
+        self, kind: str, wanted: Mapping[str, Collection[str]]
+    ) -> dict[str, tuple[Envelope, ...]]:
         """For {key: message ids}: the envelopes that were emitted for each message, by message id,
         byte for byte.
         """

@@ -29,9 +29,9 @@ from chassis.web.problems import (
     MEDIA_TYPE,
     WRONG_FIELDS_MAX,
     Problem,
-    answers,
     error_message,
     problem_response,
+    problem_responses,
     refused_headers,
     wrong_fields,
 )
@@ -130,7 +130,7 @@ def _stories(runtime: "Runtime") -> APIRouter:
         ]
         return sorted(steps, key=lambda step: step.at)
 
-    @router.get("/handled/{kind}", responses=answers(404))
+    @router.get("/handled/{kind}", responses=problem_responses(404))
     async def handled(
         kind: str,
         after: Annotated[str, Query(description="the last key of the previous page")] = "",
@@ -154,8 +154,8 @@ def _stories(runtime: "Runtime") -> APIRouter:
         else:
             where = {"status": aggregate.open_statuses} if is_open else None
             found = await store.find(kind, where, after=after, limit=limit)
-        words = await store.said(kind, {loaded.key: loaded.handled for loaded in found})
-        return [_account(aggregate, loaded, words) for loaded in found]
+        emitted = await store.emitted(kind, {loaded.key: loaded.handled for loaded in found})
+        return [_account(aggregate, loaded, emitted) for loaded in found]
 
     @router.get("/retention")
     async def retention() -> list[Kept]:
@@ -200,7 +200,7 @@ def _step(service: str, loaded: Loaded, handled: Handled) -> HandledMessage:
 
 
 def _account(
-    aggregate: Aggregate[Any], loaded: Loaded, words: Mapping[str, Sequence[Envelope]]
+    aggregate: Aggregate[Any], loaded: Loaded, emitted: Mapping[str, Sequence[Envelope]]
 ) -> HandlingRecord:
     status = str((loaded.state or {}).get("status", ""))
     return HandlingRecord(
@@ -213,7 +213,7 @@ def _account(
         said=[
             EmittedMessage.model_validate(envelope)
             for id_ in loaded.handled
-            for envelope in words.get(id_, ())
+            for envelope in emitted.get(id_, ())
         ],
     )
 

@@ -55,7 +55,7 @@ def _pointer(error: Mapping[str, Any]) -> str:
     return "/".join(["#" if where == "body" else where, *path])
 
 
-def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: the problem responses that a route may give.
 
     FastAPI builds a field for each model of each route, even if all are the same. So only 422 names the
@@ -68,7 +68,7 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-ALWAYS = answers(422, 503)
+ALWAYS = problem_responses(422, 503)
 """The problem responses of every route of every service.
 
 Routers name them, because FastAPI builds included routes twice.

@@ -29,7 +29,7 @@ class Shop:
         self._connection = pika.BlockingConnection(pika.URLParameters(url))
         self._sending = self._confirming()
         self._listening = self._connection.channel()
-        self._heard: dict[str, list[Event]] = defaultdict(list)
+        self._received: dict[str, list[Event]] = defaultdict(list)
         queue = f"{self._user}.{uuid4()}"
         self._listening.queue_declare(queue, exclusive=True)
         self._listening.queue_bind(queue, "client_events", "order.*.*")
@@ -82,9 +82,9 @@ class Shop:
         seen: set[str] = set()
         position = 0
         while True:
-            while position == len(self._heard[order_id]):
+            while position == len(self._received[order_id]):
                 self._connection.process_data_events(time_limit=None)
-            event = self._heard[order_id][position]
+            event = self._received[order_id][position]
             position += 1
             if event["id"] in seen:  # an event may arrive more than once
                 continue
@@ -100,6 +100,6 @@ class Shop:
 
     def _on_event(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         document = json.loads(body)
-        self._heard[document["order_id"]].append(
+        self._received[document["order_id"]].append(
             {"type": properties.type, "id": properties.message_id, "body": document}
         )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from chassis.web.app import flatten_routers
 from chassis.web.http_client import UpstreamUnavailable
-from chassis.web.problems import Problem, answers, parse_problem
+from chassis.web.problems import Problem, parse_problem, problem_responses
 from chassis.web.strict_json import StrictRoute
 from contracts.http import users
 from contracts.http.users import Tokens
@@ -27,7 +27,9 @@ def routes(deps: AccountDependencies) -> APIRouter:
 
 
 def _registration(deps: AccountDependencies) -> APIRouter:
-    router = deps.api_router("registration", prefix=_API, route_class=StrictRoute, responses=answers(503))
+    router = deps.api_router(
+        "registration", prefix=_API, route_class=StrictRoute, responses=problem_responses(503)
+    )
     send = deps.user_client.request
 
     @router.post("/users", status_code=202)
@@ -46,7 +48,7 @@ def _registration(deps: AccountDependencies) -> APIRouter:
         """
         _require_success(await send("POST", "/proof-requests", form.model_dump()))
 
-    @router.post("/proofs", status_code=201, responses=answers(401))
+    @router.post("/proofs", status_code=201, responses=problem_responses(401))
     async def prove(form: users.Proof, response: Response) -> Tokens:
         """Verifies the e-mail address by the token from the e-mail, and logs in."""
         return _tokens(response, await send("POST", "/proofs", form.model_dump()))
@@ -55,7 +57,9 @@ def _registration(deps: AccountDependencies) -> APIRouter:
 
 
 def _log_ins(deps: AccountDependencies) -> APIRouter:
-    router = deps.api_router("log-in", prefix=_API, route_class=StrictRoute, responses=answers(401, 503))
+    router = deps.api_router(
+        "log-in", prefix=_API, route_class=StrictRoute, responses=problem_responses(401, 503)
+    )
     send = deps.user_client.request
 
     @router.post("/sessions", status_code=201)
@@ -94,7 +98,9 @@ def _log_ins(deps: AccountDependencies) -> APIRouter:
 
 
 def _passwords(deps: AccountDependencies) -> APIRouter:
-    router = deps.api_router("passwords", prefix=_API, route_class=StrictRoute, responses=answers(503))
+    router = deps.api_router(
+        "passwords", prefix=_API, route_class=StrictRoute, responses=problem_responses(503)
+    )
     send = deps.user_client.request
 
     @router.post("/password-resets", status_code=202)
@@ -102,12 +108,12 @@ def _passwords(deps: AccountDependencies) -> APIRouter:
         """Sends an e-mail with a link to choose a new password, if there is an account with the address."""
         _require_success(await send("POST", "/password-resets", form.model_dump()))
 
-    @router.post("/password-resets/confirmations", status_code=204, responses=answers(401))
+    @router.post("/password-resets/confirmations", status_code=204, responses=problem_responses(401))
     async def reset(form: users.PasswordResetConfirmation) -> None:
         """Sets a new password by the token from the e-mail, and ends all log-ins."""
         _require_success(await send("POST", "/password-resets/confirmations", form.model_dump()))
 
-    @router.put("/users/me/password", status_code=204, responses=answers(401, 403))
+    @router.put("/users/me/password", status_code=204, responses=problem_responses(401, 403))
     async def change_password(
         form: users.PasswordChange,
         request: Request,
@@ -123,7 +129,7 @@ def _passwords(deps: AccountDependencies) -> APIRouter:
 
 def _own_account(deps: AccountDependencies) -> APIRouter:
     router = deps.api_router(
-        "own account", prefix=_API + _ME, route_class=StrictRoute, responses=answers(401, 404, 503)
+        "own account", prefix=_API + _ME, route_class=StrictRoute, responses=problem_responses(401, 404, 503)
     )
     send = deps.user_client.request
     CurrentUser = Annotated[Principal, Depends(deps.require_user)]
@@ -138,7 +144,7 @@ def _own_account(deps: AccountDependencies) -> APIRouter:
         """Changes your name."""
         return _read(users.Me, _require_success(await send("PUT", _ME, form.model_dump(), user=user)))
 
-    @router.post("/addresses", status_code=201, responses=answers(409))
+    @router.post("/addresses", status_code=201, responses=problem_responses(409))
     async def add_address(form: users.PostalAddress, user: CurrentUser) -> users.Me:
         """Adds an address, or replaces the one with the same label."""
         return _read(
@@ -153,7 +159,7 @@ def _own_account(deps: AccountDependencies) -> APIRouter:
         path = f"{_ME}/addresses/{quote(label, safe='')}"
         _require_success(await send("DELETE", path, user=user))
 
-    @router.post("/erasure", status_code=204, responses=answers(403))
+    @router.post("/erasure", status_code=204, responses=problem_responses(403))
     async def erase(form: users.Erasure, request: Request, response: Response, user: CurrentUser) -> None:
         """Erases your personal data permanently.
 
@@ -182,10 +188,10 @@ def _require_success(user_response: httpx.Response) -> httpx.Response:
         return user_response
     if user_response.status_code >= 500 or user_response.is_redirect:
         raise UpstreamUnavailable("user_svc")
-    said, usual = parse_problem(user_response), _default_problem(user_response)
+    reported, usual = parse_problem(user_response), _default_problem(user_response)
     worded = usual.model_copy(
-        update={"detail": said.detail or usual.detail, "errors": said.errors}
-        | ({} if said.type == "about:blank" else {"type": said.type, "title": said.title})
+        update={"detail": reported.detail or usual.detail, "errors": reported.errors}
+        | ({} if reported.type == "about:blank" else {"type": reported.type, "title": reported.title})
     )
     kept = {
         name: user_response.headers[name]

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.web.http_client import UpstreamUnavailable
-from chassis.web.problems import answers
+from chassis.web.problems import problem_responses
 from chassis.web.strict_json import StrictRoute
 from contracts.values import LINES_MAX, QUANTITY_MAX, Money, Sku
 from gateway.basket.basket import Basket, BasketChanged, BasketFull, SetQuantity
@@ -60,12 +60,12 @@ class BasketView(BaseModel):
 def routes(deps: BasketDependencies) -> APIRouter:
     router = deps.api_router("basket", prefix="/api/v1/basket", route_class=StrictRoute)
 
-    @router.get("", responses=_SHOWN | answers(503))
+    @router.get("", responses=_SHOWN | problem_responses(503))
     async def show_basket(request: Request, response: Response) -> BasketView:
         """The basket with current prices, as far as they are available."""
         return await _view(deps, await deps.baskets.get(await _key(deps, request)), response)
 
-    @router.put("/items/{sku}", responses=_SHOWN | answers(404, 412, 503))
+    @router.put("/items/{sku}", responses=_SHOWN | problem_responses(404, 412, 503))
     async def put_item(
         sku: Annotated[Sku, Path()],
         wanted: Wanted,
@@ -78,7 +78,7 @@ def routes(deps: BasketDependencies) -> APIRouter:
             raise ProblemError("not-found", "There is no such article for sale.")
         return await _put(deps, request, response, sku, wanted.quantity, if_match)
 
-    @router.delete("/items/{sku}", responses=_SHOWN | answers(412, 503))
+    @router.delete("/items/{sku}", responses=_SHOWN | problem_responses(412, 503))
     async def take_out(
         sku: Annotated[Sku, Path()], request: Request, response: Response, if_match: IfMatch = ""
     ) -> BasketView:

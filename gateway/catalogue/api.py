@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from chassis.web.problems import answers
+from chassis.web.problems import problem_responses
 from contracts.products import Category as CategoryName
 from contracts.values import Sku
 from gateway.catalogue.client import CatalogueArticle, CatalogueCategory, StockLevel
@@ -41,7 +41,7 @@ def routes(deps: CatalogueDependencies) -> APIRouter:
     router = deps.api_router("catalogue", prefix="/api/v1")
     catalogue = deps.catalogue
 
-    @router.get("/products", response_model=ShopArticlePage, responses=NOT_MODIFIED | answers(503))
+    @router.get("/products", response_model=ShopArticlePage, responses=NOT_MODIFIED | problem_responses(503))
     async def list_products(
         request: Request,
         q: Annotated[
@@ -62,7 +62,9 @@ def routes(deps: CatalogueDependencies) -> APIRouter:
             response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
         return response
 
-    @router.get("/products/{sku}", response_model=ShopArticle, responses=NOT_MODIFIED | answers(404, 503))
+    @router.get(
+        "/products/{sku}", response_model=ShopArticle, responses=NOT_MODIFIED | problem_responses(404, 503)
+    )
     async def show_product(sku: Annotated[Sku, Path()], if_none_match: IfNoneMatch = "") -> Response:
         """An article, also a withdrawn one."""
         article = await catalogue.article(sku)
@@ -71,7 +73,7 @@ def routes(deps: CatalogueDependencies) -> APIRouter:
         stock = await catalogue.stock([sku])
         return _response(_view(article, stock.get(sku)), if_none_match)
 
-    @router.get("/categories", response_model=CategoryList, responses=NOT_MODIFIED | answers(503))
+    @router.get("/categories", response_model=CategoryList, responses=NOT_MODIFIED | problem_responses(503))
     async def list_categories(if_none_match: IfNoneMatch = "") -> Response:
         """The categories that have articles for sale, with the number of these articles."""
         return _response(CategoryList(items=await catalogue.categories()), if_none_match)
@@ -83,9 +85,9 @@ def _view(article: CatalogueArticle, stock: StockLevel | None) -> ShopArticle:
     return ShopArticle(**article.model_dump(), stock=stock, picture_url=article.image_url)
 
 
-def _response(said: BaseModel, if_none_match: str) -> Response:
+def _response(content: BaseModel, if_none_match: str) -> Response:
     """The ETag is a digest of the body, because the body combines the responses of two services."""
-    body = said.model_dump_json().encode()
+    body = content.model_dump_json().encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": _FOR_EVERYBODY}
     if etag_matches(etag, if_none_match):

@@ -58,18 +58,18 @@ def _listing_routes(deps: CatalogueDependencies) -> APIRouter:
 
     @router.get("/search")
     async def search(request: Request, q: str = "", after: str = "") -> Response:
-        words = " ".join(q.split())[:_QUERY_MAX]
-        page = await _page(catalogue, q=words, after=after)
+        terms = " ".join(q.split())[:_QUERY_MAX]
+        page = await _page(catalogue, q=terms, after=after)
         return await render_page(
             deps,
             request,
             "articles.html",
             **await _listing_context(catalogue, page),
             articles=page,
-            heading=f"Search results for “{words}”" if words else "All articles",
+            heading=f"Search results for “{terms}”" if terms else "All articles",
             current="",
-            query=words,
-            more=f"/search?q={quote(words)}&after=",
+            query=terms,
+            more=f"/search?q={quote(terms)}&after=",
             empty="No articles found. Type at least two letters or digits of a word, or try another word.",
         )
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel, Field
 
-from chassis.web.problems import answers
+from chassis.web.problems import problem_responses
 from contracts.values import Id
 from gateway.auth.principal import Principal
 from gateway.live.dependencies import LiveDependencies
@@ -80,7 +80,7 @@ def routes(deps: LiveDependencies) -> APIRouter:
     @router.get(
         "/orders/{order_id}/events",
         response_class=Response,
-        responses=_STREAM | answers(401, 404, 406, 422, 429, 503),
+        responses=_STREAM | problem_responses(401, 404, 406, 422, 429, 503),
     )
     async def events(
         request: Request,

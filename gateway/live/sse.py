@@ -146,7 +146,7 @@ async def stream_events(
 ) -> AsyncIterator[ServerSentEvent]:
     """`timeline` may be older than the subscription: the first update contains the changes in between."""
     clock = asyncio.get_running_loop().time
-    began_at = said_at = checked_at = clock()
+    began_at = sent_at = checked_at = clock()
     life_s = timings.life_s * random.uniform(0.8, 1.2)
     yield ServerSentEvent(retry=RETRY_MS)
     if after is None or after > timeline.seq:
@@ -155,7 +155,7 @@ async def stream_events(
     while True:
         for event in renderer.new_events(timeline, after):
             yield event
-            said_at = clock()
+            sent_at = clock()
         after = timeline.seq
         if renderer.settled(timeline):
             yield _farewell("end", "at rest")
@@ -173,9 +173,9 @@ async def stream_events(
                 yield _farewell("farewell", "log in")
                 return
             checked_at = clock()
-        if clock() - said_at > timings.ping_s:
+        if clock() - sent_at > timings.ping_s:
             yield ServerSentEvent(comment="ping")
-            said_at = clock()
+            sent_at = clock()
 
 
 async def _may_continue(may_continue: Callable[[], Awaitable[bool]]) -> bool:

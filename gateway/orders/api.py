@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from chassis.messaging.identity import new_id
-from chassis.web.problems import answers
+from chassis.web.problems import problem_responses
 from chassis.web.strict_json import StrictRoute
 from contracts.orders import CancelReason, CardToken, RejectReason
 from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
@@ -141,7 +141,7 @@ def routes(deps: OrderDependencies) -> APIRouter:
 def _command_routes(router: APIRouter, deps: OrderDependencies) -> None:
     per_user = RateLimit("orders", deps.settings.rate_orders)
 
-    @router.post("", status_code=202, responses=_ACCEPTED | answers(400, 401, 503))
+    @router.post("", status_code=202, responses=_ACCEPTED | problem_responses(400, 401, 503))
     async def place_order(
         form: OrderForm,
         key: Key,
@@ -161,7 +161,9 @@ def _command_routes(router: APIRouter, deps: OrderDependencies) -> None:
         return _accepted(response, order_id, again=order_id != proposed)
 
     @router.post(
-        "/{order_id}/cancellation", status_code=202, responses=_ACCEPTED | answers(400, 401, 404, 409, 503)
+        "/{order_id}/cancellation",
+        status_code=202,
+        responses=_ACCEPTED | problem_responses(400, 401, 404, 409, 503),
     )
     async def cancel_order(
         order_id: Id, key: Key, response: Response, user: Annotated[Principal, Depends(deps.require_user)]
@@ -175,7 +177,7 @@ def _command_routes(router: APIRouter, deps: OrderDependencies) -> None:
 
 
 def _query_routes(router: APIRouter, deps: OrderDependencies) -> None:
-    @router.get("", responses=answers(401, 503))
+    @router.get("", responses=problem_responses(401, 503))
     async def list_orders(
         response: Response,
         user: Annotated[Principal, Depends(deps.require_user)],
@@ -194,7 +196,9 @@ def _query_routes(router: APIRouter, deps: OrderDependencies) -> None:
         )
 
     @router.get(
-        "/{order_id}", response_model=CustomerOrderView, responses=NOT_MODIFIED | answers(401, 404, 503)
+        "/{order_id}",
+        response_model=CustomerOrderView,
+        responses=NOT_MODIFIED | problem_responses(401, 404, 503),
     )
     async def show_order(
         order_id: Id,

@@ -183,10 +183,10 @@ class OrderService:
         self, order_id: UUID, action: SubmitOrder | OrderSubmitted | CancellationSubmitted, once: str
     ) -> OrderTimeline:
         """`once`: the name of this step, by which a repeated step is detected and writes nothing."""
-        told = await execute(
+        outcome = await execute(
             self._runtime, TIMELINES, str(order_id), action, message_id=_action_id(order_id, once)
         )
-        timeline: OrderTimeline = told.state
+        timeline: OrderTimeline = outcome.state
         return timeline
 
     def _check_publish_pause(self) -> None:

@@ -198,8 +198,8 @@ def _cancellation_asked(timeline: OrderTimeline) -> bool:
     """Whether a requested cancellation is undecided."""
     if timeline.status in (TimelineStatus.CANCELLED, TimelineStatus.REJECTED):
         return False
-    words = [entry.type for entry in timeline.told if entry.type in ("cancellation_requested", _REFUSED)]
-    return bool(words) and words[-1] != _REFUSED
+    kinds = [entry.type for entry in timeline.told if entry.type in ("cancellation_requested", _REFUSED)]
+    return bool(kinds) and kinds[-1] != _REFUSED
 
 
 def _cancellable(facts: OrderFacts, *, asked: bool) -> bool:

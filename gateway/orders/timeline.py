@@ -95,15 +95,15 @@ class OrderTimeline:
         return replace(self, lines=tuple(lines))
 
     def with_entry(self, type: str, at: datetime | None, detail: str = "") -> "OrderTimeline":
-        same = [told for told in self.told if told.type == type]
-        if any((told.at, told.detail) == (at, detail) for told in same) or _is_older(at, same):
+        same = [entry for entry in self.told if entry.type == type]
+        if any((entry.at, entry.detail) == (at, detail) for entry in same) or _is_older(at, same):
             return self
         gone = same[: max(0, len(same) + 1 - SAME_TYPE_MAX)]
-        kept = (told for told in self.told if told not in gone)
+        kept = (entry for entry in self.told if entry not in gone)
         return replace(self, told=(*kept, TimelineEntry(self.seq + 1, type, at, detail)))
 
     def since(self, seq: int) -> tuple[TimelineEntry, ...]:
-        return tuple(told for told in self.told if told.seq > seq)
+        return tuple(entry for entry in self.told if entry.seq > seq)
 
     def of_customer(self, customer_id: UUID) -> "OrderTimeline":
         return replace(self, customer_id=customer_id)
@@ -115,7 +115,7 @@ class OrderTimeline:
 
 def _is_older(at: datetime | None, same: Sequence[TimelineEntry]) -> bool:
     """Whether an entry of this time may have been recorded and dropped before."""
-    times = [told.at for told in same if told.at]
+    times = [entry.at for entry in same if entry.at]
     return at is not None and len(times) >= SAME_TYPE_MAX and at < min(times)
 
 

@@ -15,7 +15,7 @@ from journey.admin.endpoints import ShopEndpoints
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.client import NotSent, remedy_for
 
-ROOM = (
+ALARM_REMEDY = (
     "free memory or disk space on the broker (`rabbitmqctl status` shows its "
     "limits), then retry; no "
     "message is lost"
@@ -56,9 +56,9 @@ def failure_of(error: BaseException, endpoints: ShopEndpoints | None) -> Failure
             known = failure_of(cause, endpoints)
             return known or Failure(f"the command was not sent: {cause}", error.remedy)
         case PublishingBlocked():
-            return Failure(str(error), ROOM)
+            return Failure(str(error), ALARM_REMEDY)
         case BusUnavailable():
-            helps = next((helps for words, helps in _BROKER_HELPS.items() if words in str(error)), None)
+            helps = next((helps for phrase, helps in _BROKER_HELPS.items() if phrase in str(error)), None)
             return Failure(
                 f"the broker{_at(endpoints)} is unavailable: {error}",
                 helps or f"check that it is running: {_UP}",
@@ -94,10 +94,12 @@ def _http(error: httpx.HTTPError, addresses: Mapping[str, str]) -> Failure:
     name, address = _asked(error, addresses)
     match error:
         case httpx.HTTPStatusError(response=response):
-            said = problem_in(response)
-            database = response.status_code == httpx.codes.SERVICE_UNAVAILABLE and "database" in said.lower()
+            problem = problem_in(response)
+            database = (
+                response.status_code == httpx.codes.SERVICE_UNAVAILABLE and "database" in problem.lower()
+            )
             helps = _DATABASE if database else f"check the log of {name}"
-            return Failure(f"{name} at {address} responded with {response.status_code}: {said}", helps)
+            return Failure(f"{name} at {address} responded with {response.status_code}: {problem}", helps)
         case httpx.ConnectError():
             return Failure(f"{name} does not respond at {address}: nothing listens there", _UP)
         case httpx.TimeoutException():

@@ -38,7 +38,7 @@ def counts(processes: Iterable[str]) -> dict[str, int]:
     return {service: found[service] for service in SERVICES if service in found}
 
 
-async def answering(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> dict[str, str]:
+async def responding(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> dict[str, str]:
     """One address per service: of several instances, one that is ready. All instances share one database."""
     several = {service for service, count in counts(addresses).items() if count > 1}
     asked = {process: where for process, where in addresses.items() if service_of(process) in several}

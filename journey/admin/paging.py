@@ -10,7 +10,7 @@ import httpx
 Json = dict[str, Any]
 PAGE = 500
 _FIRST = 10
-_ANSWER_S_MAX = 20.0
+_RESPONSE_S_MAX = 20.0
 Fetch = Callable[[Json | None], Awaitable[list[Json]]]
 """Fetches the page after an item, or the first page for None; returns an empty list at the end."""
 
@@ -43,8 +43,8 @@ async def pages(http: httpx.AsyncClient, url: str, **which: str) -> AsyncGenerat
             return []
         first = False
         query = {"limit": str(next(sizes)), **which, **({"after": after} if after else {})}
-        answer = await http.get(url, params=query, timeout=_ANSWER_S_MAX)
-        found = answer.raise_for_status().json()
+        response = await http.get(url, params=query, timeout=_RESPONSE_S_MAX)
+        found = response.raise_for_status().json()
         after = found["next"] or ""
         items: list[Json] = found["items"]
         return items

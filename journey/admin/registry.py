@@ -26,10 +26,10 @@ SERVICES: dict[str, Callable[[], ServiceDefinition]] = {
 CONSUMING_SERVICES = {**SERVICES, "gateway": gateway_service}
 
 # The web applications for people. The shop runs without them: programs send commands over AMQP.
-DOORS = ("gateway", "operations")
+WEB_PROGRAMS = ("gateway", "operations")
 
 # Ports for `journey up`, used if they are free, so that bookmarks stay valid. SHOP_PORT is the public one.
-PORTS = {name: 8101 + index for index, name in enumerate((*SERVICES, *DOORS))}
+PORTS = {name: 8101 + index for index, name in enumerate((*SERVICES, *WEB_PROGRAMS))}
 SHOP_PORT = 8080
 
 

@@ -24,12 +24,12 @@ from journey.admin.diagnosis import doctor as doctor_
 from journey.admin.diagnosis.stuck_search import RECENT
 from journey.admin.endpoints import ShopEndpoints, recorded
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
-from journey.admin.instances import answering
+from journey.admin.instances import responding
 from journey.admin.ssl_context import tls
 from journey.cli import bench as bench_
 from journey.cli import demo as demo_
 from journey.cli.client import client_app
-from journey.cli.console import MISUSED, NOT_AS_PROMISED, UsageError, console, place, run, say, state_dir
+from journey.cli.console import MISUSED, NOT_AS_PROMISED, UsageError, console, log, place, run, state_dir
 from journey.cli.diagnose import explain_app
 from journey.cli.dlq import dlq_app
 from journey.cli.event_log import journal_app
@@ -64,7 +64,7 @@ def up() -> None:
     """
 
     async def go() -> None:
-        shop = await start_shop(state_dir(), say)
+        shop = await start_shop(state_dir(), log)
         with console.status("seeding the catalogue, the stock and two accounts"):
             await seed(shop)
             # a demo password was changed; the shop works without it
@@ -82,7 +82,7 @@ def up() -> None:
 @app.command()
 def down() -> None:
     """Stop everything that `journey up` started. The data is kept."""
-    run(stop_shop(state_dir(), say))
+    run(stop_shop(state_dir(), log))
 
 
 @app.command("seed")
@@ -102,7 +102,7 @@ def demo(keep: Annotated[bool, typer.Option(help="leave the shop running afterwa
 
     async def go() -> bool:
         was_up = recorded(state_dir()) is not None
-        shop = await start_shop(state_dir(), say, deadline_s=demo_.DEADLINE_S, allow_memory=True)
+        shop = await start_shop(state_dir(), log, deadline_s=demo_.DEADLINE_S, allow_memory=True)
         try:
             return await demo_.run(shop, console)
         finally:
@@ -111,8 +111,8 @@ def demo(keep: Annotated[bool, typer.Option(help="leave the shop running afterwa
                 await shop.set("order_svc")
                 demo_.show_addresses(shop.endpoints, people(shop.endpoints), console)
             else:
-                await shop.down(say)
-                await resolve.release(state_dir(), say)
+                await shop.down(log)
+                await resolve.release(state_dir(), log)
                 console.print("  `make up` starts the shop and leaves it running")
 
     if not run(go()):
@@ -187,10 +187,10 @@ def stock() -> None:
 
     async def go() -> None:
         async with httpx.AsyncClient() as http:
-            address = (await answering(http, place().http))["inventory_svc"]
-            answer = await http.get(f"{address}/stock", params={"limit": 100})
-        answer.raise_for_status()
-        for shelf in answer.json()["items"]:
+            address = (await responding(http, place().http))["inventory_svc"]
+            response = await http.get(f"{address}/stock", params={"limit": 100})
+        response.raise_for_status()
+        for shelf in response.json()["items"]:
             console.print(
                 f"{shelf['sku']:<20} {shelf['available']:>8} available {shelf['reserved']:>6} reserved"
                 f" {shelf['sold']:>6} sold {shelf['received']:>8} received"
@@ -216,15 +216,15 @@ def doctor(
             with ProgressLine(console, "comparing orders") as progress, EarlyResults(console) as early:
                 findings = await doctor_.settled(
                     http,
-                    await answering(http, shop.endpoints.http),
+                    await responding(http, shop.endpoints.http),
                     shop.dead,
                     wait_s=wait_s,
                     alarms=lambda: broker_alarms(shop.endpoints),
                     since=since,
-                    on_progress=lambda audit: progress.tell(
+                    on_progress=lambda audit: progress.report(
                         f"{audit.orders:,} so far, {audit.broken:,} violations"
                     ),
-                    on_early=lambda promise, sentence: early.tell(demo_.early_line(promise, sentence)),
+                    on_early=lambda promise, sentence: early.report(demo_.early_line(promise, sentence)),
                 )
         demo_.show_findings(findings, console)
         for notice in await notices.of(shop.endpoints):
@@ -248,14 +248,14 @@ def bench(
 
     async def go() -> bool:
         was_up = recorded(state_dir()) is not None
-        shop = await running_shop(state_dir()) if was_up else await bench_.own_shop(state_dir(), say)
+        shop = await running_shop(state_dir()) if was_up else await bench_.own_shop(state_dir(), log)
         if not isinstance(shop, ProcessShop):
             raise UsageError("bench needs local processes: `journey down`, then `journey bench` starts them")
         try:
             return await bench_.run(shop, console, orders=orders, rounds=rounds, seconds=seconds)
         finally:
             if not was_up:
-                await bench_.end_own_shop(shop, say)
+                await bench_.end_own_shop(shop, log)
 
     if not run(go()):
         raise typer.Exit(NOT_AS_PROMISED)

@@ -24,7 +24,7 @@ from contracts.values import Money
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.progress_log import Log
-from journey.admin.registry import DOORS, SERVICES, shop_topology
+from journey.admin.registry import SERVICES, WEB_PROGRAMS, shop_topology
 from journey.devenv.catalogue import CATALOGUE, STAPLES
 from journey.devenv.infra import resolve
 from journey.devenv.process_shop import ROOT, ProcessShop
@@ -54,7 +54,7 @@ class PlainShop:
     async def up(self) -> None:
         async with self._system.admin as admin:
             await admin.apply(shop_topology(), self.endpoints.vhost, self.endpoints.passwords)
-        await _without_doors(self._system, self.endpoints.vhost)
+        await _without_web(self._system, self.endpoints.vhost)
         for name, process in zip(PLAIN, self._names, strict=True):
             environment = self._system.environment(f"{name}_svc") | {
                 "AMQP_URL": self.endpoints.amqp_url(f"{name}_svc"),
@@ -65,41 +65,41 @@ class PlainShop:
             log.unlink(missing_ok=True)
             command = [sys.executable, "-m", "bench.plain", name]
             self._system.processes.start(process, command, log=log, env=environment, cwd=ROOT)
-            await _until_says(log, "is consuming")
+            await _until_log_contains(log, "is consuming")
 
     async def down(self) -> None:
         await asyncio.gather(*(self._system.processes.stop(name, grace_s=5) for name in self._names))
         await _forget(self._system, self.endpoints.vhost, f"plain_{self._run}_")
 
 
-async def own_shop(state_dir: Path, say: Log) -> ProcessShop:
+async def own_shop(state_dir: Path, log: Log) -> ProcessShop:
     """A shop for this benchmark only, as empty as the plain one.
 
     Data of earlier orders, and messages queued for a stopped gateway, would slow down one side.
     """
     name = f"bench_{uuid4().hex[:8]}"
     system = ProcessShop(
-        state_dir, await resolve.obtain(state_dir, say=say), vhost=name, database_prefix=f"{name}_"
+        state_dir, await resolve.obtain(state_dir, log=log), vhost=name, database_prefix=f"{name}_"
     )
-    await system.up(say)
-    await _without_doors(system, name)
+    await system.up(log)
+    await _without_web(system, name)
     return system
 
 
-async def end_own_shop(system: ProcessShop, say: Log) -> None:
+async def end_own_shop(system: ProcessShop, log: Log) -> None:
     """Stop the shop and the infrastructure that was started for it."""
-    await system.down(say)
+    await system.down(log)
     await _forget(system, system.endpoints.vhost, system.endpoints.database_prefix)
-    await resolve.release(system.state_dir, say=say)
+    await resolve.release(system.state_dir, log=log)
 
 
-async def _without_doors(system: ProcessShop, vhost: str) -> None:
+async def _without_web(system: ProcessShop, vhost: str) -> None:
     """Delete the event queues of gateway and operations: unconsumed,
     they would grow and slow the broker down.
     """
     async with system.admin as admin:
-        for door in DOORS:
-            await admin.delete_queue(vhost, f"{door}.events")
+        for program in WEB_PROGRAMS:
+            await admin.delete_queue(vhost, f"{program}.events")
 
 
 async def _forget(system: ProcessShop, vhost: str, database_prefix: str) -> None:
@@ -116,11 +116,11 @@ async def run(system: ProcessShop, console: Console, *, orders: int, rounds: int
     """Measure and print the results; True if the performance targets are met."""
     plain = PlainShop(system)
     results: dict[tuple[str, str], list[Measured]] = {}
-    doors = [name for name in DOORS if system.processes.running(name)]
-    if doors:
-        console.print(f"· {' and '.join(doors)} stopped for the benchmark: the plain program has no web side")
+    web = [name for name in WEB_PROGRAMS if system.processes.running(name)]
+    if web:
+        console.print(f"· {' and '.join(web)} stopped for the benchmark: the plain program has no web side")
     try:
-        await asyncio.gather(*(system.stop(name) for name in doors))
+        await asyncio.gather(*(system.stop(name) for name in web))
         await seed(system)
         await plain.up()
         customers = await register(system, ["Ada", "Grace", "Edsger", "Barbara"])
@@ -136,9 +136,9 @@ async def run(system: ProcessShop, console: Console, *, orders: int, rounds: int
                     )
     finally:
         await plain.down()
-        for name in doors:
+        for name in web:
             system.start(name)
-        await system.ready(doors)
+        await system.ready(web)
     return _report(results, console)
 
 
@@ -259,11 +259,11 @@ async def _mailed(endpoints: ShopEndpoints) -> float:
     return busy_at
 
 
-async def _until_says(log: Path, words: str, wait_s: float = 20.0) -> None:
+async def _until_log_contains(log: Path, text: str, wait_s: float = 20.0) -> None:
     end = asyncio.get_running_loop().time() + wait_s
-    while words not in (log.read_text() if log.exists() else ""):
+    while text not in (log.read_text() if log.exists() else ""):
         if asyncio.get_running_loop().time() > end:
             raise InfrastructureUnavailable(
-                f"its log did not contain {words!r} within {wait_s:.0f} s", f"check {log}"
+                f"its log did not contain {text!r} within {wait_s:.0f} s", f"check {log}"
             )
         await asyncio.sleep(0.1)

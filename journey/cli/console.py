@@ -40,7 +40,7 @@ def place() -> ShopEndpoints:
     return compose_shop.located(known) if known.kind == "compose" else known
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     console.print(f"[dim]·[/] {text}")
 
 

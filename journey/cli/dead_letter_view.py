@@ -26,8 +26,11 @@ def listed(group: DeadLetterGroup, now: datetime) -> Iterator[Text]:
     )
     yield head.append(f", the oldest died {_age(group.oldest.died_at, now)}", style="dim")
     yield Text(f"         {errors(group)}", style="red")
-    for letter in group.dead_letters or [group.oldest]:
-        yield Text(f"         {plain(letter.id)}  of journey {plain(letter.journey_id) or '–'}", style="dim")
+    for dead_letter in group.dead_letters or [group.oldest]:
+        yield Text(
+            f"         {plain(dead_letter.id)}  of journey {plain(dead_letter.journey_id) or '–'}",
+            style="dim",
+        )
 
 
 def errors(group: DeadLetterGroup) -> str:
@@ -35,25 +38,27 @@ def errors(group: DeadLetterGroup) -> str:
     return plain(group.error) + (f" and {group.other_texts}" if group.other_texts else "")
 
 
-def in_full(letter: DeadLetter) -> Text:
+def in_full(dead_letter: DeadLetter) -> Text:
     """Everything about one dead letter."""
-    text = Text(f"{plain(letter.type)}  {plain(letter.id)}\n", style="bold")
+    text = Text(f"{plain(dead_letter.type)}  {plain(dead_letter.id)}\n", style="bold")
     facts = {
-        "dead-lettered by": letter.service + (" (through the broker)" if letter.by_broker else ""),
-        "came from": letter.origin_queue,
-        "journey": letter.journey_id,
-        "attempts": letter.attempts,
-        "died": letter.died_at,
-        "source": letter.wire_message.app_id,
-        "broker user": letter.origin.user,
+        "dead-lettered by": dead_letter.service + (" (through the broker)" if dead_letter.by_broker else ""),
+        "came from": dead_letter.origin_queue,
+        "journey": dead_letter.journey_id,
+        "attempts": dead_letter.attempts,
+        "died": dead_letter.died_at,
+        "source": dead_letter.wire_message.app_id,
+        "broker user": dead_letter.origin.user,
     }
-    headers = {f"header {name}": value for name, value in letter.headers_shown.items()}
+    headers = {f"header {name}": value for name, value in dead_letter.headers_shown.items()}
     for name, value in (facts | headers).items():
         text.append(f"  {plain(str(name)):<24}", style="dim").append(f"{plain(str(value))}\n")
-    text.append(f"  {plain(letter.error)}\n", style="red")
-    if letter.trace:
-        text.append("\n" + plain(letter.trace, lines=True), style="dim")
-    return text.append("\n" + pretty(letter.wire_message.body, _BODY_CHARS_MAX, "; --json prints all of it"))
+    text.append(f"  {plain(dead_letter.error)}\n", style="red")
+    if dead_letter.trace:
+        text.append("\n" + plain(dead_letter.trace, lines=True), style="dim")
+    return text.append(
+        "\n" + pretty(dead_letter.wire_message.body, _BODY_CHARS_MAX, "; --json prints all of it")
+    )
 
 
 def entry_line(entry: AuditEntry) -> Text:
@@ -66,26 +71,26 @@ def entry_line(entry: AuditEntry) -> Text:
     return text.append(f"  because {plain(entry.reason)}") if entry.reason else text
 
 
-def summary(letter: DeadLetter, *, in_full: bool = False) -> dict[str, Any]:
+def summary(dead_letter: DeadLetter, *, in_full: bool = False) -> dict[str, Any]:
     """The JSON form. In full: with headers, traceback and body."""
     short = {
-        "id": letter.id,
-        "type": letter.type,
-        "service": letter.service,
-        "origin_queue": letter.origin_queue,
-        "error": letter.error,
-        "error_type": letter.error_type,
-        "attempts": letter.attempts,
-        "died_at": letter.died_at.isoformat() if letter.died_at else None,
-        "journey_id": letter.journey_id,
+        "id": dead_letter.id,
+        "type": dead_letter.type,
+        "service": dead_letter.service,
+        "origin_queue": dead_letter.origin_queue,
+        "error": dead_letter.error,
+        "error_type": dead_letter.error_type,
+        "attempts": dead_letter.attempts,
+        "died_at": dead_letter.died_at.isoformat() if dead_letter.died_at else None,
+        "journey_id": dead_letter.journey_id,
     }
     if not in_full:
         return short
-    headers = {key: _json_value(value) for key, value in letter.wire_message.headers.items()}
+    headers = {key: _json_value(value) for key, value in dead_letter.wire_message.headers.items()}
     return short | {
-        "trace": letter.trace,
+        "trace": dead_letter.trace,
         "headers": headers,
-        "body": letter.wire_message.body.decode(errors="replace"),
+        "body": dead_letter.wire_message.body.decode(errors="replace"),
     }
 
 

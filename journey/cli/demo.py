@@ -54,7 +54,7 @@ class Demo:
         self.grace = grace
 
     async def addresses(self) -> dict[str, str]:
-        return await instances.answering(self.http, self.shop.endpoints.http)
+        return await instances.responding(self.http, self.shop.endpoints.http)
 
     async def place(
         self, card_token: str = "tok_visa", *, customer: UUID | None = None, **pieces: int
@@ -88,7 +88,7 @@ class Demo:
             await asyncio.sleep(0.1)
 
     async def ended(
-        self, order_id: UUID, status: str, payment: str = "", stock: str = "", said: str = ""
+        self, order_id: UUID, status: str, payment: str = "", stock: str = "", emitted: str = ""
     ) -> None:
         """Wait until the order, its payment and its goods have these statuses, then print the history."""
 
@@ -97,7 +97,7 @@ class Demo:
                 trail.status("orders") == status
                 and payment in ("", trail.status("payments"))
                 and stock in ("", trail.status("reservations"))
-                and (not said or said in trail.said())
+                and (not emitted or emitted in trail.emitted_types())
             )
 
         await self.until(f"expected: {status} {payment} {stock}", order_id, holds)
@@ -109,7 +109,7 @@ class Demo:
         return [copies(order_id) for order_id in order_ids]
 
 
-async def at_the_door(demo: Demo) -> None:
+async def at_checkout(demo: Demo) -> None:
     """Ada logs in at the gateway, orders over HTTP, and follows her order live until it is at rest"""
     url = demo.shop.endpoints.shop_url
     try:
@@ -123,13 +123,13 @@ async def at_the_door(demo: Demo) -> None:
         raise NotAsPromised(
             f"expected: live updates from {url} until the order is at rest; got {error!r}"
         ) from error
-    await demo.ended(order_id, "confirmed", "captured", "committed", said=MailSent.TYPE)
+    await demo.ended(order_id, "confirmed", "captured", "committed", emitted=MailSent.TYPE)
 
 
 async def confirmed(demo: Demo) -> None:
     """An order is confirmed, paid, committed, and its mail is sent"""
     order_id = await demo.place(KETTLE_BLUE=1, TEA_GREEN=2)
-    await demo.ended(order_id, "confirmed", "captured", "committed", said=MailSent.TYPE)
+    await demo.ended(order_id, "confirmed", "captured", "committed", emitted=MailSent.TYPE)
 
 
 async def out_of_stock(demo: Demo) -> None:
@@ -186,7 +186,7 @@ async def without_notification(demo: Demo) -> None:
     demo.shop.start("notification_svc")
     await demo.shop.ready(["notification_svc"])
     for order_id in order_ids:
-        await demo.until("expected: mail sent", order_id, lambda t: MailSent.TYPE in t.said())
+        await demo.until("expected: mail sent", order_id, lambda t: MailSent.TYPE in t.emitted_types())
     counts = await demo.mails_about(order_ids)
     if set(counts) != {1}:
         raise NotAsPromised(f"expected: one mail each; the mailbox contains {counts}")
@@ -194,7 +194,7 @@ async def without_notification(demo: Demo) -> None:
 
 
 SCENES: list[Scene] = [
-    at_the_door,
+    at_checkout,
     confirmed,
     out_of_stock,
     declined,
@@ -209,7 +209,7 @@ async def run(shop: Shop, console: Console) -> bool:
     """Play all scenes and run the doctor; True if every check passed."""
     verdicts: list[tuple[str, str]] = []
     async with httpx.AsyncClient(timeout=10) as http:
-        async with _told(console, "seeding the catalogue, the stock, two accounts and another customer"):
+        async with _progress(console, "seeding the catalogue, the stock, two accounts and another customer"):
             await seed(shop)
             people = await ensure(shop)
             [grace] = await register(shop, ["Grace"])
@@ -277,7 +277,7 @@ def show_addresses(endpoints: ShopEndpoints, people: DemoUsers, console: Console
 
 
 @asynccontextmanager
-async def _told(console: Console, what: str) -> AsyncIterator[None]:
+async def _progress(console: Console, what: str) -> AsyncIterator[None]:
     with console.status(what):
         yield
     console.print(f"[green]✓[/] {what}")

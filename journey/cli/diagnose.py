@@ -17,7 +17,7 @@ from journey.admin.diagnosis import explain as explain_
 from journey.admin.diagnosis import stuck_search
 from journey.admin.diagnosis.explain import Explanation
 from journey.admin.diagnosis.pending_messages import span
-from journey.admin.diagnosis.snapshot import ROOM, ShopSnapshot
+from journey.admin.diagnosis.snapshot import ALARM_REMEDY, ShopSnapshot
 from journey.admin.diagnosis.stuck import StuckOrder
 from journey.admin.diagnosis.stuck_search import LISTED_MAX, Search, StuckResult
 from journey.admin.text_sanitizer import plain
@@ -70,7 +70,7 @@ def stuck(
                 console.print(_stuck_line(order, datetime.now(UTC)))
 
         def how_far(search: Search) -> None:
-            progress.tell(f"{search.compared:,} so far")
+            progress.report(f"{search.compared:,} so far")
 
         with ProgressLine(console, "comparing emitted and handled messages") as progress:
             return await stuck_search.find(
@@ -89,9 +89,9 @@ def stuck(
 
 
 def age(text: str) -> timedelta:
-    if not (said := re.fullmatch(r"(\d{1,6})([smhd])", text)):
+    if not (matched := re.fullmatch(r"(\d{1,6})([smhd])", text)):
         raise UsageError(f"--older-than: {text!r} is not a duration; use 30s, 5m, 2h or 1d")
-    return timedelta(**{_UNITS[said[2]]: int(said[1])})
+    return timedelta(**{_UNITS[matched[2]]: int(matched[1])})
 
 
 def show(found: Explanation) -> None:
@@ -109,14 +109,18 @@ def show(found: Explanation) -> None:
         console.print(_awaited_table(found))
         for each, where in found.awaited:
             console.print(
-                Text(plain(f"{_short(each.word.type)}: {each.meaning}\n  {where.sentence}", lines=True))
+                Text(plain(f"{_short(each.message.type)}: {each.meaning}\n  {where.sentence}", lines=True))
             )
-    told = {each.word.id for each, _ in found.awaited}
-    besides = [letter for letter in found.letters if letter.id not in told]
+    awaited_ids = {each.message.id for each, _ in found.awaited}
+    besides = [dead_letter for dead_letter in found.dead_letters if dead_letter.id not in awaited_ids]
     if besides:
         console.print("\n[bold]dead letters")
-    for letter in besides:
-        what = f"{_short(letter.type)} at {letter.service}, {letter.attempts} attempts: {letter.error}"
+    for dead_letter in besides:
+        what = (
+            f"{_short(dead_letter.type)} at {dead_letter.service}, "
+            f"{dead_letter.attempts} attempts: "
+            f"{dead_letter.error}"
+        )
         console.print(Text(plain(what)))
     show_circumstances(found.snapshot, found.trail.silent)
     if found.remedies:
@@ -130,9 +134,9 @@ def _awaited_table(found: Explanation) -> Table:
     for title in ("message", "by", "sent by", "since", "where it is"):
         table.add_column(title, no_wrap=True)
     for each, where in found.awaited:
-        since = f"{_clock(each.word.at)}, {span(found.at - each.word.at)} ago"
+        since = f"{_clock(each.message.at)}, {span(found.at - each.message.at)} ago"
         by = each.queue if each.certain else f"{each.queue} (perhaps)"
-        table.add_row(_short(each.word.type), by, each.word.by, since, where.where)
+        table.add_row(_short(each.message.type), by, each.message.by, since, where.where)
     return table
 
 
@@ -143,7 +147,9 @@ def show_circumstances(now: ShopSnapshot, silent: list[str]) -> None:
     for service in set(silent) - now.unready.keys():
         console.print(Text(f"{service}: it did not return what it has handled", style="red"))
     if now.blocked:
-        console.print(Text(f"the broker has an alarm: {now.blocked}\n  what to do: {ROOM}", style="bold red"))
+        console.print(
+            Text(f"the broker has an alarm: {now.blocked}\n  what to do: {ALARM_REMEDY}", style="bold red")
+        )
     if now.broker_is_silent:
         console.print(Text("the broker does not respond: queues and dead letters are unknown", style="red"))
 
@@ -176,16 +182,16 @@ def _stuck_line(order: StuckOrder, at: datetime) -> Text:
     if order.awaited:
         first, *others = order.awaited
         perhaps = "" if first.certain else " (does not respond)"
-        text.append(f" awaits {_short(first.word.type)} by {first.service}{perhaps}")
+        text.append(f" awaits {_short(first.message.type)} by {first.service}{perhaps}")
         text.append(f" and {len(others)} more" if others else "", style="dim")
-    elif not order.letters:
+    elif not order.dead_letters:
         text.append(" awaits its deadline")
     text.append(f", since {_clock(order.since)} ({span(at - order.since)})")
     if order.deadline_at is not None:
         text.append(f", deadline {_clock(order.deadline_at)}")
-    if order.letters:
-        kinds = sorted({shortened(letter.error_type) for letter in order.letters})
-        text.append(f", {len(order.letters)} dead: {', '.join(kinds)}", "red")
+    if order.dead_letters:
+        kinds = sorted({shortened(dead_letter.error_type) for dead_letter in order.dead_letters})
+        text.append(f", {len(order.dead_letters)} dead: {', '.join(kinds)}", "red")
     return text
 
 

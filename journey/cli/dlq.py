@@ -21,11 +21,11 @@ from contracts.text import one_line
 from journey.admin.dead_letters import audit_log as audit_
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.groups import DeadLetterGroups, group_dead_letters
-from journey.admin.dead_letters.reader import each as each_letter
+from journey.admin.dead_letters.reader import each as each_dead_letter
 from journey.admin.dead_letters.reader import queues_of
 from journey.admin.dead_letters.redrive import BATCH, DROP, REDRIVE, ActionResult, DeadLetterAction, settle
 from journey.admin.dead_letters.selection import DeadLetterFilter, redrive_blocker
-from journey.admin.instances import answering
+from journey.admin.instances import responding
 from journey.admin.registry import CONSUMING_SERVICES
 from journey.admin.text_sanitizer import plain
 from journey.cli.console import NOT_AS_PROMISED, UsageError, console, place, run
@@ -70,7 +70,7 @@ def list_(
         _print_json(choice, service)
         return
     groups = DeadLetterGroups(keep=each)
-    _read(choice, service, lambda letter: groups.add(letter.brief))
+    _read(choice, service, lambda dead_letter: groups.add(dead_letter.brief))
     for group in groups.sorted():
         for line in listed(group, utc_now()):
             console.print(line)
@@ -88,13 +88,13 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one dead letter: headers, error, traceback and body."""
-    letters: list[DeadLetter] = []
-    _read(DeadLetterFilter(ids=frozenset([id_])), "", letters.append)
+    dead_letters: list[DeadLetter] = []
+    _read(DeadLetterFilter(ids=frozenset([id_])), "", dead_letters.append)
     if as_json:
-        typer.echo(json.dumps([summary(letter, in_full=True) for letter in letters], indent=2))
+        typer.echo(json.dumps([summary(dead_letter, in_full=True) for dead_letter in dead_letters], indent=2))
         return
-    for letter in letters:  # several services may have dead-lettered the same message
-        console.print(in_full(letter))
+    for dead_letter in dead_letters:  # several services may have dead-lettered the same message
+        console.print(in_full(dead_letter))
 
 
 @dlq_app.command()
@@ -118,8 +118,10 @@ def redrive(
         )
     _can_ask(yes or dry_run)
     going, refused = _judged(choice, service)
-    for letter, why in refused[:_REFUSALS_SHOWN_MAX]:
-        console.print(Text(f"refused: {plain(letter.type)} {plain(letter.id)}: {plain(why)}", style="yellow"))
+    for dead_letter, why in refused[:_REFUSALS_SHOWN_MAX]:
+        console.print(
+            Text(f"refused: {plain(dead_letter.type)} {plain(dead_letter.id)}: {plain(why)}", style="yellow")
+        )
     if len(refused) > _REFUSALS_SHOWN_MAX:
         console.print(f"[yellow]refused: {len(refused) - _REFUSALS_SHOWN_MAX} more")
     whole = _carried_out(
@@ -157,9 +159,9 @@ def drop(
         raise UsageError("select some: ids, --service, --type or --error; `journey dlq list` shows them")
     _can_ask(yes or dry_run)
     act = DeadLetterAction(DROP, by or _me(), reason, batch=batch)
-    letters: list[DeadLetter] = []
-    _read(choice, service, lambda letter: letters.append(letter.brief))
-    if not _carried_out(letters, act, dry_run=dry_run, yes=yes):
+    dead_letters: list[DeadLetter] = []
+    _read(choice, service, lambda dead_letter: dead_letters.append(dead_letter.brief))
+    if not _carried_out(dead_letters, act, dry_run=dry_run, yes=yes):
         raise typer.Exit(NOT_AS_PROMISED)
 
 
@@ -192,11 +194,11 @@ async def _meant(choice: DeadLetterFilter, service: str) -> AsyncGenerator[DeadL
         raise UsageError(f"--service {service!r} is unknown; choose from {', '.join(CONSUMING_SERVICES)}")
     missing = set(choice.ids)
     queues = queues_of([service] if service else CONSUMING_SERVICES)
-    async with aclosing(each_letter(place().amqp_url(OPERATOR), queues)) as letters:
-        async for letter in letters:
-            if choice.matches(letter):
-                missing.discard(letter.id)
-                yield letter
+    async with aclosing(each_dead_letter(place().amqp_url(OPERATOR), queues)) as dead_letters:
+        async for dead_letter in dead_letters:
+            if choice.matches(dead_letter):
+                missing.discard(dead_letter.id)
+                yield dead_letter
     if missing:
         for id_ in sorted(missing):
             console.print(Text(f"there is no dead letter {plain(id_)!r}", style="bold red"))
@@ -208,9 +210,9 @@ async def _meant(choice: DeadLetterFilter, service: str) -> AsyncGenerator[DeadL
 
 def _read(choice: DeadLetterFilter, service: str, take: Callable[[DeadLetter], None]) -> None:
     async def go() -> None:
-        async with aclosing(_meant(choice, service)) as letters:
-            async for letter in letters:
-                take(letter)
+        async with aclosing(_meant(choice, service)) as dead_letters:
+            async for dead_letter in dead_letters:
+                take(dead_letter)
 
     run(go())
 
@@ -219,9 +221,9 @@ def _print_json(choice: DeadLetterFilter, service: str) -> None:
     """Print a JSON array, one dead letter at a time."""
     count = 0
 
-    def echo(letter: DeadLetter) -> None:
+    def echo(dead_letter: DeadLetter) -> None:
         nonlocal count
-        typer.echo(("," if count else "[") + json.dumps(summary(letter), indent=2))
+        typer.echo(("," if count else "[") + json.dumps(summary(dead_letter), indent=2))
         count += 1
 
     _read(choice, service, echo)
@@ -234,38 +236,40 @@ def _judged(choice: DeadLetterFilter, service: str) -> tuple[list[DeadLetter], l
     refused: list[tuple[DeadLetter, str]] = []
 
     async def go() -> None:
-        async with httpx.AsyncClient(timeout=5) as http, aclosing(_meant(choice, service)) as letters:
-            addresses = await answering(http, place().http)
-            async for letter in letters:
-                if why := await redrive_blocker(letter, http, addresses, utc_now()):
-                    refused.append((letter.brief, why))
+        async with httpx.AsyncClient(timeout=5) as http, aclosing(_meant(choice, service)) as dead_letters:
+            addresses = await responding(http, place().http)
+            async for dead_letter in dead_letters:
+                if why := await redrive_blocker(dead_letter, http, addresses, utc_now()):
+                    refused.append((dead_letter.brief, why))
                 else:
-                    going.append(letter.brief)
+                    going.append(dead_letter.brief)
 
     run(go())
     return going, refused
 
 
-def _carried_out(letters: Sequence[DeadLetter], act: DeadLetterAction, *, dry_run: bool, yes: bool) -> bool:
+def _carried_out(
+    dead_letters: Sequence[DeadLetter], act: DeadLetterAction, *, dry_run: bool, yes: bool
+) -> bool:
     """Print the plan, ask for confirmation, carry it out. Returns whether all letters were settled."""
-    for group in group_dead_letters(letters):
+    for group in group_dead_letters(dead_letters):
         back = ", ".join(plain(queue) for queue in sorted(group.origin_queues))
         where = f"back to {back}" if act.action == REDRIVE else f"of {group.service}"
         console.print(Text(f"{act.action} {group.count} × {plain(group.type)} {where}  ({errors(group)})"))
-    if not letters or dry_run:
-        console.print(f"nothing to {act.action}" if not letters else "a dry run: nothing was done")
+    if not dead_letters or dry_run:
+        console.print(f"nothing to {act.action}" if not dead_letters else "a dry run: nothing was done")
         return True
-    if not yes and not typer.confirm(f"{act.action} {len(letters)}?"):
+    if not yes and not typer.confirm(f"{act.action} {len(dead_letters)}?"):
         console.print("nothing was done")
         return True
-    with _progress(act.action, len(letters)) as progress:
-        done: ActionResult = run(settle(place().amqp_url(OPERATOR), letters, act, progress))
-    console.print(f"[green]✓[/] {done.settled} of {len(letters)}: {act.action}, by {plain(act.by)}")
+    with _progress(act.action, len(dead_letters)) as progress:
+        done: ActionResult = run(settle(place().amqp_url(OPERATOR), dead_letters, act, progress))
+    console.print(f"[green]✓[/] {done.settled} of {len(dead_letters)}: {act.action}, by {plain(act.by)}")
     if done.missing:
         console.print(f"[yellow]{done.missing} were gone: another command holds or settled them")
     for error in done.unsent[:1]:
         console.print(Text(f"{len(done.unsent)} were not sent and stay: {error}", style="red"))
-    return done.settled == len(letters)
+    return done.settled == len(dead_letters)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from journey.admin.event_log import journal as journal_
 from journey.admin.event_log.order_events import ProjectedOrder
 from journey.admin.event_log.replay import Comparison, Replay, compared
 from journey.admin.registry import SERVICES
-from journey.cli.console import NOT_AS_PROMISED, UsageError, console, place, run, say
+from journey.cli.console import NOT_AS_PROMISED, UsageError, console, log, place, run
 
 journal_app = typer.Typer()
 
@@ -77,7 +77,7 @@ def replay(
 
         async def go() -> Comparison | None:
             here = place()
-            await rebuilt.advance(here, _silently if as_json else say)
+            await rebuilt.advance(here, _silently if as_json else log)
             return await compared(rebuilt, here, wait_s=wait_s) if check else None
 
         comparison: Comparison | None = run(go())
@@ -116,13 +116,13 @@ def backfill(
     done = backfill_.Backfilled()
 
     async def go() -> None:
-        here, hearer = place(), SERVICES[service]()
-        async with aclosing(backfill_.missed(here, hearer, begin, done, say)) as batches:
+        here, consumer = place(), SERVICES[service]()
+        async with aclosing(backfill_.missed(here, consumer, begin, done, log)) as batches:
             if dry_run:
                 async for _ in batches:
                     pass
                 return
-            async with backfill_.throttled_publisher(here, hearer, rate) as inlet:
+            async with backfill_.throttled_publisher(here, consumer, rate) as inlet:
                 async for batch in batches:
                     await inlet.give(batch)
 
@@ -201,7 +201,7 @@ def _show_left_out(reasons: Mapping[str, int], what: str) -> None:
 
 
 def _document(order_id: str, order: ProjectedOrder) -> dict[str, Any]:
-    timeline = [{"at": told.at, "type": told.contract.TYPE, "id": told.id} for told in order.timeline]
+    timeline = [{"at": event.at, "type": event.contract.TYPE, "id": event.id} for event in order.timeline]
     return {"order_id": order_id, "status": order.status, "awaits": order.awaits, "timeline": timeline}
 
 
@@ -209,9 +209,9 @@ def _show_order(order_id: str, order: ProjectedOrder) -> None:
     if not order.events:
         console.print(f"[bold red]the journal has no event about order {order_id}")
         return
-    for told in order.timeline:
-        about = f" {told.mail}" if told.mail else ""
-        console.print(Text(f"{shortened(told.at)}  {told.contract.OWNER:<17} {told.contract.TYPE}{about}"))
+    for event in order.timeline:
+        about = f" {event.mail}" if event.mail else ""
+        console.print(Text(f"{shortened(event.at)}  {event.contract.OWNER:<17} {event.contract.TYPE}{about}"))
     console.print(f"[bold]{order.status or 'no status'}[/]; awaits {', '.join(order.awaits) or 'nothing'}")
 
 

@@ -40,7 +40,7 @@ class ProgressLine:
         if self._status is not None:
             self._status.stop()
 
-    def tell(self, how_far: str) -> None:
+    def report(self, how_far: str) -> None:
         if self._status is not None:
             self._status.update(f"{self._what}: {how_far}")
         elif time.monotonic() >= self._due_at:
@@ -67,7 +67,7 @@ class EarlyResults:
     ) -> None:
         self._due.cancel()
 
-    def tell(self, line: Text) -> None:
+    def report(self, line: Text) -> None:
         if self._held is None:
             self._console.print(line)
         else:

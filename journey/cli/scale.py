@@ -6,7 +6,7 @@ import typer
 
 from journey.admin.instances import MOST, counts
 from journey.admin.registry import SERVICES
-from journey.cli.console import UsageError, console, run, say, state_dir
+from journey.cli.console import UsageError, console, log, run, state_dir
 from journey.devenv.launcher import running_shop
 
 scale_app = typer.Typer()
@@ -27,7 +27,7 @@ def scale(
     async def go() -> dict[str, int]:
         shop = await running_shop(state_dir())
         if asked:
-            await shop.scale(asked, say)
+            await shop.scale(asked, log)
         return counts(shop.endpoints.http)
 
     for service, count in run(go()).items():

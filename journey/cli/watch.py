@@ -15,7 +15,7 @@ from contracts.catalog import CATALOG
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory, fetch
 from journey.admin.diagnosis.snapshot import why_unready
 from journey.admin.endpoints import ShopEndpoints
-from journey.admin.instances import answering
+from journey.admin.instances import responding
 from journey.admin.registry import SERVICES
 
 # In the order of the registry. Further services get the first colours again.
@@ -37,7 +37,7 @@ async def watch(endpoints: ShopEndpoints, journey_id: str, console: Console, *, 
     trail, asked = JourneyHistory(), dict[str, str]()
     async with httpx.AsyncClient() as http:
         while True:  # poll at least once, even with wait_s=0
-            asked = await answering(http, endpoints.http)
+            asked = await responding(http, endpoints.http)
             trail = await fetch(http, asked, journey_id)
             fresh = [step for step in trail.steps if step.id not in shown]
             for step in fresh:
@@ -82,7 +82,7 @@ def line(trail: JourneyHistory, step: HistoryEntry) -> Text:
         text.append(f" {step.status_to}", style="dim")
     if step.says:
         text.append("  emits ", style="dim")
-        text.append(", ".join(_short(str(said["type"])) for said in step.says), style="italic")
+        text.append(", ".join(_short(str(emitted["type"])) for emitted in step.says), style="italic")
     return text
 
 

@@ -30,11 +30,11 @@ NOT_RUNNING = "http://127.0.0.1:1"  # address of a service without a container: 
 UP_S_MAX = 900.0
 
 
-async def unusable(say: Log) -> str:
+async def unusable(log: Log) -> str:
     """Why compose cannot be used here; empty if it can."""
     try:
         await docker.require_engine()
-        await docker.require_images(IMAGES, say)
+        await docker.require_images(IMAGES, log)
     except InfrastructureUnavailable as error:
         return error.reason
     code, _ = await _run("docker", "compose", "version", limit_s=20)
@@ -46,26 +46,26 @@ class ComposeShop:
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
-        self._place = recorded(state_dir)
+        self._endpoints = recorded(state_dir)
         self._starting: asyncio.Task[str] | None = None
 
     @property
     def endpoints(self) -> ShopEndpoints:
-        assert self._place is not None, "not up yet"
-        return self._place
+        assert self._endpoints is not None, "not up yet"
+        return self._endpoints
 
-    async def up(self, say: Log, settings: Mapping[str, str] | None = None) -> None:
+    async def up(self, log: Log, settings: Mapping[str, str] | None = None) -> None:
         numbers = self._numbers()
-        say("docker compose up --build --wait (the first run builds images, which takes minutes)")
+        log("docker compose up --build --wait (the first run builds images, which takes minutes)")
         try:
             how = ("--build", "--detach", "--wait", *self._scaled())
             await self._compose("up", *how, settings={**numbers, **(settings or {})})
         except InfrastructureUnavailable:
-            if self._place is None:  # nothing was up before, so leave nothing half-started
+            if self._endpoints is None:  # nothing was up before, so leave nothing half-started
                 await self._compose("down", "--timeout", "28")
             raise
         passwords = {name: await self._secret(name) for name in (*SERVICES, "client")}
-        self._place = ShopEndpoints(
+        self._endpoints = ShopEndpoints(
             kind="compose",
             vhost=VHOST,
             amqp_base=f"amqp://127.0.0.1:{numbers['AMQP_PORT']}",
@@ -75,33 +75,33 @@ class ComposeShop:
             mailbox_url=f"http://127.0.0.1:{numbers['MAILBOX_PORT']}",
             public={GATEWAY: f"http://127.0.0.1:{numbers['SHOP_PORT']}"},
             service_token=await self._secret("service_token"),
-            scale=self._place.scale if self._place is not None else {},
+            scale=self._endpoints.scale if self._endpoints is not None else {},
         )
-        record(self.state_dir, self._place)
-        say("all containers are healthy")
+        record(self.state_dir, self._endpoints)
+        log("all containers are healthy")
 
-    async def down(self, say: Log) -> None:
+    async def down(self, log: Log) -> None:
         await self._compose("down", "--timeout", "28")
         forget(self.state_dir)
-        say("containers stopped; their volumes are kept")
+        log("containers stopped; their volumes are kept")
 
     async def set(self, name: str, **settings: str) -> None:
         """Restart a service with other settings; without any, with its default ones."""
         await self._compose("up", "--detach", "--wait", *self._scaled(name), name, settings=settings)
         await self.locate()
 
-    async def scale(self, wanted: Mapping[str, int], say: Log = lambda text: None) -> None:
+    async def scale(self, wanted: Mapping[str, int], log: Log = lambda text: None) -> None:
         """Set the number of instances of these services. Surplus instances drain before they stop."""
-        self._place = replace(self.endpoints, scale={**self.endpoints.scale, **wanted})
+        self._endpoints = replace(self.endpoints, scale={**self.endpoints.scale, **wanted})
         record(self.state_dir, self.endpoints)
-        say(f"docker compose up {' '.join(self._scaled(*wanted))}")
+        log(f"docker compose up {' '.join(self._scaled(*wanted))}")
         await self._compose("up", "--detach", "--wait", "--no-recreate", *self._scaled(*wanted), *wanted)
         await self.locate()
 
     async def locate(self) -> None:
         """Look up the containers' ports again: they change with each start."""
-        self._place = replace(self.endpoints, http=await self._addresses())
-        record(self.state_dir, self._place)
+        self._endpoints = replace(self.endpoints, http=await self._addresses())
+        record(self.state_dir, self._endpoints)
 
     def start(self, name: str) -> None:
         self._starting = asyncio.create_task(self._compose("start", name))
@@ -138,7 +138,7 @@ class ComposeShop:
         """The default ports where they are free; a running shop keeps its ports."""
         path = self.state_dir / "compose_ports.json"
         known: dict[str, str] = (
-            json.loads(path.read_text()) if self._place is not None and path.exists() else {}
+            json.loads(path.read_text()) if self._endpoints is not None and path.exists() else {}
         )
         others = ports.free_ports(len(USUAL))
         chosen = {
@@ -153,9 +153,11 @@ class ComposeShop:
 
         It rejects the option for services that are not named.
         """
-        scale = self._place.scale if self._place is not None else {}
+        scale = self._endpoints.scale if self._endpoints is not None else {}
         named = {service: count for service, count in scale.items() if not only or service in only}
-        return [word for service, count in named.items() for word in ("--scale", f"{service}={count}")]
+        return [
+            argument for service, count in named.items() for argument in ("--scale", f"{service}={count}")
+        ]
 
     async def _addresses(self) -> dict[str, str]:
         return addresses(await self._compose("ps", "--format", "json"))
@@ -163,19 +165,20 @@ class ComposeShop:
     async def _secret(self, name: str) -> str:
         return (await self._compose("exec", "-T", "operator", "cat", f"/credentials/{name}")).strip()
 
-    async def _compose(self, *words: str, settings: Mapping[str, str] | None = None) -> str:
+    async def _compose(self, *arguments: str, settings: Mapping[str, str] | None = None) -> str:
         path = self.state_dir / "compose_ports.json"
         numbers = json.loads(path.read_text()) if path.exists() else {}
         code, output = await _run(
             "docker",
             "compose",
-            *words,
+            *arguments,
             environment={**os.environ, **numbers, **(settings or {})},
             limit_s=UP_S_MAX,
         )
         if code:
             raise InfrastructureUnavailable(
-                f"docker compose {words[0]} failed: {output.strip()[-800:]}", "check `docker compose logs`"
+                f"docker compose {arguments[0]} failed: {output.strip()[-800:]}",
+                "check `docker compose logs`",
             )
         return output
 
@@ -218,10 +221,12 @@ def located(endpoints: ShopEndpoints) -> ShopEndpoints:
     return replace(endpoints, http=addresses(listed.stdout))
 
 
-async def _run(*words: str, environment: Mapping[str, str] | None = None, limit_s: float) -> tuple[int, str]:
+async def _run(
+    *arguments: str, environment: Mapping[str, str] | None = None, limit_s: float
+) -> tuple[int, str]:
     try:
         process = await asyncio.create_subprocess_exec(
-            *words,
+            *arguments,
             cwd=ROOT,
             env=dict(environment) if environment else None,
             stdin=asyncio.subprocess.DEVNULL,
@@ -229,11 +234,11 @@ async def _run(*words: str, environment: Mapping[str, str] | None = None, limit_
             stderr=asyncio.subprocess.STDOUT,
         )
     except FileNotFoundError:
-        return 127, f"{words[0]} is not installed"
+        return 127, f"{arguments[0]} is not installed"
     try:
         async with asyncio.timeout(limit_s):
             output, _ = await process.communicate()
     except TimeoutError:
         process.kill()
-        return 124, f"{' '.join(words[:3])} took longer than {limit_s:.0f} s"
+        return 124, f"{' '.join(arguments[:3])} took longer than {limit_s:.0f} s"
     return process.returncode or 0, output.decode(errors="replace")

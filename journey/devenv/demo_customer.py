@@ -28,18 +28,18 @@ class DemoCustomer:
     @classmethod
     async def logged_in(cls, http: httpx.AsyncClient, shop_url: str, account: DemoUser) -> "DemoCustomer":
         form = {"email": account.email, "password": account.password}
-        answer = (await http.post(f"{shop_url}/api/v1/sessions", json=form)).raise_for_status()
-        return cls(http, shop_url, answer.json()["access_token"])
+        response = (await http.post(f"{shop_url}/api/v1/sessions", json=form)).raise_for_status()
+        return cls(http, shop_url, response.json()["access_token"])
 
     async def place(self, lines: Mapping[str, int], card_token: str) -> UUID:
         """Each call uses a new idempotency key, so HTTP retries of it place one order."""
         wanted = [{"sku": sku, "quantity": quantity} for sku, quantity in lines.items()]
-        answer = await self._http.post(
+        response = await self._http.post(
             f"{self._api}/orders",
             json={"lines": wanted, "card_token": card_token},
             headers={**self._bearer, "Idempotency-Key": f'"{new_id()}"'},
         )
-        return UUID(answer.raise_for_status().json()["id"])
+        return UUID(response.raise_for_status().json()["id"])
 
     async def follow(self, order_id: UUID) -> AsyncIterator[Json]:
         """Yield the order's live updates until it is at rest.
@@ -61,11 +61,11 @@ class DemoCustomer:
         headers = {**self._bearer, "Accept": "text/event-stream", **({"Last-Event-ID": seen} if seen else {})}
         limits = httpx.Timeout(10, read=_SILENCE_S_MAX)
         url = f"{self._api}/orders/{order_id}/events"
-        async with self._http.stream("GET", url, headers=headers, timeout=limits) as answer:
-            if answer.raise_for_status().status_code == httpx.codes.NO_CONTENT:
+        async with self._http.stream("GET", url, headers=headers, timeout=limits) as response:
+            if response.raise_for_status().status_code == httpx.codes.NO_CONTENT:
                 yield {"event": "end"}
             fields: dict[str, str] = {}
-            async for line in answer.aiter_lines():
+            async for line in response.aiter_lines():
                 name, _, value = line.partition(":")
                 if name:
                     fields[name] = value.removeprefix(" ")

@@ -16,7 +16,7 @@ from contracts.roles import Role
 from contracts.users import GrantRole
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
-from journey.admin.instances import answering
+from journey.admin.instances import responding
 from journey.devenv.shop import Shop
 
 _GRANTED_S_MAX = 20.0
@@ -52,7 +52,7 @@ async def ensure(shop: Shop) -> DemoUsers:
     """Register both and grant their roles; running it again changes nothing."""
     both = people(shop.endpoints)
     async with httpx.AsyncClient(timeout=20) as http:
-        address = (await answering(http, shop.endpoints.http))["user_svc"]
+        address = (await responding(http, shop.endpoints.http))["user_svc"]
     async with httpx.AsyncClient(base_url=address, timeout=20) as user_svc:
         for account in (both.customer, both.staff):
             if await log_in(user_svc, account) is None:
@@ -63,10 +63,10 @@ async def ensure(shop: Shop) -> DemoUsers:
 
 async def log_in(user_svc: httpx.AsyncClient, account: DemoUser) -> dict[str, Any] | None:
     """The tokens; None if the e-mail address or the password is wrong, or the address is not verified."""
-    answer = await user_svc.post("/sessions", json={"email": account.email, "password": account.password})
-    if answer.status_code in (401, 403):
+    response = await user_svc.post("/sessions", json={"email": account.email, "password": account.password})
+    if response.status_code in (401, 403):
         return None
-    tokens: dict[str, Any] = answer.raise_for_status().json()
+    tokens: dict[str, Any] = response.raise_for_status().json()
     return tokens
 
 

@@ -24,7 +24,7 @@ from gateway.service import gateway_service
 from gateway.settings import GatewaySettings
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.progress_log import Log
-from journey.admin.registry import CONSUMING_SERVICES, DOORS, SERVICES, shop_topology
+from journey.admin.registry import CONSUMING_SERVICES, SERVICES, WEB_PROGRAMS, shop_topology
 from journey.devenv import addresses
 from journey.devenv.infra.model import Infrastructure
 
@@ -56,12 +56,12 @@ class MemoryShop:
         self._runtimes: dict[str, Runtime] = {}
         self._servers: dict[str, tuple[Server, asyncio.Task[None]]] = {}
 
-    async def up(self, say: Log) -> None:
+    async def up(self, log: Log) -> None:
         telemetry.configure("warning", pretty=True)
         for name in CONSUMING_SERVICES:
             self.start(name)
         await self.ready(list(CONSUMING_SERVICES))
-        say("all services run in this process, in memory: all data is lost at its end")
+        log("all services run in this process, in memory: all data is lost at its end")
 
     def start(self, name: str) -> None:
         parts = self._parts(name)
@@ -90,10 +90,10 @@ class MemoryShop:
         await serving
         await self._runtimes.pop(name).stop(5)
 
-    async def down(self, say: Log) -> None:
+    async def down(self, log: Log) -> None:
         for name in list(self._runtimes):
             await self.stop(name)
-        say("stopped")
+        log("stopped")
 
     async def send(self, user: str, *commands: Command) -> None:
         bus = MemoryBus(self._broker, user)
@@ -126,7 +126,7 @@ class MemoryShop:
         deadline = {} if self._deadline_s is None else {"order_deadline_s": self._deadline_s}
         return {
             **_UNUSED,
-            **{f"{name}_url": http[name] for name in http if name not in DOORS},
+            **{f"{name}_url": http[name] for name in http if name not in WEB_PROGRAMS},
             **deadline,
             "smtp_url": found.smtp_url,
             "service_token": _TOKEN,

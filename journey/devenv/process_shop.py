@@ -21,7 +21,7 @@ from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.instances import MOST, process_of
 from journey.admin.private_files import write_private
 from journey.admin.progress_log import Log
-from journey.admin.registry import CONSUMING_SERVICES, DOORS, SERVICES, shop_topology
+from journey.admin.registry import CONSUMING_SERVICES, SERVICES, WEB_PROGRAMS, shop_topology
 from journey.admin.ssl_context import tls
 from journey.client import Client
 from journey.devenv import addresses
@@ -77,18 +77,18 @@ class ProcessShop:
         async with self.admin as admin:
             await admin.apply(self._topology, self.endpoints.vhost, self.endpoints.passwords)
 
-    async def up(self, say: Log, *, doors: bool = False) -> None:
+    async def up(self, log: Log, *, web: bool = False) -> None:
         """Start what is not running, with every instance that `scale` has set.
 
         `doors`: also gateway and operations.
         """
-        say("applying the topology: exchanges, queues, policies, one broker user per service")
+        log("applying the topology: exchanges, queues, policies, one broker user per service")
         await self.apply_topology()
         record(self.state_dir, self.endpoints)
-        names = [*instances.of_services(self.endpoints.http), *(DOORS if doors else ())]
+        names = [*instances.of_services(self.endpoints.http), *(WEB_PROGRAMS if web else ())]
         for name in names:
             self.start(instances.service_of(name), instances.number_of(name))
-        await self.ready(names, say)
+        await self.ready(names, log)
 
     def start(self, name: str, instance: int = 1, **settings: str) -> None:
         """Start one instance of a service; `ready` waits for it. Instances after the first get free ports."""
@@ -104,7 +104,7 @@ class ProcessShop:
         log = self.state_dir / "log" / f"{process}.log"
         self.processes.start(process, [sys.executable, "-m", name], log=log, env=environment, cwd=ROOT)
 
-    async def scale(self, wanted: Mapping[str, int], say: Log = lambda text: None) -> None:
+    async def scale(self, wanted: Mapping[str, int], log: Log = lambda text: None) -> None:
         """Set the number of instances of these services.
 
         The first ones stay; surplus instances drain and stop.
@@ -117,7 +117,7 @@ class ProcessShop:
             self.start(service, instance)
         # first, so that `journey down` finds all of them after an interruption
         record(self.state_dir, self.endpoints)
-        await self.ready([process_of(*each) for each in started], say)
+        await self.ready([process_of(*each) for each in started], log)
         surplus = [
             process
             for process in {*self.endpoints.http, *self.processes.recorded()}
@@ -126,7 +126,7 @@ class ProcessShop:
         await asyncio.gather(*(self.processes.stop(process, grace_s=28) for process in surplus))
         for process in surplus:
             self.endpoints.http.pop(process, None)
-            say(f"stopped {process}")
+            log(f"stopped {process}")
         record(self.state_dir, self.endpoints)
 
     async def set(self, name: str, **settings: str) -> None:
@@ -142,15 +142,15 @@ class ProcessShop:
     async def kill(self, name: str, instance: int = 1) -> None:
         await self.processes.kill(process_of(name, instance))
 
-    async def ready(self, names: list[str], say: Log = lambda text: None) -> None:
+    async def ready(self, names: list[str], log: Log = lambda text: None) -> None:
         """Wait until all consume.
 
         Raises InfrastructureUnavailable with the cause if one dies or takes too long.
         """
         async with httpx.AsyncClient(timeout=2, verify=tls()) as http:
-            await asyncio.gather(*(self._ready(http, name, say) for name in names))
+            await asyncio.gather(*(self._ready(http, name, log) for name in names))
 
-    async def _ready(self, http: httpx.AsyncClient, name: str, say: Log) -> None:
+    async def _ready(self, http: httpx.AsyncClient, name: str, log: Log) -> None:
         deadline = asyncio.get_running_loop().time() + READY_S_MAX
         why = "no response"
         while asyncio.get_running_loop().time() < deadline:
@@ -158,23 +158,25 @@ class ProcessShop:
                 cause, helps = causes.why(self._log(name))
                 raise InfrastructureUnavailable(f"{name} ended during its start: {cause}", helps)
             try:
-                answer = await http.get(f"{self.endpoints.http[name]}/readyz")
-                if answer.status_code == 200:
-                    say(f"{name} is consuming")
+                response = await http.get(f"{self.endpoints.http[name]}/readyz")
+                if response.status_code == 200:
+                    log(f"{name} is consuming")
                     return
-                why = _detail(answer)
+                why = _detail(response)
             except httpx.HTTPError:
                 why = "no response"
             await asyncio.sleep(0.1)
         cause, helps = causes.why(self._log(name))
         raise InfrastructureUnavailable(f"{name} is not ready: {why}; {cause}", helps)
 
-    async def down(self, say: Log) -> None:
+    async def down(self, log: Log) -> None:
         """Stop all service instances recorded in the state directory."""
-        names = [name for name in self.processes.recorded() if name.partition(".")[0] in (*SERVICES, *DOORS)]
+        names = [
+            name for name in self.processes.recorded() if name.partition(".")[0] in (*SERVICES, *WEB_PROGRAMS)
+        ]
         await asyncio.gather(*(self.processes.stop(name, grace_s=28) for name in names))
         forget(self.state_dir)
-        say(f"stopped {', '.join(names)}" if names else "no service was running")
+        log(f"stopped {', '.join(names)}" if names else "no service was running")
 
     def client(self, user: str = CLIENT) -> Client:
         return self.client_at(self.endpoints, user)
@@ -215,9 +217,9 @@ class ProcessShop:
             "SHOP_URL": endpoints.shop_url,
             "SERVICE_TOKEN": endpoints.service_token,
             "INSTANCES_FILE": str(instances_file(self.state_dir)),
-            **{f"{each.upper()}_URL": endpoints.http[each] for each in (*SERVICES, *DOORS)},
+            **{f"{each.upper()}_URL": endpoints.http[each] for each in (*SERVICES, *WEB_PROGRAMS)},
             **(self._of_the_operator() if name == "operations" else {"AMQP_URL": endpoints.amqp_url(name)}),
-            **(_of_the_door(endpoints.public[process]) if name == GATEWAY else {}),
+            **(_of_the_gateway(endpoints.public[process]) if name == GATEWAY else {}),
             **self._settings,
         }
 
@@ -229,12 +231,12 @@ class ProcessShop:
         }
 
 
-def _detail(answer: httpx.Response) -> str:
+def _detail(response: httpx.Response) -> str:
     """The reason that the service gives for not being ready."""
     try:
-        return str(answer.json()["detail"])
+        return str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"it responds with {answer.status_code}"
+        return f"it responds with {response.status_code}"
 
 
 def dead_letters(depths: Mapping[str, management.Depth]) -> dict[str, int]:
@@ -244,7 +246,7 @@ def dead_letters(depths: Mapping[str, management.Depth]) -> dict[str, int]:
     }
 
 
-def _of_the_door(public: str) -> dict[str, str]:
+def _of_the_gateway(public: str) -> dict[str, str]:
     return {"PUBLIC_HOST": "127.0.0.1", "PUBLIC_PORT": addresses.port_of(public), "PUBLIC_URL": public}
 
 

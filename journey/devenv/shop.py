@@ -18,7 +18,7 @@ from contracts.values import Money
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.errors import problem_in
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
-from journey.admin.instances import answering
+from journey.admin.instances import responding
 from journey.admin.ssl_context import tls
 from journey.devenv.catalogue import CATALOGUE
 
@@ -66,7 +66,7 @@ async def seed(shop: Shop) -> None:
     ]
     await shop.send(OPERATOR, *listed, *received)
     async with httpx.AsyncClient(timeout=20, verify=tls()) as http:
-        asked = await answering(http, shop.endpoints.http)
+        asked = await responding(http, shop.endpoints.http)
         for product in listed:  # one by one, to keep the number of requests low
             await _known(http, f"{asked['order_svc']}/prices/{product.sku}")
         for receipt in received:
@@ -77,7 +77,7 @@ async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:
     """Register customers with an account, so that mails about their orders have a recipient."""
     customers = []
     async with httpx.AsyncClient(timeout=10, verify=tls()) as http:
-        asked = await answering(http, shop.endpoints.http)
+        asked = await responding(http, shop.endpoints.http)
         for name in names:
             user_id = new_id()
             account = {
@@ -86,8 +86,8 @@ async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:
                 "name": name,
                 "password": f"a-long-password-{user_id.hex}",
             }
-            answer = await http.post(f"{asked['user_svc']}/users", json=account)
-            answer.raise_for_status()
+            response = await http.post(f"{asked['user_svc']}/users", json=account)
+            response.raise_for_status()
             customers.append(user_id)
     return customers
 
@@ -103,8 +103,8 @@ async def _message_ids(http: httpx.AsyncClient) -> list[str]:
     """Of all mails. The newest come first: mails that arrive while paging shift the others to later pages."""
     found: dict[str, str] = {}
     while True:
-        answer = await http.get("/api/v1/messages", params={"start": len(found), "limit": _MAILS_ON_A_PAGE})
-        page = {each["ID"]: each["MessageID"] for each in answer.raise_for_status().json()["messages"]}
+        response = await http.get("/api/v1/messages", params={"start": len(found), "limit": _MAILS_ON_A_PAGE})
+        page = {each["ID"]: each["MessageID"] for each in response.raise_for_status().json()["messages"]}
         if page.keys() <= found.keys():
             return [message_id.strip("<>").partition("@")[0] for message_id in found.values()]
         found |= page
@@ -112,11 +112,12 @@ async def _message_ids(http: httpx.AsyncClient) -> list[str]:
 
 async def _known(http: httpx.AsyncClient, url: str, wait_s: float = 20.0) -> None:
     end = asyncio.get_running_loop().time() + wait_s
-    while (answer := await http.get(url)).status_code != 200:
+    while (response := await http.get(url)).status_code != 200:
         if asyncio.get_running_loop().time() > end:
             raise InfrastructureUnavailable(
-                f"{url} was not found within {wait_s:.0f} s; its service responds with {answer.status_code}:"
-                f" {problem_in(answer)}",
+                f"{url} was not found within {wait_s:.0f} s; its service responds with "
+                f"{response.status_code}:"
+                f" {problem_in(response)}",
                 "check the log of that service, and `journey dlq list`",
             )
         await asyncio.sleep(0.1)

@@ -114,6 +114,8 @@ class DeadLetterCache:
         }
         try:
             found = await self._broker.dead_letters(quiet)
-            self._last = DeadLetterSnapshot(at, (*kept, *found.letters), unread={**unread, **found.unread})
+            self._last = DeadLetterSnapshot(
+                at, (*kept, *found.dead_letters), unread={**unread, **found.unread}
+            )
         except InfrastructureUnavailable as away:
             self._last = DeadLetterSnapshot(at, None, f"{away.reason}; {away.remedy}")

@@ -93,7 +93,9 @@ class DeadLetterPages(StaffPages):
                 404, "This dead letter no longer exists. The audit list shows who redrove or dropped it."
             )
         [(_, blocker)] = await self._with_blockers([dead_letter])
-        return self._render(request, "letter.html", group=group, dead_letter=dead_letter, refusal=blocker)
+        return self._render(
+            request, "dead_letter.html", group=group, dead_letter=dead_letter, refusal=blocker
+        )
 
     async def confirm_redrive(self, request: Request, group_id: str, id: str = "") -> Response:
         if job := self._jobs.running(group_id):
@@ -218,9 +220,9 @@ def _selected(group: DeadLetterGroup, cutoff: datetime, id_: str) -> list[DeadLe
 
 
 def _matches(group: DeadLetterGroup, service: str, text: str) -> bool:
-    words = (group.sample, group.type, message_name(group.type), group.error_type)
+    texts = (group.sample, group.type, message_name(group.type), group.error_type)
     return (not service or group.service == service) and (
-        not text or any(text.lower() in word.lower() for word in words)
+        not text or any(text.lower() in each.lower() for each in texts)
     )
 
 

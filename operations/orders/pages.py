@@ -71,7 +71,7 @@ class OrderPages(StaffPages):
     ) -> Response:
         explanation = await self._explained(order_id)
         messages = timeline.build_timeline(
-            explanation.trail, [pending for pending, _ in explanation.awaited], explanation.letters
+            explanation.trail, [pending for pending, _ in explanation.awaited], explanation.dead_letters
         )
         if not messages and not explanation.order:
             raise HTTPException(404, f"{explanation.verdict[0].upper()}{explanation.verdict[1:]}.")

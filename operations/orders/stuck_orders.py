@@ -53,7 +53,10 @@ class PendingReason:
 
     @classmethod
     def of(cls, awaited: PendingDelivery, where: Location, circumstances: ShopSnapshot) -> "PendingReason":
-        dead_letter, depth = circumstances.letter_of(awaited), (circumstances.depths or {}).get(awaited.queue)
+        dead_letter, depth = (
+            circumstances.dead_letter_for(awaited),
+            (circumstances.depths or {}).get(awaited.queue),
+        )
         has_no_consumer = depth is not None and depth.consumers == 0
         return cls(awaited, where, dead_letter_path(dead_letter) if dead_letter else "", has_no_consumer)
 
@@ -217,7 +220,7 @@ def _max_age(search: _Search) -> timedelta:
 
 def _partial(search: _Search) -> str:
     reasons = [f"{name} does not respond" for name in search.search.silent]
-    if search.circumstances.letters is None:
+    if search.circumstances.dead_letters is None:
         reasons.append("the broker does not return its dead letters")
     reasons += [
         f"{count:,} dead letters in {queue} were not read"

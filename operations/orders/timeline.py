@@ -70,10 +70,10 @@ def build_timeline(
     """Every message of a journey, the oldest first."""
     messages: dict[str, TimelineMessage] = {}
     for handled in trail.steps:
-        for said in handled.says:
-            at = datetime.fromisoformat(str(said["time"]))
-            messages[said["id"]] = TimelineMessage(
-                said["id"], said["type"], at, handled.service, _body(said), handled.message_id
+        for emitted in handled.says:
+            at = datetime.fromisoformat(str(emitted["time"]))
+            messages[emitted["id"]] = TimelineMessage(
+                emitted["id"], emitted["type"], at, handled.service, _body(emitted), handled.message_id
             )
     for handled in trail.steps:
         message = messages.get(handled.message_id)
@@ -83,8 +83,8 @@ def build_timeline(
             )
         message.handled_by.append(handled)
     for each in awaited:
-        if each.word.id in messages:
-            messages[each.word.id].awaited_by.append(each)
+        if each.message.id in messages:
+            messages[each.message.id].awaited_by.append(each)
     for dead_letter in dead_letters:
         messages.setdefault(dead_letter.id, _from_dead_letter(dead_letter)).dead.append(dead_letter)
     ordered = _causally_ordered(messages)
@@ -111,7 +111,7 @@ def _causally_ordered(messages: Mapping[str, TimelineMessage]) -> list[TimelineM
 
 def _from_dead_letter(dead_letter: DeadLetter) -> TimelineMessage:
     """A message that no service has handled: only its dead letter is available."""
-    at = dead_letter.said_at or dead_letter.died_at or datetime.max.replace(tzinfo=UTC)
+    at = dead_letter.sent_at or dead_letter.died_at or datetime.max.replace(tzinfo=UTC)
     return TimelineMessage(
         dead_letter.id, dead_letter.type, at, "", dead_letter.wire_message.body.decode(errors="replace")
     )
@@ -142,5 +142,5 @@ def _pause(before: TimelineMessage | None, message: TimelineMessage) -> str:
     return f"{span(message.at - before.at)} later"
 
 
-def _body(said: Mapping[str, object]) -> str:
-    return str(said["body"])
+def _body(emitted: Mapping[str, object]) -> str:
+    return str(emitted["body"])

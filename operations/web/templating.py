@@ -103,8 +103,8 @@ class PageRenderer:
         if at is None:
             return "at an unknown time"
         is_today = at.date() == self._clock().date()
-        words = f"{at:%H:%M:%S}" if is_today else f"{at.day} {at:%b %Y, %H:%M:%S}"
-        return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="milliseconds"), words)
+        text = f"{at:%H:%M:%S}" if is_today else f"{at.day} {at:%b %Y, %H:%M:%S}"
+        return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="milliseconds"), text)
 
     def ago(self, at: datetime | None) -> str:
         return "at an unknown time" if at is None else f"{span(self._clock() - at)} ago"

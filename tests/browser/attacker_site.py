@@ -18,7 +18,7 @@ class AttackerSite:
         self.port = 0
 
     async def open(self) -> None:
-        self._listener = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        self._listener = await asyncio.start_server(self._response, "127.0.0.1", 0)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
@@ -35,7 +35,7 @@ class AttackerSite:
         silent = '<meta name="referrer" content="no-referrer">' if from_nowhere else ""
         self._page = f"<!doctype html>{silent}<title>You have won</title>{form}<script>trap.submit()</script>"
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _response(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         body = self._page.encode()
         writer.write(

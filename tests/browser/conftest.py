@@ -18,7 +18,7 @@ ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     " --disable-component-update --disable-sync"
 ).split()
-DESK: ViewportSize = {"width": 1280, "height": 800}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 
 # Playwright's default timeout of five seconds is too short on a busy machine.
@@ -80,7 +80,7 @@ class Windows:
     async def context(self, **options: Any) -> BrowserContext:
         usual: dict[str, Any] = {
             "base_url": self._url,
-            "viewport": DESK,
+            "viewport": DESKTOP,
             "locale": "en-GB",
             "timezone_id": "UTC",
         }

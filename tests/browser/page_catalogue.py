@@ -12,7 +12,7 @@ from tests.browser.page_objects import log_in, put_into_basket
 from tests.support.eventually import until
 from tests.support.shops.browser import BUGGY, WAIT_S, BrowserShop, Person
 
-Who = Literal["nobody", "customer", "staff"]
+Who = Literal["guest", "customer", "staff"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class CataloguedPage:
 
     name: str
     path: str
-    who: Who = "nobody"
+    who: Who = "guest"
 
 
 @dataclass
@@ -72,8 +72,8 @@ class PageCatalogue:
 
 async def filled_catalogue(shop: BrowserShop) -> PageCatalogue:
     """Creates orders with every outcome, one in progress, dead letters, and a basket with items."""
-    gallery = PageCatalogue(await shop.register_user("Ada"), await shop.register_user("Olga", staff=True))
-    async with await shop.program(gallery.customer) as program:
+    catalogue = PageCatalogue(await shop.register_user("Ada"), await shop.register_user("Olga", staff=True))
+    async with await shop.program(catalogue.customer) as program:
         made = {
             "confirmed": await shop.order(program, "KETTLE-BLUE", 2),
             "refunded": await shop.order(program, "TEA-BLACK", 3),
@@ -91,9 +91,9 @@ async def filled_catalogue(shop: BrowserShop) -> PageCatalogue:
         for _ in range(4):
             await shop.order(program, BUGGY)
         await until(lambda: has_dead_letters(shop, 5), within_s=WAIT_S)
-        gallery.orders = made
+        catalogue.orders = made
         await give_address(program)
-    return gallery
+    return catalogue
 
 
 async def has_dead_letters(shop: BrowserShop, count: int) -> bool:
@@ -107,10 +107,16 @@ async def give_address(program: httpx.AsyncClient) -> None:
     assert response.is_success, response.text
 
 
-async def logged_in(browser: Browser, shop: BrowserShop, gallery: PageCatalogue) -> dict[Who, BrowserContext]:
+async def logged_in(
+    browser: Browser, shop: BrowserShop, catalogue: PageCatalogue
+) -> dict[Who, BrowserContext]:
     """A window for each kind of user."""
     contexts: dict[Who, BrowserContext] = {}
-    people: dict[Who, Person | None] = {"nobody": None, "customer": gallery.customer, "staff": gallery.staff}
+    people: dict[Who, Person | None] = {
+        "guest": None,
+        "customer": catalogue.customer,
+        "staff": catalogue.staff,
+    }
     for who, person in people.items():
         contexts[who] = await browser.new_context(base_url=shop.url, locale="en-GB", timezone_id="UTC")
         if person is not None:

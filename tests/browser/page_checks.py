@@ -79,21 +79,21 @@ class BrowserErrors:
     """All errors that the browser reported while a page was in use."""
 
     page: Page
-    said: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     foreign_hosts: set[str] = field(default_factory=set)
     """The hosts other than the shop's that received requests."""
     responses: list[tuple[int, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.said.append(f"error in a script: {error}"))
+        self.page.on("pageerror", lambda error: self.errors.append(f"error in a script: {error}"))
         self.page.on("request", self._request)
         self.page.on("response", self._response)
 
     def _console(self, message: ConsoleMessage) -> None:
         # Skips the browser's messages about error statuses: the tests assert the statuses that they expect.
         if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
-            self.said.append(f"{message.type} on {urlsplit(self.page.url).path}: {message.text[:400]}")
+            self.errors.append(f"{message.type} on {urlsplit(self.page.url).path}: {message.text[:400]}")
 
     def _request(self, request: Request) -> None:
         host = urlsplit(request.url).hostname
@@ -105,8 +105,8 @@ class BrowserErrors:
 
     def none(self) -> None:
         failed = [f"{status} for {path}" for status, path in self.responses if status >= 500]
-        assert not (self.said or self.foreign_hosts or failed), "\n".join(
-            [*self.said, *sorted(self.foreign_hosts), *failed]
+        assert not (self.errors or self.foreign_hosts or failed), "\n".join(
+            [*self.errors, *sorted(self.foreign_hosts), *failed]
         )
 
 

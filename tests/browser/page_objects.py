@@ -128,8 +128,8 @@ class LivePageReader:
         fresh = await self.page.context.new_page()
         await fresh.goto(self.page.url)
         await expect(fresh.locator("[data-line]")).to_contain_text("Up to date as of")
-        anew = await fresh.locator(".journey").inner_text()
-        assert anew == here, f"{here!r}, but after a reload {anew!r}"
+        again = await fresh.locator(".journey").inner_text()
+        assert again == here, f"{here!r}, but after a reload {again!r}"
         await fresh.close()
 
 

@@ -15,13 +15,13 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from journey.devenv.infra import resolve
 from journey.devenv.infra.browser import chromium
-from tests.browser.conftest import ARGUMENTS, DESK, PHONE
+from tests.browser.conftest import ARGUMENTS, DESKTOP, PHONE
 from tests.browser.page_catalogue import filled_catalogue, logged_in
 from tests.support.shops.browser import run_browser_shop
 from tests.support.source_files import ROOT
 
 OUTPUT = ROOT / "build" / "screenshots"
-SIZES = {"phone": PHONE, "desk": DESK}
+SIZES = {"phone": PHONE, "desk": DESKTOP}
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
@@ -57,11 +57,12 @@ async def take_screenshots(path: Path, folder: Path) -> int:
                 run_browser_shop(found, state_dir / "street") as shop,
             ):
                 browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-                gallery = await filled_catalogue(shop)
+                catalogue = await filled_catalogue(shop)
                 tabs = {
-                    who: await it.new_page() for who, it in (await logged_in(browser, shop, gallery)).items()
+                    who: await it.new_page()
+                    for who, it in (await logged_in(browser, shop, catalogue)).items()
                 }
-                for shown in gallery.pages():
+                for shown in catalogue.pages():
                     taken += await _all_forms(tabs[shown.who], shown.path, folder / shown.name)
                     for picture in README_PICTURES:
                         if picture.name == shown.name:

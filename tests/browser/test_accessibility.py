@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
 
-from tests.browser.conftest import DESK, PHONE, Window
+from tests.browser.conftest import DESKTOP, PHONE, Window
 from tests.browser.page_catalogue import CataloguedPage, PageCatalogue, Who, filled_catalogue, logged_in
 from tests.browser.page_checks import (
     BrowserErrors,
@@ -39,7 +39,7 @@ p { margin-bottom: 2em !important }"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
-async def gallery(shop: BrowserShop) -> AsyncIterator[PageCatalogue]:
+async def catalogue(shop: BrowserShop) -> AsyncIterator[PageCatalogue]:
     made = await filled_catalogue(shop)
     yield made
     await shop.provider_is_away(False)
@@ -49,9 +49,9 @@ async def gallery(shop: BrowserShop) -> AsyncIterator[PageCatalogue]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def contexts(
-    browser: Browser, shop: BrowserShop, gallery: PageCatalogue
+    browser: Browser, shop: BrowserShop, catalogue: PageCatalogue
 ) -> AsyncIterator[dict[Who, BrowserContext]]:
-    opened = await logged_in(browser, shop, gallery)
+    opened = await logged_in(browser, shop, catalogue)
     yield opened
     for context in opened.values():
         await context.close()
@@ -69,7 +69,7 @@ class Seen:
 
     async def axe(self, one: CataloguedPage, page: Page) -> None:
         """All rules at both widths; for the dark theme only colour contrast, because nothing else differs."""
-        for width, size in (("phone", PHONE), ("desk", DESK)):
+        for width, size in (("phone", PHONE), ("desk", DESKTOP)):
             await page.set_viewport_size(size)
             self.violations[f"{one.name}, {width}"] = await accessibility_violations(page)
         await page.emulate_media(color_scheme="dark")
@@ -94,7 +94,7 @@ class Seen:
         self.keyboard[one.name] = wrong
 
     async def widths(self, one: CataloguedPage, page: Page) -> None:
-        for size in (DESK, MIDDLE, PHONE, NARROW):
+        for size in (DESKTOP, MIDDLE, PHONE, NARROW):
             await page.set_viewport_size(size)
             self.overflows[f"{one.name} at {size['width']}"] = [
                 *await horizontal_overflow(page),
@@ -123,14 +123,14 @@ class Seen:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
-async def seen(contexts: dict[Who, BrowserContext], gallery: PageCatalogue) -> Seen:
+async def seen(contexts: dict[Who, BrowserContext], catalogue: PageCatalogue) -> Seen:
     found, titles = Seen(), dict[str, str]()
-    async for one, page in each_page(contexts, gallery.pages(), found.complaints):
+    async for one, page in each_page(contexts, catalogue.pages(), found.complaints):
         await found.names(one, page, titles)
         await found.axe(one, page)
         await found.tabs(one, page)
         await found.widths(one, page)
-        await page.set_viewport_size(DESK)
+        await page.set_viewport_size(DESKTOP)
     return found
 
 
@@ -142,7 +142,7 @@ async def each_page(
     complaints += map(BrowserErrors, tabs.values())
     try:
         for tab in tabs.values():
-            await tab.set_viewport_size(DESK)
+            await tab.set_viewport_size(DESKTOP)
             # no colour transition in progress
             await tab.emulate_media(color_scheme="light", reduced_motion="reduce")
         for one in shown:
@@ -164,15 +164,15 @@ async def test_axe_finds_no_barrier_on_any_page(seen: Seen) -> None:
     nothing(seen.violations)
 
 
-async def test_no_page_scrolls_sideways_or_cuts_text_off_at_any_width_or_spacing(seen: Seen) -> None:
+async def test_no_page_overflows_at_any_width_or_text_spacing(seen: Seen) -> None:
     nothing(seen.overflows)
 
 
-async def test_the_keyboard_gets_everywhere_and_one_always_sees_where_it_is(seen: Seen) -> None:
+async def test_the_keyboard_reaches_everything_with_visible_focus(seen: Seen) -> None:
     nothing(seen.keyboard)
 
 
-async def test_the_browser_complains_of_no_page_and_no_page_asks_anybody_else_for_anything(
+async def test_pages_cause_no_browser_errors_and_no_third_party_requests(
     seen: Seen,
 ) -> None:
     """The console has no violations of the content security policy and no script errors."""
@@ -182,15 +182,15 @@ async def test_the_browser_complains_of_no_page_and_no_page_asks_anybody_else_fo
         assert {path for status, path in each.responses if status >= 400} <= {"/no/such/page"}
 
 
-async def test_every_page_says_what_it_is(seen: Seen) -> None:
+async def test_every_page_has_a_title_and_a_heading(seen: Seen) -> None:
     nothing(seen.words)
 
 
-async def test_an_order_is_an_ordered_list_with_a_word_for_every_state(
-    contexts: dict[Who, BrowserContext], gallery: PageCatalogue
+async def test_progress_is_an_ordered_list_with_a_text_per_state(
+    contexts: dict[Who, BrowserContext], catalogue: PageCatalogue
 ) -> None:
     async for one, page in each_page(
-        contexts, [s for s in gallery.pages() if s.name.startswith("order-")], []
+        contexts, [s for s in catalogue.pages() if s.name.startswith("order-")], []
     ):
         if one.name == "order-messages":
             continue
@@ -202,7 +202,7 @@ async def test_an_order_is_an_ordered_list_with_a_word_for_every_state(
             assert re.search(r"[a-z]{4,}.*\n?.*[a-z]{2,}", text), f"{one.name}: {text!r}"
         assert await page.locator("main ol svg:not([aria-hidden=true])").count() == 0, one.name
     waiting = await contexts["customer"].new_page()
-    await waiting.goto(f"/orders/{gallery.orders['waiting']}")
+    await waiting.goto(f"/orders/{catalogue.orders['waiting']}")
     await expect(waiting.locator("[aria-current=step]")).to_have_count(1)
     await waiting.close()
 
@@ -233,22 +233,22 @@ async def lightness(page: Page) -> float:
     return sum(numbers) / 3
 
 
-async def test_motion_stops_where_somebody_wants_none(
-    contexts: dict[Who, BrowserContext], gallery: PageCatalogue
+async def test_animations_stop_with_reduced_motion(
+    contexts: dict[Who, BrowserContext], catalogue: PageCatalogue
 ) -> None:
     page = await contexts["customer"].new_page()
     await page.emulate_media(reduced_motion="reduce")
-    await page.goto(f"/orders/{gallery.orders['waiting']}")
+    await page.goto(f"/orders/{catalogue.orders['waiting']}")
     assert await page.evaluate("document.getAnimations().filter(a => a.playState === 'running').length") == 0
     await page.close()
 
 
 async def test_a_printed_order_is_one_page_without_buttons(
-    contexts: dict[Who, BrowserContext], gallery: PageCatalogue
+    contexts: dict[Who, BrowserContext], catalogue: PageCatalogue
 ) -> None:
     page = await contexts["customer"].new_page()
     await page.emulate_media(media="print", color_scheme="dark")
-    for name, order_id in gallery.orders.items():
+    for name, order_id in catalogue.orders.items():
         await page.goto(f"/orders/{order_id}")
         for gone in ("header nav", "footer", "button", ".skip"):
             for element in await page.locator(gone).all():
@@ -261,7 +261,7 @@ async def test_a_printed_order_is_one_page_without_buttons(
     await page.close()
 
 
-async def test_the_first_view_is_small_quick_and_stands_still_on_a_slow_network(window: Window) -> None:
+async def test_the_first_view_is_small_fast_and_stable(window: Window) -> None:
     page = await window()  # measures layout shifts from the beginning
     session = await page.context.new_cdp_session(page)
     await session.send("Network.enable")

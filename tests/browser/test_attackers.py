@@ -58,7 +58,7 @@ async def attacker() -> AsyncIterator[AttackerSite]:
 
 
 @pytest.mark.parametrize("site", ["localhost", "127.0.0.1", "null"])
-async def test_a_form_on_another_site_cannot_order_log_in_log_out_or_redrive(
+async def test_a_form_on_another_site_causes_no_action(
     shop: BrowserShop, olga: Person, window: Window, attacker: AttackerSite, site: str
 ) -> None:
     """`localhost`: same-site but cross-origin, so the browser sends the cookies."""
@@ -95,7 +95,7 @@ async def test_a_form_on_another_site_cannot_order_log_in_log_out_or_redrive(
     )
 
 
-async def test_the_session_cookie_is_out_of_reach_and_new_at_each_log_in(
+async def test_the_session_cookie_is_http_only_and_new_per_login(
     shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window()
@@ -134,15 +134,15 @@ async def test_a_shopper_finds_neither_operations_nor_what_is_others(
         response = await page.request.get(path)
         assert response.status == 404, f"{path}: {response.status}"
         assert "Ada" not in await response.text() and "TEA" not in await response.text()
-    async with httpx.AsyncClient(base_url=shop.url) as nobody:
+    async with httpx.AsyncClient(base_url=shop.url) as guest:
         for path in OPERATIONS:
-            assert (await nobody.get(path)).status_code == 404, path
+            assert (await guest.get(path)).status_code == 404, path
     staff = await window()
     await log_in(staff, olga)
     assert (await staff.request.get("/ops")).status == 200
 
 
-async def test_after_log_out_the_back_button_shows_nothing_personal_and_the_old_cookie_is_dead(
+async def test_after_logout_the_back_button_shows_nothing_personal(
     shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window()
@@ -164,7 +164,7 @@ async def test_after_log_out_the_back_button_shows_nothing_personal_and_the_old_
         assert shown.status_code == 303 and "/login" in shown.headers["location"]
 
 
-async def test_markup_in_an_articles_name_stays_text_wherever_it_is_shown(
+async def test_markup_in_article_names_is_escaped_everywhere(
     shop: BrowserShop, olga: Person, window: Window
 ) -> None:
     price = Money(amount_minor=700, currency="EUR")
@@ -217,9 +217,7 @@ async def knows_price(http: httpx.AsyncClient, sku: str) -> bool:
         "/ops",
     ],
 )
-async def test_every_answer_carries_the_headers_that_keep_a_browser_safe(
-    shop: BrowserShop, path: str
-) -> None:
+async def test_every_response_carries_the_security_headers(shop: BrowserShop, path: str) -> None:
     response = await shop.http.get(path)
     found = {part.strip() for part in response.headers["content-security-policy"].split(";") if part.strip()}
     assert found == CSP

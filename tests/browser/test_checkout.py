@@ -46,9 +46,7 @@ async def orders_on(page: Page) -> set[str]:
 
 
 @pytest.mark.parametrize("how", ["double click", "double Enter"])
-async def test_an_impatient_customer_who_pays_twice_has_one_order(
-    shop: BrowserShop, window: Window, how: str
-) -> None:
+async def test_paying_twice_makes_one_order(shop: BrowserShop, window: Window, how: str) -> None:
     page = await window()
     await log_in(page, await shop.register_user("Grace"))
     await put_into_basket(page, "TEA-GREEN")
@@ -67,9 +65,7 @@ async def test_an_impatient_customer_who_pays_twice_has_one_order(
     assert await orders_on(page) == {order_in(page)}
 
 
-async def test_the_same_form_sent_twice_at_once_leads_to_the_same_order(
-    shop: BrowserShop, window: Window
-) -> None:
+async def test_a_form_sent_twice_at_once_makes_one_order(shop: BrowserShop, window: Window) -> None:
     """As after a double click on a slow network: both requests arrive."""
     page = await window()
     await log_in(page, await shop.register_user("Grace"))
@@ -79,11 +75,11 @@ async def test_the_same_form_sent_twice_at_once_leads_to_the_same_order(
     fields = await page.evaluate("() => [...new FormData(document.getElementById('pay'))]")
     form = {name: value for name, value in fields if name != "card"} | {"card": "tok_visa"}
     headers = {"Origin": shop.url, "Sec-Fetch-Site": "same-origin"}
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(page.request.post("/checkout", form=form, headers=headers, max_redirects=0) for _ in range(10))
     )
-    assert {response.status for response in answers} == {303}
-    assert len({response.headers["location"] for response in answers}) == 1
+    assert {response.status for response in responses} == {303}
+    assert len({response.headers["location"] for response in responses}) == 1
     assert len(await orders_on(page)) == 1
 
 
@@ -104,9 +100,7 @@ async def test_back_after_paying_and_pay_again_shows_the_same_order(
     await expect(page.get_by_text("Your basket is empty")).to_be_visible()
 
 
-async def test_a_checkout_in_one_tab_does_not_order_what_was_changed_in_another(
-    shop: BrowserShop, window: Window
-) -> None:
+async def test_a_basket_changed_in_another_tab_is_not_ordered(shop: BrowserShop, window: Window) -> None:
     stale = await window()
     await log_in(stale, await shop.register_user("Grace"))
     await put_into_basket(stale, "TEA-GREEN")
@@ -124,9 +118,7 @@ async def test_a_checkout_in_one_tab_does_not_order_what_was_changed_in_another(
     assert len(await orders_on(stale)) == 1
 
 
-async def test_a_price_that_changed_meanwhile_is_shown_before_anything_is_ordered(
-    shop: BrowserShop, window: Window
-) -> None:
+async def test_a_changed_price_is_shown_before_ordering(shop: BrowserShop, window: Window) -> None:
     sku = f"DEAR-{uuid4().hex[:6].upper()}"
     listed = ListProduct(
         sku=sku, title="A dear thing", category="odd", price=Money(amount_minor=100, currency="EUR")
@@ -170,7 +162,7 @@ async def test_a_quantity_that_was_typed_counts_without_pressing_update(
     assert [(line["sku"], line["quantity"]) for line in order["lines"]] == [("TEA-GREEN", 3)]
 
 
-async def test_a_session_that_ends_on_the_checkout_leads_back_to_it_and_orders_nothing_before(
+async def test_a_session_that_ends_at_checkout_returns_there_after_login(
     shop: BrowserShop, window: Window
 ) -> None:
     page = await window()
@@ -201,7 +193,7 @@ async def test_a_guests_basket_is_still_theirs_after_log_in(shop: BrowserShop, w
     await expect(page.get_by_role("main")).to_contain_text("2 ×")
 
 
-async def test_what_is_wrong_with_a_form_is_said_on_top_and_leads_to_the_field(window: Window) -> None:
+async def test_form_errors_are_summarised_and_link_to_their_fields(window: Window) -> None:
     page = await window(heeded=False)
     await page.goto("/register")
     await page.evaluate("() => { for (const form of document.forms) form.noValidate = true }")

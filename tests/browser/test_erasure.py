@@ -31,7 +31,7 @@ MESSAGES_MAX = 5_000
 Json = dict[str, Any]
 
 
-async def test_nothing_of_an_erased_account_is_left_though_its_order_ended_after_it(
+async def test_erasure_is_complete_even_if_an_order_ends_later(
     shop: BrowserShop, real_infrastructure: Infrastructure
 ) -> None:
     wilma = await shop.register_user(NAME)
@@ -138,7 +138,7 @@ def text_of(entry: journal.Entry) -> str:
     return f"{entry.wire_message.body.decode(errors='replace')} {entry.wire_message.headers}"
 
 
-async def test_erasing_asks_for_the_password_and_ends_every_log_in(shop: BrowserShop) -> None:
+async def test_erasure_requires_the_password_and_ends_all_logins(shop: BrowserShop) -> None:
     gone = await shop.register_user("Gone")
     first, second = await shop.log_in(gone), await shop.log_in(gone)
     bearer = {"Authorization": f"Bearer {first['access_token']}"}

@@ -79,7 +79,7 @@ async def connection(page: Page, words: str) -> None:
     await expect(page.locator("[data-line]")).to_have_text(re.compile(words))
 
 
-async def test_the_stops_turn_without_a_reload_and_a_screen_reader_is_told_at_most_once_in_three_seconds(
+async def test_steps_update_live_with_limited_screen_reader_announcements(
     shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window()
@@ -99,7 +99,7 @@ async def test_the_stops_turn_without_a_reload_and_a_screen_reader_is_told_at_mo
     assert all(gap > 2_500 for gap in gaps), spoken
 
 
-async def test_when_the_gateway_that_serves_the_page_is_killed_another_goes_on_and_no_step_is_lost_or_doubled(
+async def test_a_killed_gateway_loses_and_repeats_no_step(
     shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window(heeded=False)
@@ -107,7 +107,7 @@ async def test_when_the_gateway_that_serves_the_page_is_killed_another_goes_on_a
     async with await shop.program(ada) as program:
         async with payment_is_away(shop):
             order_id = await shop.order(program, "KETTLE-BLUE")
-            told = asyncio.create_task(numbers_told(program, order_id))
+            reported = asyncio.create_task(numbers_received(program, order_id))
             follower = await LivePageReader.at(page, order_id)
             await until(lambda: holds(shop, order_id), within_s=WAIT_S)
             victim = shop.gateways[shop.balancer.holder(f"/orders/{order_id}/live") or 0]
@@ -115,13 +115,13 @@ async def test_when_the_gateway_that_serves_the_page_is_killed_another_goes_on_a
         try:
             await headline(page, "confirmed")
             await seen_all(follower, program, order_id)
-            assert await told == list(range(1, await seq_of(program, order_id) + 1))
+            assert await reported == list(range(1, await seq_of(program, order_id) + 1))
         finally:
             shop.system.start("gateway", victim)
             await shop.system.ready(["gateway" if victim == 1 else f"gateway.{victim}"])
 
 
-async def numbers_told(program: httpx.AsyncClient, order_id: str) -> list[int]:
+async def numbers_received(program: httpx.AsyncClient, order_id: str) -> list[int]:
     """The ids that an API client receives,
     which resumes with its last id after each break until it gets a 204.
     """
@@ -143,7 +143,7 @@ async def holds(shop: BrowserShop, order_id: str) -> bool:
     return shop.balancer.holder(f"/orders/{order_id}/live") is not None
 
 
-async def test_when_every_gateway_answers_503_for_a_while_the_page_comes_back_by_itself(
+async def test_the_page_recovers_after_all_gateways_returned_503(
     shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window(heeded=False)
@@ -161,7 +161,7 @@ async def test_when_every_gateway_answers_503_for_a_while_the_page_comes_back_by
         await seen_all(follower, program, order_id)
 
 
-async def test_after_a_minute_without_a_network_the_page_shows_the_exact_state_and_says_it_once(
+async def test_after_a_network_outage_the_page_announces_the_state_once(
     shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window(heeded=False)
@@ -188,9 +188,7 @@ async def test_after_a_minute_without_a_network_the_page_shows_the_exact_state_a
         assert len(spoken) <= 2, spoken
 
 
-async def test_whoever_logs_out_stops_watching_in_every_tab(
-    shop: BrowserShop, ada: Person, window: Window
-) -> None:
+async def test_logout_ends_live_updates_in_every_tab(shop: BrowserShop, ada: Person, window: Window) -> None:
     page = await window()
     await log_in(page, ada)
     async with payment_is_away(shop), await shop.program(ada) as program:
@@ -207,7 +205,7 @@ async def test_whoever_logs_out_stops_watching_in_every_tab(
         await connection(tab, "^Live")
 
 
-async def test_a_finished_orders_page_asks_for_nothing_more(
+async def test_the_page_of_a_finished_order_sends_no_requests(
     shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window()
@@ -228,7 +226,7 @@ async def test_a_finished_orders_page_asks_for_nothing_more(
         assert again.status_code == 204
 
 
-async def test_tabs_that_nobody_looks_at_let_go_so_that_the_eighth_page_loads(
+async def test_hidden_tabs_close_their_streams_so_more_pages_load(
     shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     first = await window()

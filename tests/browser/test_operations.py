@@ -121,7 +121,7 @@ async def settled(page: Page) -> dict[str, int]:
             await asyncio.sleep(0.5)
 
 
-async def test_without_javascript_staff_redrive_fifty_letters_and_newcomers_are_no_part_of_it(
+async def test_without_javascript_fifty_dead_letters_are_redriven_without_newer_ones(
     shop: BrowserShop, ada: Person, olga: Person, window: Window
 ) -> None:
     page = await window(java_script_enabled=False)
@@ -163,7 +163,7 @@ async def test_without_javascript_staff_redrive_fifty_letters_and_newcomers_are_
     await expect(page.get_by_role("main")).not_to_contain_text("RuntimeError")
 
 
-async def test_letters_that_fail_again_are_counted_and_not_called_handled(
+async def test_dead_letters_that_fail_again_are_counted_as_failed(
     shop: BrowserShop, ada: Person, olga: Person, window: Window
 ) -> None:
     page = await window()
@@ -177,7 +177,7 @@ async def test_letters_that_fail_again_are_counted_and_not_called_handled(
         assert (found["Sent"], found["of these handled"]) == (chosen, 0)
 
 
-async def test_without_javascript_goods_are_counted_in_once_though_the_form_is_sent_twice(
+async def test_without_javascript_a_repeated_receipt_form_counts_once(
     shop: BrowserShop, olga: Person, window: Window
 ) -> None:
     page = await window(java_script_enabled=False)
@@ -195,7 +195,7 @@ async def test_without_javascript_goods_are_counted_in_once_though_the_form_is_s
     assert int((await received.inner_text()).replace(",", "")) == before + 7
 
 
-async def test_the_map_says_within_seconds_who_is_away_and_that_they_are_back(
+async def test_the_map_shows_outages_and_recoveries_within_seconds(
     shop: BrowserShop, olga: Person, window: Window
 ) -> None:
     page = await window()
@@ -213,7 +213,7 @@ async def test_the_map_says_within_seconds_who_is_away_and_that_they_are_back(
     assert await page.evaluate("globalThis.__mark === 1")
 
 
-async def test_without_the_brokers_figures_the_map_says_unknown_and_since_when_and_never_nought(
+async def test_without_broker_figures_the_map_shows_unknown_instead_of_zero(
     shop: BrowserShop, olga: Person, window: Window
 ) -> None:
     page = await window()
@@ -232,7 +232,7 @@ async def test_without_the_brokers_figures_the_map_says_unknown_and_since_when_a
     await expect(page.get_by_role("main")).not_to_contain_text("unknown since")
 
 
-async def test_the_story_of_an_order_is_told_from_the_beginning_and_a_link_to_one_message_survives(
+async def test_an_order_timeline_is_complete_and_message_links_stay_valid(
     shop: BrowserShop, ada: Person, olga: Person, window: Window
 ) -> None:
     async with await shop.program(ada) as program:
@@ -244,10 +244,10 @@ async def test_the_story_of_an_order_is_told_from_the_beginning_and_a_link_to_on
     await page.get_by_role("searchbox").or_(page.get_by_label("Order id")).first.fill(order_id)
     await page.keyboard.press("Enter")
     await expect(page).to_have_url(re.compile(order_id))
-    told = page.locator("ol.story > li")
-    assert "PlaceOrder" in await told.first.inner_text()
+    reported = page.locator("ol.story > li")
+    assert "PlaceOrder" in await reported.first.inner_text()
     await expect(page.get_by_role("main")).to_contain_text("StockReserved")
-    await told.nth(3).get_by_title("A link to this message").click()
+    await reported.nth(3).get_by_title("A link to this message").click()
     chosen = page.locator("li.chosen")
     await expect(chosen).to_be_in_viewport()  # a reload returns to the same page
     name = await chosen.get_by_role("heading").inner_text()

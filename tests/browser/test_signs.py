@@ -49,7 +49,7 @@ Scheme = Literal["light", "dark"]
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("seen", ["without colours", "in one's own colours"])
-async def test_all_seven_states_are_told_apart(window: Window, scheme: Scheme, seen: str) -> None:
+async def test_all_seven_states_are_distinguishable(window: Window, scheme: Scheme, seen: str) -> None:
     page = await window(color_scheme=scheme, reduced_motion="reduce")
     if seen == "without colours":
         session = await page.context.new_cdp_session(page)
@@ -59,10 +59,10 @@ async def test_all_seven_states_are_told_apart(window: Window, scheme: Scheme, s
     await page.goto("/about")
     signs = await taken(page)
     assert len(signs) == len(StepState)
-    desk = await page.context.new_page()
+    desktop = await page.context.new_page()
     alike = []
     for (one, its), (other, that) in combinations(signs.items(), 2):
-        found = await desk.evaluate(_COMPARE, [its, that])
+        found = await desktop.evaluate(_COMPARE, [its, that])
         if found["different"] < DIFFERENT_MIN:
             alike.append(f"{one!r} looks like {other!r}: only {found['different']:.1%} of them differ")
         assert seen != "without colours" or not found["coloured"], f"{one!r} still has colours"

@@ -45,9 +45,7 @@ async def register(page: Page, shop: BrowserShop) -> Person:
     return new
 
 
-async def test_a_newcomer_registers_pays_and_watches_an_order_then_cancels_another(
-    shop: BrowserShop, window: Window
-) -> None:
+async def test_a_new_customer_registers_orders_and_cancels(shop: BrowserShop, window: Window) -> None:
     page = await window()
     new = await register(page, shop)
     await page.get_by_role("searchbox", name="Search the shop").fill("kettle")
@@ -103,9 +101,7 @@ async def test_without_javascript_the_shop_works_from_registration_to_log_out(
     await expect(page).to_have_url(re.compile("/login"))
 
 
-async def test_by_keyboard_alone_one_gets_from_the_search_to_a_paid_order(
-    shop: BrowserShop, window: Window
-) -> None:
+async def test_an_article_is_found_and_paid_by_keyboard_alone(shop: BrowserShop, window: Window) -> None:
     person = await shop.register_user("Kay")
     page = await window()
     await page.goto("/")

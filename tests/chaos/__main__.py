@@ -57,7 +57,7 @@ def main(
         console.print("interrupted; everything is stopped")
         raise typer.Exit(130) from None
     show(outcomes, chosen, console)
-    if any(outcome.verdict.problems for outcome in outcomes):
+    if any(outcome.check_result.problems for outcome in outcomes):
         console.print(f"[bold red]some checks failed[/]; the logs are in {state_dir}")
         raise typer.Exit(NOT_AS_PROMISED)
     shutil.rmtree(state_dir)

@@ -49,14 +49,14 @@ class Node(LocalRabbit):
         await self.back()
 
     async def back(self) -> None:
-        await self.start(say=lambda text: None)
+        await self.start(log=lambda text: None)
 
-    async def answers(self) -> bool:
+    async def responds(self) -> bool:
         return await self._ready()
 
     async def healthy(self, check: str) -> bool:
-        answer = await ready.http_get(self.management_url, f"/api/health/checks/{check}")
-        return answer is not None and answer.is_success
+        response = await ready.http_get(self.management_url, f"/api/health/checks/{check}")
+        return response is not None and response.is_success
 
     def _settle_ports(self) -> None:
         """The node keeps its ports."""
@@ -156,7 +156,7 @@ class Cluster:
 
     async def _is_well(self) -> bool:
         for node in self.nodes:
-            if not (await node.answers() and await node.healthy("alarms")):
+            if not (await node.responds() and await node.healthy("alarms")):
                 return False
             if len(self.nodes) > 1 and not await node.healthy("node-is-quorum-critical"):
                 return False
@@ -173,11 +173,11 @@ class Cluster:
         None in place of the list if unknown.
         """
         path = "/api/queues?columns=type,leader"
-        answer = await ready.http_get(self.management_url, path, limit_s=ASKING_S_MAX)
-        if answer is None or not answer.is_success:
+        response = await ready.http_get(self.management_url, path, limit_s=ASKING_S_MAX)
+        if response is None or not response.is_success:
             return None
         by_name = {node.name: node for node in self.nodes}
-        replicated = [queue for queue in answer.json() if queue.get("type") == "quorum"]
+        replicated = [queue for queue in response.json() if queue.get("type") == "quorum"]
         return [by_name.get(queue.get("leader", "")) for queue in replicated]
 
     @contextmanager
@@ -193,7 +193,7 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(state_dir: Path, count: int, say: Log) -> AsyncIterator[Cluster]:
+async def cluster(state_dir: Path, count: int, log: Log) -> AsyncIterator[Cluster]:
     names = [f"chaos{number}@localhost" for number in range(1, count + 1)]
     password, cookie = secrets.token_hex(16), secrets.token_hex(16)
     port_mapper, *ports = free_ports(1 + 4 * count)
@@ -208,7 +208,7 @@ async def cluster(state_dir: Path, count: int, say: Log) -> AsyncIterator[Cluste
         made = Cluster(nodes, clients, management)
         stack.push_async_callback(made.end)
         for node in nodes:
-            await node.start(say)
+            await node.start(log)
         await made.well()
         yield made
 

@@ -84,7 +84,7 @@ class Members(LocalMongo):
         await self._back()
 
     async def _back(self) -> None:
-        await self.start(say=lambda text: None)
+        await self.start(log=lambda text: None)
         await self.well()
 
     async def _the_primary(self) -> int:
@@ -93,8 +93,8 @@ class Members(LocalMongo):
         return await self._the_primary() if found is None else found
 
     async def _is_well(self) -> bool:
-        said = [await self._hello(node) for node in self._all()]
-        serving = [hello for hello in said if hello.get("isWritablePrimary") or hello.get("secondary")]
+        output = [await self._hello(node) for node in self._all()]
+        serving = [hello for hello in output if hello.get("isWritablePrimary") or hello.get("secondary")]
         return len(serving) == self.nodes and len({hello.get("primary") for hello in serving} - {None}) == 1
 
     async def _hello(self, node: int) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Members(LocalMongo):
 
 
 @asynccontextmanager
-async def replica_set(state_dir: Path, nodes: int, say: Log) -> AsyncIterator[Members]:
+async def replica_set(state_dir: Path, nodes: int, log: Log) -> AsyncIterator[Members]:
     listening = free_ports(nodes)
     async with AsyncExitStack() as stack:
         proxies = [
@@ -119,7 +119,7 @@ async def replica_set(state_dir: Path, nodes: int, say: Log) -> AsyncIterator[Me
         ]
         members = Members(state_dir, proxies, listening)
         stack.push_async_callback(members.end)
-        await members.start(say)
+        await members.start(log)
         await members.well()
         yield members
 

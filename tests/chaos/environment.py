@@ -35,7 +35,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Ground:
+class ChaosEnvironment:
     """URLs of the broker and the database lead through proxies with faults; the other URLs do not."""
 
     infrastructure: Infrastructure
@@ -43,20 +43,20 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(state_dir: Path, nodes: Literal[1, 3], say: Log) -> AsyncIterator[Ground]:
+async def ground(state_dir: Path, nodes: Literal[1, 3], log: Log) -> AsyncIterator[ChaosEnvironment]:
     """All processes end with the context; logs and data stay in the directory.
 
     Faults of the same server (broker or database) are injected one after another, whatever their names: with
     two of three nodes down, the majority is lost, which the system does not promise to survive.
     """
     home = Path(tempfile.mkdtemp(prefix=f"ground-of-{nodes}-", dir=private_dir(state_dir)))
-    await local_rabbit.find_or_install(say)
-    await local_mongo.find_or_download(say)
+    await local_rabbit.find_or_install(log)
+    await local_mongo.find_or_download(log)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(Processes(home).kill, MAILBOX)
-        smtp_url, mailbox_url = await start_mailbox(home, say)
-        database = await stack.enter_async_context(replica_set(home, nodes, say))
-        broker = await stack.enter_async_context(cluster(home, nodes, say))
+        smtp_url, mailbox_url = await start_mailbox(home, log)
+        database = await stack.enter_async_context(replica_set(home, nodes, log))
+        broker = await stack.enter_async_context(cluster(home, nodes, log))
         infrastructure = Infrastructure(
             kind="local",
             amqp_url=broker.amqp_url,
@@ -68,7 +68,7 @@ async def ground(state_dir: Path, nodes: Literal[1, 3], say: Log) -> AsyncIterat
         )
         unfit = "three" if nodes == 1 else "one"
         faults = [*_in_turn(_broker_faults(broker)), *_in_turn(_database_faults(database))]
-        yield Ground(infrastructure, tuple(fault for fault in faults if fault.needs != unfit))
+        yield ChaosEnvironment(infrastructure, tuple(fault for fault in faults if fault.needs != unfit))
 
 
 def _broker_faults(broker: Cluster) -> list[Fault]:

@@ -31,7 +31,7 @@ _READ_AT_ONCE = 50
 
 
 @dataclass
-class Verdict:
+class CheckResult:
     """Orders by what is wrong with them; and all other problems, one sentence each."""
 
     lost: dict[UUID, str] = field(default_factory=dict)
@@ -49,35 +49,35 @@ class Verdict:
         ]
 
 
-async def judge(shoppers: Shoppers, *, copies_max: int, wait_s: float) -> Verdict:
+async def judge(shoppers: Shoppers, *, copies_max: int, wait_s: float) -> CheckResult:
     """Wait until the shop comes to rest, then compare everything stored. `copies_max`: see `mails`."""
     system, expected = shoppers.system, shoppers.expected
     async with httpx.AsyncClient(timeout=30) as http:
         end = asyncio.get_running_loop().time() + wait_s
         while True:
             world, broken = await _look(http, shoppers)
-            verdict = Verdict(lost(world, expected), doubled(world), broken)
-            if not verdict.problems or asyncio.get_running_loop().time() > end:
+            check_result = CheckResult(lost(world, expected), doubled(world), broken)
+            if not check_result.problems or asyncio.get_running_loop().time() > end:
                 break
             await asyncio.sleep(1)
-        letters = await reader.read(system.endpoints.amqp_url(OPERATOR), SERVICES)
-        verdict.broken += [
-            f"unexplained dead letter of {letter.service}: {letter.type}, {letter.error}"
-            for letter in letters
+        dead_letters = await reader.read(system.endpoints.amqp_url(OPERATOR), SERVICES)
+        check_result.broken += [
+            f"unexplained dead letter of {dead_letter.service}: {dead_letter.type}, {dead_letter.error}"
+            for dead_letter in dead_letters
         ]
         confirmed, cancelled = [await copies_in_mailbox(system, kind) for kind in _KINDS.values()]
-        verdict.broken += mails(expected, confirmed, cancelled)
-        verdict.second_copies = sum(
+        check_result.broken += mails(expected, confirmed, cancelled)
+        check_result.second_copies = sum(
             max(0, copies(each) - 1) for each in expected for copies in (confirmed, cancelled)
         )
-        if verdict.second_copies > copies_max:
-            verdict.broken.append(
-                f"{verdict.second_copies} second copies of mails, faults explain {copies_max}"
+        if check_result.second_copies > copies_max:
+            check_result.broken.append(
+                f"{check_result.second_copies} second copies of mails, faults explain {copies_max}"
             )
-        verdict.endings = await endings(shoppers)
-        for order_id in list(verdict.lost | verdict.doubled)[:_STORIES_MAX]:
-            verdict.broken.append(await _story(http, shoppers, order_id))
-    return verdict
+        check_result.endings = await endings(shoppers)
+        for order_id in list(check_result.lost | check_result.doubled)[:_STORIES_MAX]:
+            check_result.broken.append(await _story(http, shoppers, order_id))
+    return check_result
 
 
 def lost(world: World, expected: Mapping[UUID, str]) -> dict[UUID, str]:
@@ -188,7 +188,7 @@ async def _gather(http: httpx.AsyncClient, addresses: Mapping[str, str], dead: d
 async def _story(http: httpx.AsyncClient, shoppers: Shoppers, order_id: UUID) -> str:
     trail = await fetch(http, shoppers.system.endpoints.http, str(order_id))
     steps = [f"{step.service} {step.type} {step.status_from}->{step.status_to}" for step in trail.steps]
-    unheard = [f"{step.service} emitted {said['type']}" for step, said in trail.unheard()]
+    unheard = [f"{step.service} emitted {output['type']}" for step, output in trail.unheard()]
     return f"the story of {order_id}: {'; '.join(steps)}. Not handled: {', '.join(unheard)}"
 
 

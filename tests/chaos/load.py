@@ -9,15 +9,15 @@ from chassis.clock import utc_now
 from contracts import orders
 from journey.client import Client, NotSent
 from journey.devenv.process_shop import ProcessShop
-from tests.support.system_fixtures import Crowd
+from tests.support.system_fixtures import OrderLoad
 
 CHANGES_OF_MIND = 0.1
-PATIENCE_S = 180.0
+WAIT_S_MAX = 180.0
 # Orders come in bursts, so that messages are often in flight at a fault.
 BURST_S_MAX = 4.0
 
 
-class Shoppers(Crowd):
+class Shoppers(OrderLoad):
     """Customers who order without end; some cancel a moment after ordering, confirmed or not."""
 
     def __init__(self, system: ProcessShop, customers: list[UUID], seed: int) -> None:
@@ -26,7 +26,7 @@ class Shoppers(Crowd):
         self.unsent = 0
 
     def client(self) -> Client:
-        return Client(self.system.endpoints.amqp_url("client"), listen=False, patience_s=PATIENCE_S)
+        return Client(self.system.endpoints.amqp_url("client"), listen=False, patience_s=WAIT_S_MAX)
 
     async def keep_ordering(self, client: Client, per_second: float, enough: Callable[[], bool]) -> None:
         """Each order is a task: one that waits for the broker does not delay the others."""

@@ -31,7 +31,7 @@ LONGEST_WAIT = timedelta(seconds=90)
 RATE = 1_000.0
 
 
-def lost_queue(system: ProcessShop, say: Log) -> Fault:
+def lost_queue(system: ProcessShop, log: Log) -> Fault:
     async def strike(moments: random.Random) -> None:
         queue = moments.choice(LOSABLE)
         since = utc_now() - LONGEST_WAIT
@@ -41,7 +41,7 @@ def lost_queue(system: ProcessShop, say: Log) -> Fault:
         await system.apply_topology()
         await asyncio.sleep(REMEMBERED_S)
         count = await _backfilled(system, queue.partition(".")[0], since)
-        say(f"{queue} was deleted; {count} events were backfilled")
+        log(f"{queue} was deleted; {count} events were backfilled")
 
     return Fault("broker: a queue deleted", strike)
 

@@ -9,13 +9,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.invariants import Verdict, longest_gap
+from tests.chaos.invariants import CheckResult, longest_gap
 
 UNSTRUCK = "(nothing struck)"
 
 
 @dataclass(frozen=True)
-class Struck:
+class InjectedFault:
     """One fault, from its start until the affected server was healthy again."""
 
     name: str
@@ -42,8 +42,8 @@ class Outcome:
 
     title: str
     placed: dict[UUID, datetime]
-    struck: list[Struck]
-    verdict: Verdict
+    struck: list[InjectedFault]
+    check_result: CheckResult
     unsent: int
 
     @property
@@ -63,28 +63,28 @@ class Outcome:
         quiet = [i for i, at in self.placed.items() if not any(each.covers(at) for each in self.struck)]
         return [*rows, Row(UNSTRUCK, 0, len(quiet), *self._wrong(quiet), timedelta())]
 
-    def _row(self, name: str, strikes: list[Struck]) -> Row:
+    def _row(self, name: str, strikes: list[InjectedFault]) -> Row:
         orders = [i for i, at in self.placed.items() if any(each.covers(at) for each in strikes)]
-        gap = max(longest_gap(self.verdict.endings, each.began, each.healed) for each in strikes)
+        gap = max(longest_gap(self.check_result.endings, each.began, each.healed) for each in strikes)
         return Row(name, len(strikes), len(orders), *self._wrong(orders), gap)
 
     def _wrong(self, orders: Iterable[UUID]) -> tuple[int, int]:
         chosen = set(orders)
-        return len(chosen & self.verdict.lost.keys()), len(chosen & self.verdict.doubled.keys())
+        return len(chosen & self.check_result.lost.keys()), len(chosen & self.check_result.doubled.keys())
 
 
 def show(outcomes: list[Outcome], seed: int, console: Console) -> None:
     for outcome in outcomes:
         console.print(_table(outcome))
-        for problem in outcome.verdict.problems:
+        for problem in outcome.check_result.problems:
             console.print(problem, style="red")
     orders = sum(len(outcome.placed) for outcome in outcomes)
     faults = sum(len(outcome.struck) for outcome in outcomes)
     wrong = (
-        sum(len(outcome.verdict.lost) for outcome in outcomes),
-        sum(len(o.verdict.doubled) for o in outcomes),
+        sum(len(outcome.check_result.lost) for outcome in outcomes),
+        sum(len(o.check_result.doubled) for o in outcomes),
     )
-    copies = sum(outcome.verdict.second_copies for outcome in outcomes)
+    copies = sum(outcome.check_result.second_copies for outcome in outcomes)
     unsent = sum(outcome.unsent for outcome in outcomes)
     console.print(
         f"{orders} orders, {faults} faults: {wrong[0]} lost, {wrong[1]} doubled;"

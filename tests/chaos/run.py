@@ -17,11 +17,11 @@ from chassis.clock import utc_now
 from journey.admin.progress_log import Log
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import register, seed
-from tests.chaos.environment import Fault, Ground, ground
+from tests.chaos.environment import ChaosEnvironment, Fault, ground
 from tests.chaos.invariants import judge
 from tests.chaos.load import Shoppers
 from tests.chaos.lost_queue import REMEMBERED_S, lost_queue
-from tests.chaos.report import Outcome, Struck
+from tests.chaos.report import InjectedFault, Outcome
 from tests.chaos.service_faults import INSTANCES, Fleet
 from tests.support.fork_server import ForkServerProcesses
 
@@ -47,34 +47,36 @@ class Plan:
     orders_per_second: float
 
 
-async def phase(plan: Plan, state_dir: Path, say: Log) -> Outcome:
+async def phase(plan: Plan, state_dir: Path, log: Log) -> Outcome:
     """Everything that is started here is stopped here, whatever happens."""
     async with (
-        ground(state_dir / "ground", plan.nodes, say) as under,
-        _shop(under, state_dir / "shop", say) as system,
+        ground(state_dir / "ground", plan.nodes, log) as under,
+        _shop(under, state_dir / "shop", log) as system,
     ):
-        fleet = Fleet(system, say)
-        say("starting a second instance of each service")
+        fleet = Fleet(system, log)
+        log("starting a second instance of each service")
         await fleet.up()
         await seed(system)
         shoppers = Shoppers(system, await register(system, ["Ada", "Grace", "Edsger"]), plan.seed)
         await asyncio.sleep(REMEMBERED_S)
-        faults = (*under.faults, lost_queue(system, say), *fleet.faults * SERVICES_OFTENER)
-        struck = await _under_fire(plan, shoppers, fleet, faults, say)
-        say(
+        faults = (*under.faults, lost_queue(system, log), *fleet.faults * SERVICES_OFTENER)
+        struck = await _under_fire(plan, shoppers, fleet, faults, log)
+        log(
             f"{len(struck)} faults injected, {len(shoppers.placed)} orders placed; waiting until all "
             "orders are at rest"
         )
-        verdict = await judge(shoppers, copies_max=MAILS_IN_HAND * len(struck), wait_s=SETTLED_S_MAX)
-        verdict.broken += fleet.broken + _too_little(plan, len(shoppers.placed), len(struck))
-    return Outcome(f"broker and database of {plan.nodes}", shoppers.placed, struck, verdict, shoppers.unsent)
+        check_result = await judge(shoppers, copies_max=MAILS_IN_HAND * len(struck), wait_s=SETTLED_S_MAX)
+        check_result.broken += fleet.broken + _too_little(plan, len(shoppers.placed), len(struck))
+    return Outcome(
+        f"broker and database of {plan.nodes}", shoppers.placed, struck, check_result, shoppers.unsent
+    )
 
 
 async def _under_fire(
-    plan: Plan, shoppers: Shoppers, fleet: Fleet, faults: tuple[Fault, ...], say: Log
-) -> list[Struck]:
+    plan: Plan, shoppers: Shoppers, fleet: Fleet, faults: tuple[Fault, ...], log: Log
+) -> list[InjectedFault]:
     """Orders arrive all the time; at the end all faults have healed, and every instance is back."""
-    struck: list[Struck] = []
+    struck: list[InjectedFault] = []
     dealt = rounds(faults, random.Random(f"{plan.seed} {plan.nodes}"))
     end = time.monotonic() + plan.seconds_max
 
@@ -85,9 +87,9 @@ async def _under_fire(
     async def strike(fault: Fault, moments: random.Random) -> None:
         began = utc_now()
         await fault.strike(moments)
-        struck.append(Struck(fault.name, began, utc_now()))
+        struck.append(InjectedFault(fault.name, began, utc_now()))
         took = (struck[-1].healed - began).total_seconds()
-        say(
+        log(
             f"{len(struck):>3} of {plan.faults}, {len(shoppers.placed)} orders: {fault.name}, healed "
             f"after {took:.1f} s"
         )
@@ -114,13 +116,13 @@ def rounds(faults: tuple[Fault, ...], moments: random.Random) -> Iterator[list[t
 
     Each fault has its own random generator, so that two at once are reproducible.
     """
-    deck: list[Fault] = []
+    decision_table: list[Fault] = []
     while True:
-        deck = deck or moments.sample(faults, k=len(faults))
-        hand = [deck.pop()]
-        partner = next((fault for fault in deck if may_meet(hand[0], fault)), None)
+        decision_table = decision_table or moments.sample(faults, k=len(faults))
+        hand = [decision_table.pop()]
+        partner = next((fault for fault in decision_table if may_meet(hand[0], fault)), None)
         if partner is not None and moments.random() < PAIRED:
-            deck.remove(partner)
+            decision_table.remove(partner)
             hand.append(partner)
         yield [(fault, random.Random(moments.random())) for fault in hand]
 
@@ -140,7 +142,7 @@ def _too_little(plan: Plan, orders: int, faults: int) -> list[str]:
 
 
 @asynccontextmanager
-async def _shop(under: Ground, state_dir: Path, say: Log) -> AsyncIterator[ProcessShop]:
+async def _shop(under: ChaosEnvironment, state_dir: Path, log: Log) -> AsyncIterator[ProcessShop]:
     system = ProcessShop(
         state_dir,
         under.infrastructure,
@@ -152,7 +154,7 @@ async def _shop(under: Ground, state_dir: Path, say: Log) -> AsyncIterator[Proce
     )
     system.processes = ForkServerProcesses(state_dir)
     try:
-        await system.up(say)
+        await system.up(log)
         yield system
     finally:
-        await system.down(say)
+        await system.down(log)

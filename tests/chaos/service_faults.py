@@ -31,9 +31,9 @@ class Fleet:
     A fault has its instance for itself; instances that end are restarted.
     """
 
-    def __init__(self, system: ProcessShop, say: Log) -> None:
+    def __init__(self, system: ProcessShop, log: Log) -> None:
         self.system = system
-        self._say = say
+        self._log = log
         self._struck = {(name, instance): asyncio.Lock() for name in SERVICES for instance in INSTANCES}
         self.broken: list[str] = []
 
@@ -149,7 +149,7 @@ class Fleet:
         process = _process(name, instance)
         if self.system.processes.running(process) is None:
             self.broken.append(f"{process} ended unasked")
-            self._say(f"{process} ended unexpectedly; restarting it")
+            self._log(f"{process} ended unexpectedly; restarting it")
             self.system.start(name, instance)
 
 

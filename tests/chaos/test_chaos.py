@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from tests.chaos.environment import Fault
-from tests.chaos.invariants import Verdict, doubled, longest_gap, lost, mails
-from tests.chaos.report import Outcome, Struck, show
+from tests.chaos.invariants import CheckResult, doubled, longest_gap, lost, mails
+from tests.chaos.report import InjectedFault, Outcome, show
 from tests.chaos.run import Plan, phase, rounds
 from tests.support.in_memory_doctor import World
 
@@ -30,11 +30,11 @@ async def test_a_shop_under_fire_loses_and_doubles_nothing(tmp_path: Path) -> No
     console = Console(width=160)
     outcome = await phase(plan, tmp_path, console.print)
     show([outcome], seed, console)
-    problems = outcome.verdict.problems
+    problems = outcome.check_result.problems
     assert not problems, f"CHAOS_SEED={seed}"
 
 
-def test_a_seed_deals_the_same_faults_and_moments_again_and_each_fault_before_any_comes_twice() -> None:
+def test_a_seed_repeats_its_faults_each_before_any_twice() -> None:
     async def strike(moments: random.Random) -> None: ...
 
     faults = tuple(Fault(name, strike) for name in "abcdefg")
@@ -91,9 +91,11 @@ def test_money_taken_or_given_back_twice_is_seen(status: str, effects: list[str]
 
 
 def test_an_ending_without_its_mail_is_seen() -> None:
-    told, untold = uuid4(), uuid4()
+    reported, untold = uuid4(), uuid4()
     sentences = list(
-        mails({told: "confirmed", untold: "cancelled"}, {told: 1}.__getitem__, {untold: 0}.__getitem__)
+        mails(
+            {reported: "confirmed", untold: "cancelled"}, {reported: 1}.__getitem__, {untold: 0}.__getitem__
+        )
     )
     assert sentences == [f"order {untold} is cancelled, but its mail is missing"]
 
@@ -104,13 +106,14 @@ def test_the_longest_gap_is_one_that_touches_the_fault() -> None:
     assert gap == timedelta(seconds=30)
 
 
-def test_the_table_counts_an_order_for_each_fault_that_struck_meanwhile() -> None:
+def test_the_table_counts_an_order_for_each_concurrent_fault() -> None:
     order_id, later = uuid4(), uuid4()
     struck = [
-        Struck(name, NOON, NOON + timedelta(seconds=9)) for name in ("broker: kill -9", "service: kill -9")
+        InjectedFault(name, NOON, NOON + timedelta(seconds=9))
+        for name in ("broker: kill -9", "service: kill -9")
     ]
     placed = {order_id: NOON + timedelta(seconds=1), later: NOON + timedelta(seconds=20)}
-    outcome = Outcome("one", placed, struck, Verdict(lost={order_id: "unknown"}), unsent=0)
+    outcome = Outcome("one", placed, struck, CheckResult(lost={order_id: "unknown"}), unsent=0)
     assert [(row.fault, row.times, row.orders, row.lost) for row in outcome.rows] == [
         ("broker: kill -9", 1, 1, 1),
         ("service: kill -9", 1, 1, 1),

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]
 
 NODES = [int(number) for number in os.environ.get("GROUND_NODES", "1").split()]
 QUEUE = "kept"
-ANSWER_S_MAX = 3.0
+RESPONSE_S_MAX = 3.0
 FAULT_S_MAX = 200.0
 HASTE = 5
 
@@ -70,7 +70,7 @@ class Sender:
         properties = Basic.Properties(delivery_mode=2, message_id=str(number))
         await asyncio.sleep(0.02)
         try:
-            async with broker_call(ANSWER_S_MAX):
+            async with broker_call(RESPONSE_S_MAX):
                 if not self.connection.up:
                     await self.connection.open()
                     return False
@@ -97,7 +97,7 @@ class Writer:
             w="majority",
             journal=True,
             retryWrites=False,  # failures must be visible
-            timeoutMS=int(ANSWER_S_MAX * 1000),
+            timeoutMS=int(RESPONSE_S_MAX * 1000),
         )
 
     async def write(self, number: int) -> bool:
@@ -148,23 +148,23 @@ class Watch:
     async def during(self, fault: Fault) -> Seen:
         """Ends with a confirmed write after the fault."""
         seen, before = Seen(), self.processes()
-        striking = asyncio.ensure_future(fault.strike(Hasty(1)))
+        process_faults = asyncio.ensure_future(fault.strike(Hasty(1)))
         looking = asyncio.create_task(self._look(seen))
         try:
-            await self._write_until(striking, seen)
-            await striking
+            await self._write_until(process_faults, seen)
+            await process_faults
         finally:
-            striking.cancel()
+            process_faults.cancel()
             looking.cancel()
         seen.replaced = before != self.processes()
         return seen
 
-    async def _write_until(self, striking: "asyncio.Future[None]", seen: Seen) -> None:
+    async def _write_until(self, process_faults: "asyncio.Future[None]", seen: Seen) -> None:
         clock = asyncio.get_running_loop().time
         last = clock()
         async with asyncio.timeout(FAULT_S_MAX):
             while True:
-                healed = striking.done()
+                healed = process_faults.done()
                 self.tried += 1
                 if await self.bystander.write(self.tried):
                     self.confirmed.append(self.tried)
@@ -227,7 +227,7 @@ async def test_every_fault_strikes_and_heals_and_loses_nothing(nodes: Literal[1,
     assert not processes(tmp_path, "")
 
 
-async def test_nothing_outlives_the_ground_even_if_it_is_left_in_the_middle_of_a_fault(
+async def test_no_process_outlives_an_environment_abandoned_during_a_fault(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(KeyError):

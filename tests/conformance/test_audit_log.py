@@ -23,10 +23,10 @@ async def scene(vhost: VirtualHost) -> AsyncIterator[Scene]:
         yield made
 
 
-async def test_every_act_is_in_the_audit_log_before_it_is_done(scene: Scene) -> None:
+async def test_every_action_is_audited_before_it_happens(scene: Scene) -> None:
     kept, dropped = placed(), placed()
     await scene.die(kept, dropped)
-    by_id = {letter.id: letter for letter in await scene.letters()}
+    by_id = {dead_letter.id: dead_letter for dead_letter in await scene.dead_letters()}
     begin = datetime.now(UTC)
     await settle(scene.operator, [by_id[kept.message_id or ""]], BACK)
     await settle(

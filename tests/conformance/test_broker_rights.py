@@ -50,7 +50,7 @@ async def test_brokers_route_by_headers_for_which_they_check_no_right(broker: Br
     assert ("BCC" in arrived.headers, "CC" in arrived.headers) == (False, header == "CC")
 
 
-async def test_what_is_copied_on_its_way_to_the_ladder_comes_back_to_every_queue(broker: Broker) -> None:
+async def test_carbon_copies_on_the_ladder_return_to_every_queue(broker: Broker) -> None:
     inbox = Inbox()
     others = Inbox()
     bus = await broker.bus("inventory_svc")

@@ -10,7 +10,7 @@ Json = dict[str, Any]
 _CHUNK = 1_000
 _EUR = {"amount_minor": 500, "currency": "EUR"}
 _AT = "2020-01-01T00:00:00.000000+00:00"
-_NOBODY = "00000000-0000-0000-0000-000000000000"
+_NO_USER = "00000000-0000-0000-0000-000000000000"
 SKU = "TEA-GREEN"
 _LINE = {"sku": SKU, "quantity": 1}
 _TOTAL = {"$literal": _EUR}
@@ -30,10 +30,16 @@ def order_id(number: int) -> str:
     return f"01890a5d-0000-7000-8000-{number:012}"
 
 
-def _at_rest(key: Any, state: Json, heard: Any, says: list[Json]) -> Json:
+def _at_rest(key: Any, state: Json, handled_type: Any, says: list[Json]) -> Json:
     """A document; the database fills in what begins with a dollar sign."""
-    said = {"id": heard, "type": "x", "at": "$$NOW", "from": "", "to": "", "says": says}
-    return {"_id": key, "version": {"$literal": 1}, "state": state, "handled": [heard], "said": [said]}
+    output = {"id": handled_type, "type": "x", "at": "$$NOW", "from": "", "to": "", "says": says}
+    return {
+        "_id": key,
+        "version": {"$literal": 1},
+        "state": state,
+        "handled": [handled_type],
+        "said": [output],
+    }
 
 
 def _documents(every: int) -> dict[tuple[str, str], Json]:
@@ -43,15 +49,15 @@ def _documents(every: int) -> dict[tuple[str, str], Json]:
             "traceparent": ""}  # fmt: skip
     missed = {"$eq": [{"$mod": ["$n", every]}, 0]}
     paid = {"$cond": [missed, "authorized", "captured"]}
-    heard = {"$cond": [missed, "something else", _CONFIRMED]}
+    handled_type = {"$cond": [missed, "something else", _CONFIRMED]}
     order = {
         "status": "confirmed",
         "order_id": "$id",
-        "customer_id": _NOBODY,
+        "customer_id": _NO_USER,
         "lines": {"$literal": [_LINE | {"price": _EUR}]},
     }
-    payment = {"status": paid, "order_id": "$id", "customer_id": _NOBODY, "total": _TOTAL}
-    mail = {"status": "sent", "about": "$id", "kind": "order_confirmed", "user_id": _NOBODY}
+    payment = {"status": paid, "order_id": "$id", "customer_id": _NO_USER, "total": _TOTAL}
+    mail = {"status": "sent", "about": "$id", "kind": "order_confirmed", "user_id": _NO_USER}
     moved = {"effect": "capture", "asked": "", "reference": "r", "amount": _TOTAL, "outcome": "captured"}
     return {
         ("order_svc", "orders"): _at_rest(
@@ -60,7 +66,7 @@ def _documents(every: int) -> dict[tuple[str, str], Json]:
         ("inventory_svc", "reservations"): _at_rest(
             "$id", {"status": "committed", "lines": _LINES}, _CONFIRMED, []
         ),
-        ("payment_svc", "payments"): _at_rest("$id", payment, heard, []),
+        ("payment_svc", "payments"): _at_rest("$id", payment, handled_type, []),
         ("notification_svc", "mails"): _at_rest(
             {"$concat": ["$id", ":order_confirmed"]}, mail, _CONFIRMED, []
         ),

@@ -48,7 +48,7 @@ class Ended:
     """The result of a command. `first_s`: time of the first output; `peak`: maximum memory, in bytes."""
 
     code: int
-    said: str
+    output: str
     errors: str
     first_s: float
     took_s: float
@@ -68,7 +68,7 @@ def _peak_of(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
-async def journey(system: ProcessShop, *words: str) -> Ended:
+async def journey(system: ProcessShop, *arguments: str) -> Ended:
     """As a separate process, with its output to a pipe."""
     environment = {"PATH": os.environ["PATH"], "JOURNEY_HOME": str(system.state_dir), "PYTHONPATH": str(ROOT)}
     environment["COLUMNS"] = "250"
@@ -78,7 +78,7 @@ async def journey(system: ProcessShop, *words: str) -> Ended:
         began = time.monotonic()
         with out.open("wb") as stdout, err.open("wb") as stderr:
             files = [(os.POSIX_SPAWN_DUP2, stdout.fileno(), 1), (os.POSIX_SPAWN_DUP2, stderr.fileno(), 2)]
-            command = [sys.executable, "-m", "journey.cli.app", *words]
+            command = [sys.executable, "-m", "journey.cli.app", *arguments]
             pid = os.posix_spawn(sys.executable, command, environment, file_actions=files)
             first_s, peak = 0.0, 0
             while True:
@@ -93,7 +93,7 @@ async def journey(system: ProcessShop, *words: str) -> Ended:
         return Ended(code, out.read_text(), err.read_text(), first_s, took_s, peak)
 
     ended = await asyncio.to_thread(run)
-    print(f"journey {' '.join(words)}: {ended}")
+    print(f"journey {' '.join(arguments)}: {ended}")
     return ended
 
 
@@ -112,7 +112,7 @@ async def examined(system: ProcessShop, ask: Callable[[], Awaitable[object]]) ->
         return sum(count() for count in counts)
 
 
-async def test_the_tools_of_operators_read_what_is_open_in_little_memory(
+async def test_operators_tools_read_open_orders_in_bounded_memory(
     real_infrastructure: Infrastructure, tmp_path: Path
 ) -> None:
     """The services are started with a history of an older version, as after an upgrade."""
@@ -136,10 +136,10 @@ async def _dated(system: ProcessShop) -> None:
 
     async def is_compared() -> bool:
         async with httpx.AsyncClient() as http:
-            answers = [
+            responses = [
                 (await http.get(f"{system.endpoints.http[name]}/retention")).json() for name in WITH_ACCOUNTS
             ]
-        return all(rule["done_at"] for rules in answers for rule in rules)
+        return all(rule["done_at"] for rules in responses for rule in rules)
 
     await until(is_compared, within_s=600.0)
 
@@ -152,13 +152,13 @@ async def _stuck(system: ProcessShop) -> None:
 
     looked_at = await examined(system, ask)
     print(f"{looked_at:,} documents looked at")
-    listed = ended[0].said.count("awaits order.confirmed by payment_svc")
-    assert (ended[0].code, listed) == (1, MISSED), ended[0].said
+    listed = ended[0].output.count("awaits order.confirmed by payment_svc")
+    assert (ended[0].code, listed) == (1, MISSED), ended[0].output
     # For each, four documents are read with their outgoing messages, and the keys that lead to them.
     assert looked_at < 40 * MISSED
     assert ended[0].peak < PEAK_MAX
     everything = await journey(system, "stuck", "--all", "--limit", "7")
-    assert f"{MISSED} orders have waited" in everything.said and "7 are listed" in everything.said
+    assert f"{MISSED} orders have waited" in everything.output and "7 are listed" in everything.output
     assert everything.peak < PEAK_MAX
 
 
@@ -205,8 +205,10 @@ async def _page(system: ProcessShop, service: str, path: str, which: dict[str, s
     async def ask() -> None:
         nonlocal shown
         async with httpx.AsyncClient() as http:
-            answer = await http.get(f"{system.endpoints.http[service]}{path}", params={"limit": 50, **which})
-        shown = len(answer.raise_for_status().json()["items"])
+            response = await http.get(
+                f"{system.endpoints.http[service]}{path}", params={"limit": 50, **which}
+            )
+        shown = len(response.raise_for_status().json()["items"])
 
     looked_at = await examined(system, ask)
     return shown, looked_at
@@ -215,11 +217,11 @@ async def _page(system: ProcessShop, service: str, path: str, which: dict[str, s
 async def _doctor(system: ProcessShop) -> None:
     recent = await journey(system, "doctor", "--recent", "--wait-s", "0")
     assert recent.code == 1 and _findings(recent).count("its payment is authorized") == SHOWN, (
-        recent.said + recent.errors
+        recent.output + recent.errors
     )
-    assert f"and {MISSED - SHOWN} more" in recent.said
+    assert f"and {MISSED - SHOWN} more" in recent.output
     whole = await journey(system, "doctor", "--wait-s", "0")
-    assert whole.code == 1 and f"and {MISSED - SHOWN} more" in whole.said, whole.said + whole.errors
+    assert whole.code == 1 and f"and {MISSED - SHOWN} more" in whole.output, whole.output + whole.errors
     assert _broken(whole) == _broken(recent), "nothing else is wrong"
     assert "comparing orders: " in whole.errors or whole.took_s < 10, "it tells how far it is"
     assert max(recent.peak, whole.peak) < PEAK_MAX
@@ -227,8 +229,8 @@ async def _doctor(system: ProcessShop) -> None:
 
 def _findings(ended: Ended) -> str:
     """Its final output, without early results, which it prints if it takes more than a second."""
-    return "\n".join(line for line in ended.said.splitlines() if not line.startswith("so far "))
+    return "\n".join(line for line in ended.output.splitlines() if not line.startswith("so far "))
 
 
 def _broken(ended: Ended) -> list[str]:
-    return [line.strip() for line in ended.said.splitlines() if line.startswith("broken")]
+    return [line.strip() for line in ended.output.splitlines() if line.startswith("broken")]

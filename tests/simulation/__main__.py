@@ -50,7 +50,7 @@ def main() -> int:
     if (asked.seed is None) == (asked.seeds is None):
         parser.error("give either --seed N or --seeds COUNT")
     if asked.seed is not None:
-        return _one(asked.seed, asked.steps, tell=asked.story)
+        return _one(asked.seed, asked.steps, with_trace=asked.story)
     return _many(asked.seeds, asked.steps, with_pairs=asked.pairs)
 
 
@@ -61,20 +61,20 @@ def _some(text: str) -> int:
     return number
 
 
-def _one(seed: int, steps: int, *, tell: bool) -> int:
-    run = play_day(seed, steps, Seeded(seed), tell=True)
+def _one(seed: int, steps: int, *, with_trace: bool) -> int:
+    run = play_day(seed, steps, Seeded(seed), with_trace=True)
     console.print(
         f"seed {seed}, {steps} steps: {len(run.struck)} faults struck; trace {run.fingerprint[:16]}"
     )
     if not run.broken:
-        if tell:
+        if with_trace:
             print("\n".join(run.story))
         console.print("[green]every invariant holds")
         return 0
     console.print(f"[red]broken: {run.broken}")
     kind = _kind(run.broken)
     few = shrink(run.struck, lambda faults: _kind(play_day(seed, steps, Listed(faults)).broken) == kind)
-    run = play_day(seed, steps, Listed(few), tell=True)
+    run = play_day(seed, steps, Listed(few), with_trace=True)
     console.print(f"{len(few)} of these faults are needed:")
     print("".join(f"  {fault}\n" for fault in few))
     print("\n".join(islice(_about(run.story, run.broken, few), _STORY_LINES_MAX)))

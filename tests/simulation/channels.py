@@ -31,7 +31,7 @@ class Consuming:
         self._broker = broker
         self._channels: list[Channel] = []
         self._subscriptions: list[RabbitSubscription] = []
-        self._watchman: asyncio.Task[None] | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
@@ -42,8 +42,8 @@ class Consuming:
         subscription = RabbitSubscription(connection, queue, prefetch, receive)
         await subscription.consume()
         self._subscriptions.append(subscription)
-        if self._watchman is None:
-            self._watchman = asyncio.create_task(self._watch())
+        if self._reconnecting is None:
+            self._reconnecting = asyncio.create_task(self._watch())
         return subscription
 
     async def channel(self, take: Callable[[Any, RawDelivery], None]) -> "Channel":
@@ -65,8 +65,8 @@ class Consuming:
 
     def stop(self) -> None:
         """As when the process is killed."""
-        if self._watchman is not None:
-            self._watchman.cancel()
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
         self.lose(NOTICED_S)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from notification_svc.__main__ import lower_priority
 from tests.simulation import coverage
-from tests.simulation.faults import POSSIBLE, Fault, Kind, Listed, Moment, Place, Seeded
+from tests.simulation.faults import POSSIBLE, Fault, FaultPoint, Kind, Listed, Moment, Seeded
 from tests.simulation.no_cache_mode import reading
 from tests.simulation.run import Run, play, play_day
 
@@ -36,7 +36,7 @@ class Tally:
 
     def count(self, what: str, run: Run) -> None:
         self.runs += 1
-        self.struck.update((fault.place.moment, fault.kind) for fault in run.struck)
+        self.struck.update((fault.fault_point.moment, fault.kind) for fault in run.struck)
         if run.broken:
             self.failures.append((what, run.struck, run.broken))
 
@@ -47,15 +47,19 @@ class Tally:
         self.failures = [*self.failures, *other.failures][:_FAILURES_MAX]
 
 
-def places(scenario: str) -> tuple[Place, ...]:
+def fault_points(scenario: str) -> tuple[FaultPoint, ...]:
     """The points at which a fault can strike, from a run without faults."""
     run = play(scenario, Listed())
     assert not run.broken, f"{scenario}, without any fault: {run.broken}"
-    return run.places
+    return run.fault_points
 
 
 def faults(scenario: str, kinds: Mapping[Moment, tuple[Kind, ...]] = POSSIBLE) -> list[Fault]:
-    return [Fault(place, kind) for place in places(scenario) for kind in kinds[place.moment]]
+    return [
+        Fault(fault_point, kind)
+        for fault_point in fault_points(scenario)
+        for kind in kinds[fault_point.moment]
+    ]
 
 
 def singles(scenario: str, part: int, parts: int) -> Tally:

@@ -34,14 +34,14 @@ class CardProvider:
         self.book: dict[str, LedgerEntry] = {}
         self.differs: set[str] = set()
 
-    def settle(self, question: CardRequest, fault: Kind | None = None) -> Document:
-        changed = settle(question, self.book)
-        if fault in _OTHERWISE and changed and changed[question.key].outcome in _MOVED:
-            entry = changed[question.key]
-            changed[question.key] = replace(entry, amount=_OTHERWISE[fault](entry.amount))
-            self.differs.add(question.key)
+    def settle(self, card_request: CardRequest, fault: Kind | None = None) -> Document:
+        changed = settle(card_request, self.book)
+        if fault in _OTHERWISE and changed and changed[card_request.key].outcome in _MOVED:
+            entry = changed[card_request.key]
+            changed[card_request.key] = replace(entry, amount=_OTHERWISE[fault](entry.amount))
+            self.differs.add(card_request.key)
         self.book |= changed
-        return self.book[question.key].document(question.key)
+        return self.book[card_request.key].document(card_request.key)
 
 
 _OTHERWISE: Mapping[Kind | None, Callable[[Money], Money]] = {
@@ -59,28 +59,28 @@ class ProviderLine:
         self._host = host
         self._name = name
 
-    async def _ask(self, question: CardRequest) -> Document:
-        order, _, effect = question.key.partition(":")
+    async def _ask(self, card_request: CardRequest) -> Document:
+        order, _, effect = card_request.key.partition(":")
         fault = await self._host.reaches(Moment.PROVIDER, f"to {effect} {self._name(order)}")
         if fault is Kind.AWAY_NOT_DONE:
             raise ProviderUnavailable("503")
-        answer = self._provider.settle(question, fault)
+        response = self._provider.settle(card_request, fault)
         await self._host.leaves(fault)
         if fault is Kind.AWAY_DONE:
             raise ProviderUnavailable("504")
-        return _about_another(answer) if fault is Kind.OTHER_TRANSACTION else answer
+        return _about_another(response) if fault is Kind.OTHER_TRANSACTION else response
 
-    async def authorize(self, question: card.AuthorizeCard) -> Document:
-        return await self._ask(question)
+    async def authorize(self, card_request: card.AuthorizeCard) -> Document:
+        return await self._ask(card_request)
 
-    async def capture(self, question: card.CaptureAmount) -> Document:
-        return await self._ask(question)
+    async def capture(self, card_request: card.CaptureAmount) -> Document:
+        return await self._ask(card_request)
 
-    async def void(self, question: card.VoidAuthorization) -> Document:
-        return await self._ask(question)
+    async def void(self, card_request: card.VoidAuthorization) -> Document:
+        return await self._ask(card_request)
 
-    async def refund(self, question: card.RefundAmount) -> Document:
-        return await self._ask(question)
+    async def refund(self, card_request: card.RefundAmount) -> Document:
+        return await self._ask(card_request)
 
     async def find(self, key: str) -> Document | None:
         order, _, effect = key.partition(":")
@@ -91,15 +91,15 @@ class ProviderLine:
         entry = self._provider.book.get(key)
         if entry is None:
             return None
-        answer = entry.document(key)
-        return _about_another(answer) if fault is Kind.OTHER_TRANSACTION else answer
+        response = entry.document(key)
+        return _about_another(response) if fault is Kind.OTHER_TRANSACTION else response
 
 
-def _about_another(answer: Document) -> Document:
-    return answer | {"key": "another:authorize", "reference": "sim:another:authorize"}
+def _about_another(response: Document) -> Document:
+    return response | {"key": "another:authorize", "reference": "sim:another:authorize"}
 
 
-class PostOffice:
+class FakeMailServer:
     """The number of copies of each mail that were accepted, by subject and kind,
     which make up its Message-ID.
     """
@@ -111,13 +111,13 @@ class PostOffice:
 class MailBox:
     """One instance's connection to the mail server; see chassis.core.definition.EffectHandler."""
 
-    def __init__(self, post: PostOffice, host: Any, name: Any) -> None:
+    def __init__(self, post: FakeMailServer, host: Any, name: Any) -> None:
         self._post = post
         self._host = host
         self._name = name
 
-    async def deliver(self, question: Deliver, first_asked: datetime) -> Sent:
-        mail = question.mail
+    async def deliver(self, card_request: Deliver, first_asked: datetime) -> Sent:
+        mail = card_request.mail
         fault = await self._host.reaches(Moment.MAIL, f"{mail.kind} about {self._name(str(mail.about))}")
         if fault is Kind.AWAY_NOT_DONE:
             raise EffectUnavailable("the mail server does not answer")

@@ -21,7 +21,7 @@ DELAYS_MS = {rung.name: rung.delay_ms for rung in RetryLadder().rungs}
 
 LATE_S = 200.0  # longer than any backoff, shorter than the order's deadline
 LATER_S = 40.0
-_NOBODY_LISTENS = ("journal", "audit", "unroutable")
+_UNROUTABLE = ("journal", "audit", "unroutable")
 
 Name = Callable[[WireMessage], str]
 
@@ -37,12 +37,12 @@ class Broker(MemoryBroker):
         self.under_way = 0
         self.came_back: Counter[str] = Counter()  # the maximum of returns of one message, by journey
         self.poison: set[str | None] = set()
-        self.heard: Callable[[WireMessage], None] = lambda wire_message: None
+        self.received: Callable[[WireMessage], None] = lambda wire_message: None
 
     def route(self, wire_message: WireMessage) -> Exception | None:
         error = super().route(wire_message)
         if error is None:
-            self.heard(wire_message)
+            self.received(wire_message)
             if delay_ms := DELAYS_MS.get(wire_message.exchange):
                 self.under_way += 1
                 asyncio.get_running_loop().call_later(delay_ms / 1000 + 0.001, self._landed)
@@ -52,7 +52,7 @@ class Broker(MemoryBroker):
         self.under_way -= 1
 
     def _arrive(self, queue: str, wire_message: WireMessage) -> None:
-        if queue in _NOBODY_LISTENS or queue.endswith((".dead", ".rejected")):
+        if queue in _UNROUTABLE or queue.endswith((".dead", ".rejected")):
             super()._arrive(queue, wire_message)
             return
         what = self._name(wire_message)
@@ -108,14 +108,14 @@ class Broker(MemoryBroker):
         for bound in self._topology.bound(DEAD, key):
             super()._arrive(bound, dead)
 
-    def explains(self, letter: DeadLetter) -> bool:
-        return letter.by_broker or letter.wire_message.message_id in self.poison
+    def explains(self, dead_letter: DeadLetter) -> bool:
+        return dead_letter.by_broker or dead_letter.wire_message.message_id in self.poison
 
     def take_dead(self, service: str) -> list[DeadLetter]:
-        letters = [dead_letter_of(service, wire_message) for wire_message in self.dead(service)]
+        dead_letters = [dead_letter_of(service, wire_message) for wire_message in self.dead(service)]
         for kind in DEAD, REJECTED:
             self.queues[f"{service}.{kind}"].clear()
-        return letters
+        return dead_letters
 
     def publish_later(self, wire_messages: Sequence[WireMessage]) -> None:
         """The publisher got an error, but the messages are published later."""
@@ -128,7 +128,7 @@ class Broker(MemoryBroker):
             self.route(wire_message)
 
 
-class Wire:
+class FakeConnection:
     """See chassis.bus.protocol.Bus: the connection of one instance, which can break at every use."""
 
     def __init__(

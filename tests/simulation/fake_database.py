@@ -32,8 +32,8 @@ class Disk(MemoryStore):
         super()._write(change)
         self.saved(change)
 
-    def _document(self, place: _Key) -> Any:
-        return self._kinds.setdefault(place[0], {}).get(place[1])
+    def _document(self, fault_point: _Key) -> Any:
+        return self._kinds.setdefault(fault_point[0], {}).get(fault_point[1])
 
     async def save_in_doubt(self, changes: Sequence[Change], *, together: bool) -> None:
         """Write on a primary that has lost its majority: visible there for a moment, then rolled back."""
@@ -41,14 +41,14 @@ class Disk(MemoryStore):
         current = [change for change in changes if self._version(change.loaded) == change.loaded.version]
         if len(current) < len(changes) and together:
             return
-        places = [(change.loaded.kind, change.loaded.key) for change in current]
-        self._doubtful |= {place: self._document(place) for place in places}
+        fault_points = [(change.loaded.kind, change.loaded.key) for change in current]
+        self._doubtful |= {fault_point: self._document(fault_point) for fault_point in fault_points}
         for change in current:
             super()._write(change)
-        asyncio.get_running_loop().call_later(ROLLED_BACK_AFTER_S, self._roll_back, places)
+        asyncio.get_running_loop().call_later(ROLLED_BACK_AFTER_S, self._roll_back, fault_points)
 
-    def _roll_back(self, places: Sequence[_Key]) -> None:
-        for kind, key in places:
+    def _roll_back(self, fault_points: Sequence[_Key]) -> None:
+        for kind, key in fault_points:
             document = self._doubtful.pop((kind, key))
             if document is None:
                 self._kinds[kind].pop(key, None)
@@ -104,9 +104,11 @@ class Cable:
         await self._host.leaves(fault)
         return found
 
-    async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
+    async def emitted(
+        self, kind: str, wanted: Mapping[str, Collection[str]]
+    ) -> dict[str, tuple[Envelope, ...]]:
         await self._host.alive()
-        return await self._disk.said(kind, wanted)
+        return await self._disk.emitted(kind, wanted)
 
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
         await self._host.survives(change.loaded.key for change in changes)
@@ -164,5 +166,7 @@ class Cable:
         return ", ".join(self._name(key) for key in sorted(keys))
 
     def _describe(self, change: Change) -> str:
-        heard = ", ".join(handled.type for handled in change.handled)
-        return f"{change.loaded.kind} {self._name(change.loaded.key)}" + (f" after {heard}" if heard else "")
+        handled_type = ", ".join(handled.type for handled in change.handled)
+        return f"{change.loaded.kind} {self._name(change.loaded.key)}" + (
+            f" after {handled_type}" if handled_type else ""
+        )

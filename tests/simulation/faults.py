@@ -90,7 +90,7 @@ POSSIBLE: Mapping[Moment, tuple[Kind, ...]] = {
 }
 
 
-class Place(NamedTuple):
+class FaultPoint(NamedTuple):
     """The `nth` time that `who` does `what`."""
 
     who: str
@@ -109,15 +109,15 @@ class Place(NamedTuple):
 
 
 class Fault(NamedTuple):
-    place: Place
+    fault_point: FaultPoint
     kind: Kind
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.kind}"
+        return f"{self.fault_point}: {self.kind}"
 
 
 class Plan(Protocol):
-    def at(self, place: Place) -> Kind | None:
+    def at(self, fault_point: FaultPoint) -> Kind | None:
         """The fault that strikes there; None if there is none."""
         ...
 
@@ -126,10 +126,10 @@ class Listed:
     """Exactly these faults."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._kinds = {fault.place: fault.kind for fault in faults}
+        self._kinds = {fault.fault_point: fault.kind for fault in faults}
 
-    def at(self, place: Place) -> Kind | None:
-        return self._kinds.get(place)
+    def at(self, fault_point: FaultPoint) -> Kind | None:
+        return self._kinds.get(fault_point)
 
 
 class Seeded:
@@ -148,15 +148,15 @@ class Seeded:
         self._kinds = {kind for kind in Kind if chance(seed, f"swarm {kind}") < 0.6}
         self._strikes = 0
 
-    def at(self, place: Place) -> Kind | None:
-        rate = 0.15 if place.moment is Moment.DAY else self._rate
-        if self._strikes >= self.STRIKES_MAX or chance(self._seed, f"strike {place}") >= rate:
+    def at(self, fault_point: FaultPoint) -> Kind | None:
+        rate = 0.15 if fault_point.moment is Moment.DAY else self._rate
+        if self._strikes >= self.STRIKES_MAX or chance(self._seed, f"strike {fault_point}") >= rate:
             return None
-        kinds = [kind for kind in POSSIBLE[place.moment] if kind in self._kinds]
+        kinds = [kind for kind in POSSIBLE[fault_point.moment] if kind in self._kinds]
         if not kinds:
             return None
         self._strikes += 1
-        return kinds[int(chance(self._seed, f"kind {place}") * len(kinds))]
+        return kinds[int(chance(self._seed, f"kind {fault_point}") * len(kinds))]
 
 
 def chance(seed: int, what: str) -> float:
@@ -174,15 +174,15 @@ class Counted:
         self._plan = plan
         self._note = note
         self._times: Counter[tuple[str, Moment, str]] = Counter()
-        self.places: list[Place] = []
+        self.fault_points: list[FaultPoint] = []
         self.struck: list[Fault] = []
 
     def at(self, who: str, moment: Moment, what: str) -> Kind | None:
         self._times[who, moment, what] = nth = self._times[who, moment, what] + 1
-        place = Place(who, moment, what, nth)
-        self.places.append(place)
-        kind = self._plan.at(place)
+        fault_point = FaultPoint(who, moment, what, nth)
+        self.fault_points.append(fault_point)
+        kind = self._plan.at(fault_point)
         if kind is not None:
-            self.struck.append(Fault(place, kind))
+            self.struck.append(Fault(fault_point, kind))
             self._note(who, moment, what, kind)
         return kind

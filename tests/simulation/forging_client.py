@@ -47,9 +47,11 @@ def forge(
         *(orders.DispatchOrder(order_id=order_id) for order_id in order_ids),
     ]
     command, way = pick("forged", commands), pick("way", sorted(_WAYS))
-    sealed = wrap(command, id=f"forged-{number}", source=CLIENT, now=virtual_time.now()).wire_message(CATALOG)
-    headers = {**sealed.headers, **_WAYS[way](command)}
-    wire_message: WireMessage = replace(sealed, routing_key=_UNDER, headers=headers, user_id=CLIENT)
+    wrapped = wrap(command, id=f"forged-{number}", source=CLIENT, now=virtual_time.now()).wire_message(
+        CATALOG
+    )
+    headers = {**wrapped.headers, **_WAYS[way](command)}
+    wire_message: WireMessage = replace(wrapped, routing_key=_UNDER, headers=headers, user_id=CLIENT)
     world.watch.forged.add(wire_message.message_id)
     world.trace.note(CLIENT, f"forges, {way}:", world.called(wire_message))
     world.broker.route(wire_message)

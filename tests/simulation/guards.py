@@ -38,7 +38,7 @@ from payment_svc.payment import PaymentStatus as Payment
 from payment_svc.provider_responses import parse_response
 from tests.simulation import scenarios, virtual_time
 from tests.simulation.external_services import ProviderLine
-from tests.simulation.fake_broker import Wire
+from tests.simulation.fake_broker import FakeConnection
 from tests.simulation.fake_database import Cable, Disk
 from tests.simulation.no_cache_mode import reading
 from tests.simulation.scenarios import FATAL_MESSAGE
@@ -77,8 +77,8 @@ async def _handled_looked_up_first(self: Cable, kind: str, keys: Any) -> Any:
     return {key: replace(loaded, handled=before[key].handled) for key, loaded in found.items()}
 
 
-async def _sealed_anew(self: Cable, kind: str, wanted: Mapping[str, Any]) -> Any:
-    said = await _SAID(self, kind, wanted)
+async def _wrapped_again(self: Cable, kind: str, wanted: Mapping[str, Any]) -> Any:
+    said = await _EMITTED(self, kind, wanted)
     now = virtual_time.now().isoformat(timespec="microseconds")
     return {
         id_: tuple(replace(envelope, time=now) for envelope in envelopes) for id_, envelopes in said.items()
@@ -86,7 +86,7 @@ async def _sealed_anew(self: Cable, kind: str, wanted: Mapping[str, Any]) -> Any
 
 
 async def _nothing_stored(self: Cable, kind: str, wanted: Mapping[str, Any]) -> Any:
-    said = await _SAID(self, kind, wanted)
+    said = await _EMITTED(self, kind, wanted)
     return dict.fromkeys(said, ())
 
 
@@ -100,13 +100,13 @@ def _any_version(self: Disk, loaded: Any) -> int:
 
 
 def _trusting(error: type[Exception]) -> Callable[..., Any]:
-    async def publish(self: Wire, wire_messages: Sequence[Any]) -> list[Exception | None]:
+    async def publish(self: FakeConnection, wire_messages: Sequence[Any]) -> list[Exception | None]:
         return [None if isinstance(each, error) else each for each in await _PUBLISH(self, wire_messages)]
 
     return publish
 
 
-async def _acknowledged_on_arrival(self: Wire, queue: str, prefetch: int, receive: Any) -> Any:
+async def _acknowledged_on_arrival(self: FakeConnection, queue: str, prefetch: int, receive: Any) -> Any:
     def take(delivery: Any) -> None:
         inner = delivery.settle.args[0]  # past the faults of the wire itself
         task = asyncio.ensure_future(inner.ack())
@@ -115,8 +115,8 @@ async def _acknowledged_on_arrival(self: Wire, queue: str, prefetch: int, receiv
     return await _SUBSCRIBE(self, queue, prefetch, take)
 
 
-async def _asked_under_a_new_key(self: ProviderLine, question: Any) -> Any:
-    return await _ASK(self, replace(question, key=f"{question.key}:{uuid4()}"))
+async def _asked_under_a_new_key(self: ProviderLine, card_request: Any) -> Any:
+    return await _ASK(self, replace(card_request, key=f"{card_request.key}:{uuid4()}"))
 
 
 async def _never_swept(*_: Any) -> None:
@@ -132,10 +132,10 @@ def _gullible(wire_message: WireMessage, contract: type[Message], reader: str) -
     return "" if handed_back(wire_message, reader) else why_forged(wire_message, contract, reader)
 
 
-def _as_claimed(letter: WireMessage, *args: Any, **named: Any) -> WireMessage:
+def _as_claimed(dead_letter: WireMessage, *args: Any, **named: Any) -> WireMessage:
     """Keeps the sender's own origin headers in the dead letter."""
-    claims = {name: value for name, value in letter.headers.items() if name in ORIGIN_HEADERS}
-    dead = _DEAD_LETTER(letter, *args, **named)
+    claims = {name: value for name, value in dead_letter.headers.items() if name in ORIGIN_HEADERS}
+    dead = _DEAD_LETTER(dead_letter, *args, **named)
     return replace(dead, headers={**dead.headers, **claims})
 
 
@@ -151,10 +151,10 @@ def _in_a_hurry(effects: EffectRunner, *args: Any) -> None:
 
 _DEAD_LETTER = chassis.core.retry.dead_letter
 _LOAD = Cable.load
-_SAID = Cable.said
+_EMITTED = Cable.emitted
 _SAVE = Cable.save
-_PUBLISH = Wire.publish
-_SUBSCRIBE = Wire.subscribe
+_PUBLISH = FakeConnection.publish
+_SUBSCRIBE = FakeConnection.subscribe
 _VERSION = MemoryStore._version
 _ASK, _EFFECT_RUNNER = ProviderLine._ask, EffectRunner.__init__
 
@@ -191,10 +191,10 @@ def _deaf(service: str, kind: str, status: str, message: type) -> Callable[[], A
     """The service, except that this message changes nothing in this status, and emits nothing."""
 
     def decide(known: Any) -> Any:
-        def deaf(state: Any, heard: Any, context: Context[Any]) -> Any:
-            if state.status == status and isinstance(heard, message):
+        def deaf(state: Any, handled_type: Any, context: Context[Any]) -> Any:
+            if state.status == status and isinstance(handled_type, message):
                 return Decision(state)
-            return known(state, heard, context)
+            return known(state, handled_type, context)
 
         return deaf
 
@@ -217,9 +217,9 @@ def _released_only_in_name(status: str) -> Any:
     """The reservation is marked as released, but the shelf is not updated."""
 
     def changed(known: Any) -> Any:
-        def decide(state: Any, heard: Any, context: Context[Any]) -> Any:
-            decision = known(state, heard, context)
-            if state.status == status and isinstance(heard, orders.OrderCancelled):
+        def decide(state: Any, handled_type: Any, context: Context[Any]) -> Any:
+            decision = known(state, handled_type, context)
+            if state.status == status and isinstance(handled_type, orders.OrderCancelled):
                 return Decision(decision.state, *decision.emits)
             return decision
 
@@ -228,10 +228,10 @@ def _released_only_in_name(status: str) -> Any:
     return lambda: _changed("inventory_svc", "reservations", changed)
 
 
-def _not_told_that_it_is_cancelled(known: Any) -> Any:
-    def decide(state: Any, heard: Any, context: Context[Any]) -> Any:
-        seen = replace(state, cancelled=False) if isinstance(heard, card.CardResult) else state
-        return known(seen, heard, context)
+def _not_notified_of_cancellation(known: Any) -> Any:
+    def decide(state: Any, handled_type: Any, context: Context[Any]) -> Any:
+        seen = replace(state, cancelled=False) if isinstance(handled_type, card.CardResult) else state
+        return known(seen, handled_type, context)
 
     return decide
 
@@ -279,18 +279,18 @@ GUARDS = (
     Guard(
         "fatal messages given up", _without(chassis.core.retry, "RETURNS_MAX", NEVER), (FATAL_MESSAGE.name,)
     ),
-    Guard("publisher confirm", _without(Wire, "publish", _trusting(BusUnavailable))),
-    Guard("mandatory", _without(Wire, "publish", _trusting(Unroutable))),
-    Guard("acknowledge last", _without(Wire, "subscribe", _acknowledged_on_arrival)),
+    Guard("publisher confirm", _without(FakeConnection, "publish", _trusting(BusUnavailable))),
+    Guard("mandatory", _without(FakeConnection, "publish", _trusting(Unroutable))),
+    Guard("acknowledge last", _without(FakeConnection, "subscribe", _acknowledged_on_arrival)),
     Guard("deterministic ids", _random_ids, (LATE,)),
-    Guard("stored bytes", _without(Cable, "said", _sealed_anew)),
+    Guard("stored bytes", _without(Cable, "emitted", _wrapped_again)),
     Guard(
         "time of an answer that is not stored",
         _without(Envelope, "known_time", property(_now)),
         (),
         days=True,
     ),
-    Guard("stored words", _without(Cable, "said", _nothing_stored)),
+    Guard("stored words", _without(Cable, "emitted", _nothing_stored)),
     Guard("one transaction", _without(Cable, "save", _saved_one_by_one), days=True),
     Guard(
         "old news decided anew", _without(chassis.store.cached, "rests_on_cached", lambda _: False), days=True
@@ -334,7 +334,7 @@ GUARDS = (
     ),
     Guard(
         "compensation: void of what is being authorised",
-        lambda: _changed("payment_svc", "payments", _not_told_that_it_is_cancelled),
+        lambda: _changed("payment_svc", "payments", _not_notified_of_cancellation),
         ("cancelled when reserved",),
     ),
     Guard(

@@ -10,7 +10,7 @@ from chassis.runtime import Runtime
 from tests.simulation import virtual_time
 from tests.simulation.channels import Consuming
 from tests.simulation.external_services import MailBox, ProviderLine
-from tests.simulation.fake_broker import Wire
+from tests.simulation.fake_broker import FakeConnection
 from tests.simulation.fake_database import Cable
 from tests.simulation.faults import Kind, Moment
 
@@ -32,7 +32,7 @@ class Instance:
         self.dead = False
         cable = Cable(world.disks[name], self, world.name)
         consuming = Consuming(world.broker) if world.size.real_subscriptions else None
-        self.wire = Wire(world.broker, name, self, world.called, consuming)
+        self.wire = FakeConnection(world.broker, name, self, world.called, consuming)
         service = world.size.services[name]
         effects = self._effects if name in SIMULATED_EFFECTS else None
         self.runtime = Runtime(service, self.wire, cable, effects=effects, clock=virtual_time.now)

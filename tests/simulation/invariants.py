@@ -42,7 +42,7 @@ class Watch:
         self.confirmed: set[str] = set()  # all orders that were ever confirmed
         self._written: set[str] = set()  # ids of all messages of stored decisions
         self.copies: Counter[str] = Counter()
-        self._said: dict[str, tuple[Any, ...]] = {}
+        self._emitted: dict[str, tuple[Any, ...]] = {}
         self._ids: dict[tuple[Any, ...], str] = {}
 
     def saved(self, service: str, change: Change) -> None:
@@ -78,7 +78,7 @@ class Watch:
             wire_message.correlation_id,
             headers,
         )
-        if self._said.setdefault(id_, copy) != copy:
+        if self._emitted.setdefault(id_, copy) != copy:
             self.broken.append(f"two copies of one {wire_message.type} differ: {id_}")
         self.copies[id_] += 1
         thing = (wire_message.app_id, headers["causation_id"] or headers["subject"], wire_message.type)
@@ -88,8 +88,8 @@ class Watch:
     def status(self, order: str) -> str:
         return self._statuses.get(order, OrderStatus.NEW)
 
-    def said_without_a_cause(self) -> Iterator[str]:
-        for id_, (type_, _, source, *_) in self._said.items():
+    def emitted_without_a_cause(self) -> Iterator[str]:
+        for id_, (type_, _, source, *_) in self._emitted.items():
             from_outside = source in (CLIENT, OPERATOR) or type_ == DeadlinePassed.TYPE
             if id_ not in self._written and not from_outside and type_ not in _UNREMEMBERED:
                 yield f"{source} said {type_}, but nothing it has stored says so"
@@ -97,13 +97,13 @@ class Watch:
 
 def at_rest(world: World) -> Iterator[str]:
     """Every broken invariant when the shop is at rest."""
-    yield from world.watch.said_without_a_cause()
+    yield from world.watch.emitted_without_a_cause()
     seen = _as_the_doctor_sees(world)
     for finding in in_memory_doctor.examine(seen):
         yield from (sentence for sentence in finding.broken if not _differs(world, finding.promise, sentence))
     yield from _card(world)
     yield from _as_ordered(world)
-    yield from _told_of_differences(world)
+    yield from _reported_differences(world)
     yield from _fatal(world)
     yield from _mails(world)
     yield from _catalogue(world)
@@ -166,7 +166,7 @@ def _as_ordered(world: World) -> Iterator[str]:
             yield f"{world.name(order)} was confirmed, though {entry.amount} were authorised"
 
 
-def _told_of_differences(world: World) -> Iterator[str]:
+def _reported_differences(world: World) -> Iterator[str]:
     """Where the provider did something other than requested, staff can see what."""
     payments = world.disks["payment_svc"].everything().get("payments", {})
     for order in {key.partition(":")[0] for key in world.provider.differs}:
@@ -197,7 +197,7 @@ def _mails(world: World) -> Iterator[str]:
     if world.size.instances > 1:
         excuses = len(world.plan.struck) + world.sent_again
     else:
-        excuses = sum(fault.place.who.startswith("notification_svc") for fault in world.plan.struck)
+        excuses = sum(fault.fault_point.who.startswith("notification_svc") for fault in world.plan.struck)
         excuses += world.taken_down["notification_svc"]
     for (about, kind), copies in world.post.taken.items():
         if copies > 1 + excuses:

@@ -30,11 +30,11 @@ from typing import NamedTuple
 from chassis.store.protocol import Change
 from notification_svc.mail import MailStatus as Mail
 from tests.simulation.exhaustive import Tally, faults, summed, tidy
-from tests.simulation.faults import Fault, Kind, Listed, Moment, Place, chance
+from tests.simulation.faults import Fault, FaultPoint, Kind, Listed, Moment, chance
 from tests.simulation.run import Run, play
 from tests.simulation.world import World
 
-TELLING: Mapping[Moment, tuple[Kind, ...]] = {
+DISTINGUISHING: Mapping[Moment, tuple[Kind, ...]] = {
     Moment.LOAD: (),
     Moment.SAVE: (Kind.CRASH_BEFORE, Kind.CRASH_AFTER, Kind.ROLLED_BACK),
     Moment.PUBLISH: (Kind.CRASH_AFTER, Kind.DELIVERED_LATER, Kind.REFUSED),
@@ -69,8 +69,8 @@ class Alone(NamedTuple):
     """
 
     felt: frozenset[str]
-    places: frozenset[Place]
-    healed: frozenset[Place]
+    fault_points: frozenset[FaultPoint]
+    healed: frozenset[FaultPoint]
     decided: Decisions
 
 
@@ -78,27 +78,35 @@ class Alone(NamedTuple):
 def alone(scenario: str) -> Mapping[Fault, Alone]:
     """The runs with one of the TELLING faults each, in the order of their places."""
     usual, usually_decided = _usual(scenario)
-    usual_places = set(usual.places)
+    usual_fault_points = set(usual.fault_points)
     found = {}
-    for count, fault in enumerate(faults(scenario, TELLING)):
+    for count, fault in enumerate(faults(scenario, DISTINGUISHING)):
         run, decided = _noted(scenario, fault)
-        others = {place.service for place in usual_places.symmetric_difference(run.places)}
-        left = frozenset(run.places) - {fault.place}
-        healed = frozenset(as_usual(run.places, usual.places) if decided == usually_decided else ())
-        found[fault] = Alone(frozenset(others | {fault.place.service}), left, healed, decided)
+        others = {
+            fault_point.service for fault_point in usual_fault_points.symmetric_difference(run.fault_points)
+        }
+        left = frozenset(run.fault_points) - {fault.fault_point}
+        healed = frozenset(
+            as_usual(run.fault_points, usual.fault_points) if decided == usually_decided else ()
+        )
+        found[fault] = Alone(frozenset(others | {fault.fault_point.service}), left, healed, decided)
         tidy(count)
     return found
 
 
-def as_usual(places: Sequence[Place], usual: Sequence[Place]) -> Sequence[Place]:
+def as_usual(fault_points: Sequence[FaultPoint], usual: Sequence[FaultPoint]) -> Sequence[FaultPoint]:
     """The longest end of a run in which each service passes the same places as usual, in that order."""
     begin = 0
-    backwards = [*enumerate(places, 1)][::-1]
-    for service in {place.service for place in places}:
-        expected = (place for place in reversed(usual) if place.service == service)
-        others = (n for n, place in backwards if place.service == service and place != next(expected, None))
+    backwards = [*enumerate(fault_points, 1)][::-1]
+    for service in {fault_point.service for fault_point in fault_points}:
+        expected = (fault_point for fault_point in reversed(usual) if fault_point.service == service)
+        others = (
+            n
+            for n, fault_point in backwards
+            if fault_point.service == service and fault_point != next(expected, None)
+        )
         begin = max(begin, next(others, 0))
-    return places[begin:]
+    return fault_points[begin:]
 
 
 @cache
@@ -108,14 +116,17 @@ def _usual(scenario: str) -> tuple[Run, Decisions]:
 
 def meet(scenario: str, first: Fault, second: Fault) -> bool:
     """Whether the combined effect of the two may be more than the sum of their single effects."""
-    if scenario not in PAIRED_WITH_MAILS and (first.place.service == LISTENER) != (
-        second.place.service == LISTENER
+    if scenario not in PAIRED_WITH_MAILS and (first.fault_point.service == LISTENER) != (
+        second.fault_point.service == LISTENER
     ):
         return False
     if {first.kind, second.kind} <= LONG:
         return True
     known = alone(scenario)
-    if second.place in known[first].healed and (first.place.service, second.place.service) != (
+    if second.fault_point in known[first].healed and (
+        first.fault_point.service,
+        second.fault_point.service,
+    ) != (
         ARBITER,
         ARBITER,
     ):
@@ -149,7 +160,7 @@ def _all(scenario: str, part: int, parts: int) -> Iterator[tuple[Fault, Fault]]:
     known = alone(scenario)
     for first in islice(known, part, None, parts):
         later = islice(dropwhile(lambda fault: fault != first, known), 1, None)  # noqa: B023
-        yield from ((first, second) for second in later if second.place in known[first].places)
+        yield from ((first, second) for second in later if second.fault_point in known[first].fault_points)
 
 
 def _sent_or_superseded(decided: Decisions) -> Decisions:
@@ -157,8 +168,8 @@ def _sent_or_superseded(decided: Decisions) -> Decisions:
     notification_svc has handled by then, and any delay can change that.
     """
     alike: Decisions = Counter()
-    for (who, heard, before, after), count in decided.items():
-        alike[who, heard, before, Mail.SENT if after == Mail.SUPERSEDED else after] += count
+    for (who, handled_type, before, after), count in decided.items():
+        alike[who, handled_type, before, Mail.SENT if after == Mail.SUPERSEDED else after] += count
     return alike
 
 

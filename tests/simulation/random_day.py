@@ -35,7 +35,7 @@ from user_svc.accounts.user import AccountRuleViolation, Erase, Register
 
 AWAY_S = 60.0
 JUMP_S = 2_000.0  # past every deadline, but within the provider's storage of keys
-DOOR_S_MAX = 5.0
+REQUEST_S_MAX = 5.0
 CARDS = ("tok_visa",) * 8 + ("tok_declined", "tok_capture_refused")
 
 
@@ -130,19 +130,19 @@ class Day:
         self._accounts.append(user_id)
         at = self._world.clock()
         asked = Register(user_id, f"u{self._step}@example.org", "Ada", "hash", at)
-        self._world.go(self._at_the_door(user_id, asked, "register"))
+        self._world.go(self._over_http(user_id, asked, "register"))
 
     def _erase(self) -> None:
         if self._accounts:
             user_id = self._accounts.pop(0)
-            self._world.go(self._at_the_door(user_id, Erase(), "erase"))
+            self._world.go(self._over_http(user_id, Erase(), "erase"))
 
-    async def _at_the_door(self, user_id: UUID, asked: Any, what: str) -> None:
+    async def _over_http(self, user_id: UUID, asked: Any, what: str) -> None:
         """Over HTTP, where nothing is redelivered: a client without a response sends the request again."""
         while True:
             instances = self._world.instances("user_svc")
             with contextlib.suppress(TimeoutError, StoreUnavailable):
-                async with asyncio.timeout(DOOR_S_MAX):
+                async with asyncio.timeout(REQUEST_S_MAX):
                     if instances and await self._decided(instances[0].runtime, user_id, asked, what):
                         break
             await asyncio.sleep(1.0)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.simulation.faults import Fault, Kind, Moment, Place
+from tests.simulation.faults import Fault, FaultPoint, Kind, Moment
 
 FILE = Path(__file__).with_name("regressions.jsonl")
 
@@ -21,7 +21,7 @@ class Regression:
     broke: str
 
     def keep(self) -> None:
-        faults = [[*fault.place, fault.kind] for fault in self.faults]
+        faults = [[*fault.fault_point, fault.kind] for fault in self.faults]
         line = json.dumps({"seed": self.seed, "steps": self.steps, "faults": faults, "broke": self.broke})
         if not FILE.exists() or line not in FILE.read_text().splitlines():
             with FILE.open("a") as file:
@@ -32,7 +32,7 @@ def known() -> Iterator[Regression]:
     for line in FILE.read_text().splitlines():
         entry = json.loads(line)
         faults = tuple(
-            Fault(Place(who, Moment(moment), what, nth), Kind(kind))
+            Fault(FaultPoint(who, Moment(moment), what, nth), Kind(kind))
             for who, moment, what, nth, kind in entry["faults"]
         )
         yield Regression(entry["seed"], entry["steps"], faults, entry["broke"])

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from tests.simulation import invariants, virtual_time
-from tests.simulation.faults import Fault, Place, Plan
+from tests.simulation.faults import Fault, FaultPoint, Plan
 from tests.simulation.random_day import Day
 from tests.simulation.scenarios import FATAL_MESSAGE, SCENARIOS, WHOLE, play_out
 from tests.simulation.world import Size, World
@@ -18,29 +18,29 @@ class Run:
     """The result of a run. `broken`: the first broken invariants; empty if all hold."""
 
     broken: str
-    places: tuple[Place, ...]
+    fault_points: tuple[FaultPoint, ...]
     struck: tuple[Fault, ...]
     fingerprint: str
     story: tuple[str, ...]
 
 
-def play(name: str, plan: Plan, *, prepare: Prepare = lambda world: None, tell: bool = False) -> Run:
+def play(name: str, plan: Plan, *, prepare: Prepare = lambda world: None, with_trace: bool = False) -> Run:
     """Run one scenario under one plan; `tell`: include its trace."""
     scenario = FATAL_MESSAGE if name == FATAL_MESSAGE.name else SCENARIOS[name]
     size = Size(scenario.services, real_subscriptions=scenario.real_subscriptions)
-    return _play(lambda world: play_out(scenario, world), plan, size, prepare, tell)
+    return _play(lambda world: play_out(scenario, world), plan, size, prepare, with_trace)
 
 
 def play_day(
-    seed: int, steps: int, plan: Plan, *, prepare: Prepare = lambda world: None, tell: bool = False
+    seed: int, steps: int, plan: Plan, *, prepare: Prepare = lambda world: None, with_trace: bool = False
 ) -> Run:
     """Run a busy day; odd seeds have two instances of every service."""
     size = Size(WHOLE, instances=1 + seed % 2, delays=seed)
-    return _play(lambda world: Day(world, seed, steps)(), plan, size, prepare, tell)
+    return _play(lambda world: Day(world, seed, steps)(), plan, size, prepare, with_trace)
 
 
 def _play(
-    act: Callable[[World], Awaitable[None]], plan: Plan, size: Size, prepare: Prepare, tell: bool
+    act: Callable[[World], Awaitable[None]], plan: Plan, size: Size, prepare: Prepare, with_trace: bool
 ) -> Run:
     async def go() -> Run:
         world = World(plan, size, invariants.Watch())
@@ -54,12 +54,12 @@ def _play(
         finally:
             await world.close()
         trace = world.trace
-        story = tuple(trace.story()) if tell else ()
+        story = tuple(trace.story()) if with_trace else ()
         return Run(
             broken,
-            tuple(world.plan.places),
+            tuple(world.plan.fault_points),
             tuple(world.plan.struck),
-            trace.fingerprint if tell else "",
+            trace.fingerprint if with_trace else "",
             story,
         )
 

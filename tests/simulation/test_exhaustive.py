@@ -43,16 +43,16 @@ def test_no_pair_of_faults_breaks_a_promise(capsys: pytest.CaptureFixture[str]) 
     assert sum(tally.struck.values()) == 2 * tally.runs
 
 
-def test_nobody_hears_the_one_that_only_listens() -> None:
+def test_no_service_consumes_messages_of_the_listener() -> None:
     """Therefore a fault there changes nothing for the others: see pairs.py."""
-    heard = [
+    handled_type = [
         (name, message.__name__)
         for name, service in WHOLE.items()
         if name != LISTENER
         for message in service.by_type
         if message.OWNER == LISTENER
     ]
-    assert not heard
+    assert not handled_type
 
 
 def test_no_busy_day_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ def test_what_was_confirmed_in_the_same_moment_stays() -> None:
     assert disk.everything() == {"orders": {"o1": {"state": "kept"}}}
 
 
-def test_whoever_meets_a_write_in_doubt_has_no_primary_to_write_to() -> None:
+def test_an_uncertain_write_leaves_no_primary() -> None:
     new = Loaded("orders", "o1", version=1)
     disk, outcomes = virtual_time.play(two_at_once(loser=new, winner=new))
     assert isinstance(outcomes[1], StoreUnavailable)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(600)
 QUEUE = "order_svc.commands"
 
 
-def test_a_fatal_message_is_given_up_and_the_orders_around_it_end_well() -> None:
+def test_a_fatal_message_is_dead_lettered_and_other_orders_end() -> None:
     """The broker notices each death late,
     so the next process has its full prefetch when the message is redelivered.
     """
@@ -36,7 +36,7 @@ def test_a_fatal_message_is_given_up_and_the_orders_around_it_end_well() -> None
     assert deaths > RETURNS_SUSPECT
 
 
-def test_the_prefetch_stays_at_one_while_a_suspect_is_in_hand() -> None:
+def test_the_prefetch_stays_at_one_during_probation() -> None:
     """A message may need longer than the probation to kill its process."""
 
     async def story() -> None:

@@ -13,7 +13,7 @@ from chassis import telemetry
 from chassis.core.definition import ServiceDefinition
 from contracts import orders
 from contracts.http.orders import OrderStatus
-from tests.simulation.faults import Kind, Listed, Moment, Place, Plan
+from tests.simulation.faults import FaultPoint, Kind, Listed, Moment, Plan
 from tests.simulation.instance import LONG_S
 from tests.simulation.run import play, play_day
 from tests.simulation.scenarios import (
@@ -66,7 +66,7 @@ def statuses(world: World) -> Counter[str]:
 
 
 @pytest.mark.parametrize("absent", FOUR)
-def test_a_service_that_is_away_for_ten_minutes_under_load_costs_no_order(absent: str, stage: Stage) -> None:
+def test_a_ten_minute_service_outage_loses_no_order(absent: str, stage: Stage) -> None:
     async def act(world: World) -> None:
         for number in range(1, ORDERS + 1):
             if number == ORDERS // 4:
@@ -84,9 +84,7 @@ def test_a_service_that_is_away_for_ten_minutes_under_load_costs_no_order(absent
 
 
 @pytest.mark.parametrize("seconds", [5, 60, 300])
-def test_a_broker_that_is_away_for_seconds_or_minutes_under_load_costs_no_order(
-    seconds: int, stage: Stage
-) -> None:
+def test_a_broker_outage_under_load_loses_no_order(seconds: int, stage: Stage) -> None:
     async def act(world: World) -> None:
         for number in range(1, ORDERS + 1):
             if number == ORDERS // 4:
@@ -98,23 +96,23 @@ def test_a_broker_that_is_away_for_seconds_or_minutes_under_load_costs_no_order(
     assert statuses(stage(act)) == {OrderStatus.CONFIRMED: ORDERS}
 
 
-class NoPostForADay:
+class NoMailServerForADay:
     """See faults.Plan: the mail server does not respond for a day."""
 
     def __init__(self) -> None:
         self.refused = 0
 
-    def at(self, place: Place) -> Kind | None:
-        if place.moment is not Moment.MAIL or asyncio.get_running_loop().time() > DAY_S:
+    def at(self, fault_point: FaultPoint) -> Kind | None:
+        if fault_point.moment is not Moment.MAIL or asyncio.get_running_loop().time() > DAY_S:
             return None
         self.refused += 1
         return Kind.AWAY_NOT_DONE
 
 
-def test_while_there_is_no_post_for_a_day_orders_go_on_and_each_mail_is_sent_once_afterwards(
+def test_a_day_without_mail_server_delays_mails_only(
     stage: Stage,
 ) -> None:
-    post = NoPostForADay()
+    post = NoMailServerForADay()
 
     async def act(world: World) -> None:
         for number in range(1, MAILS + 1):
@@ -136,15 +134,15 @@ def test_while_there_is_no_post_for_a_day_orders_go_on_and_each_mail_is_sent_onc
 class LateReminders:
     """See faults.Plan: reminders of deadlines are delivered minutes late."""
 
-    def at(self, place: Place) -> Kind | None:
-        late = place.moment is Moment.DELIVER and place.what.startswith(orders.DeadlinePassed.__name__)
+    def at(self, fault_point: FaultPoint) -> Kind | None:
+        late = fault_point.moment is Moment.DELIVER and fault_point.what.startswith(
+            orders.DeadlinePassed.__name__
+        )
         return Kind.LATE if late else None
 
 
 @pytest.mark.parametrize("plan", [Listed(), LateReminders()], ids=["heard at once", "heard late"])
-def test_a_clock_that_jumps_past_every_deadline_cancels_each_order_once_and_makes_no_storm(
-    stage: Stage, plan: Plan
-) -> None:
+def test_a_clock_jump_cancels_each_overdue_order_once(stage: Stage, plan: Plan) -> None:
     async def act(world: World) -> None:
         world.take_down("payment_svc", PAST_EVERY_DEADLINE_S + LONG_S)
         for number in range(1, ORDERS + 1):
@@ -154,9 +152,9 @@ def test_a_clock_that_jumps_past_every_deadline_cancels_each_order_once_and_make
         world.jump(PAST_EVERY_DEADLINE_S)
 
     world = stage(act, plan, ends=OrderStatus.CANCELLED)
-    said = Counter((wire_message.type, wire_message.message_id) for wire_message in world.broker.tapped)
-    cancellations = [times for (type_, _), times in said.items() if type_ == orders.OrderCancelled.TYPE]
-    reminders = [times for (type_, _), times in said.items() if type_ == orders.DeadlinePassed.TYPE]
+    emitted = Counter((wire_message.type, wire_message.message_id) for wire_message in world.broker.tapped)
+    cancellations = [times for (type_, _), times in emitted.items() if type_ == orders.OrderCancelled.TYPE]
+    reminders = [times for (type_, _), times in emitted.items() if type_ == orders.DeadlinePassed.TYPE]
     assert statuses(world) == {OrderStatus.CANCELLED: ORDERS}
     assert len(reminders) == len(cancellations) == ORDERS
     assert max(*reminders, *cancellations) <= REMINDED_MAX, "a repeated reminder gets the same message again"
@@ -188,9 +186,7 @@ def later(service: ServiceDefinition) -> ServiceDefinition:
 
 
 @pytest.mark.parametrize("seed", [2 * day + 1 for day in range(DAYS)])
-def test_two_versions_of_a_service_side_by_side_end_every_order_as_one_version_does(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mixed_versions_end_orders_as_one_version_does(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Odd seeds have two instances of every service."""
 
     def ended(services: Mapping[str, ServiceDefinition]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from chassis import telemetry
-from tests.simulation.faults import Fault, Kind, Listed, Moment, Place, Seeded
+from tests.simulation.faults import Fault, FaultPoint, Kind, Listed, Moment, Seeded
 from tests.simulation.regressions import Regression, known
 from tests.simulation.run import play_day, shrink
 from tests.support.source_files import ROOT
@@ -27,10 +27,10 @@ def test_what_once_broke_is_whole(regression: Regression) -> None:
 
 def test_a_seed_is_the_same_day_in_every_process() -> None:
     """Even if Python orders its sets differently."""
-    here = play_day(SEED, STEPS, Seeded(SEED), tell=True).fingerprint
-    assert here == play_day(SEED, STEPS, Seeded(SEED), tell=True).fingerprint
+    here = play_day(SEED, STEPS, Seeded(SEED), with_trace=True).fingerprint
+    assert here == play_day(SEED, STEPS, Seeded(SEED), with_trace=True).fingerprint
     for hashing in ("1", "2"):
-        said = subprocess.run(
+        emitted = subprocess.run(
             [sys.executable, "-m", "tests.simulation", "--seed", str(SEED), "--steps", str(STEPS)],
             cwd=ROOT,
             env={**os.environ, "PYTHONHASHSEED": hashing},
@@ -38,25 +38,25 @@ def test_a_seed_is_the_same_day_in_every_process() -> None:
             text=True,
             check=True,
         )
-        assert here[:16] in said.stdout
+        assert here[:16] in emitted.stdout
 
 
 def test_another_seed_is_another_day() -> None:
-    assert len({play_day(seed, STEPS, Seeded(seed), tell=True).fingerprint for seed in range(4)}) == 4
+    assert len({play_day(seed, STEPS, Seeded(seed), with_trace=True).fingerprint for seed in range(4)}) == 4
 
 
-def test_a_day_whose_faults_bred_copies_for_ever_comes_to_rest() -> None:
+def test_a_day_with_endless_duplicates_comes_to_rest() -> None:
     run = play_day(13919, 15, Seeded(13919))
     assert (run.broken, len(run.struck)) == ("", Seeded.STRIKES_MAX)
 
 
-def test_what_broke_a_promise_is_shrunk_to_the_faults_that_it_takes() -> None:
-    faults = [Fault(Place("x", Moment.SAVE, f"{number}"), Kind.CRASH_AFTER) for number in range(20)]
+def test_a_failure_is_shrunk_to_its_necessary_faults() -> None:
+    faults = [Fault(FaultPoint("x", Moment.SAVE, f"{number}"), Kind.CRASH_AFTER) for number in range(20)]
     needed = {faults[3], faults[17]}
     assert shrink(faults, lambda some: needed <= set(some)) == [faults[3], faults[17]]
 
 
-def test_a_broken_day_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_day_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     """With a guard off: published messages that the broker did not confirm count as confirmed."""
     from tests.simulation import __main__ as command
     from tests.simulation.guards import GUARDS
@@ -66,7 +66,7 @@ def test_a_broken_day_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> No
     with guard.off(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(Regression, "keep", lambda regression: kept.append(regression))
         broken = next(seed for seed in range(50) if play_day(seed, STEPS, Seeded(seed)).broken)
-        assert command._one(broken, STEPS, tell=False) == 1
-    told = capsys.readouterr().out
-    assert "<<< " in told and "broken: " in told
+        assert command._one(broken, STEPS, with_trace=False) == 1
+    reported = capsys.readouterr().out
+    assert "<<< " in reported and "broken: " in reported
     assert kept and 0 < len(kept[0].faults) <= 3

@@ -78,20 +78,20 @@ async def come_again(world: World, chances: random.Random) -> None:
     """Send old messages again, directly to the queues that had them: as late copies,
     or as an operator's backfill.
     """
-    said = [
+    emitted = [
         wire_message for wire_message in world.broker.tapped if wire_message.exchange in (COMMANDS, EVENTS)
     ]
-    for wire_message in chances.sample(said, min(AGAIN, len(said))):
+    for wire_message in chances.sample(emitted, min(AGAIN, len(emitted))):
         by_operator = chances.random() < 0.5
         for queue in TOPOLOGY.bound(wire_message.exchange, wire_message.routing_key):
             if queue.partition(".")[0] in world.disks:
                 world.broker.give_back(
-                    queue, [said_again(wire_message, queue) if by_operator else wire_message]
+                    queue, [emitted_again(wire_message, queue) if by_operator else wire_message]
                 )
     await settled(world)
 
 
-def said_again(wire_message: WireMessage, queue: str) -> WireMessage:
+def emitted_again(wire_message: WireMessage, queue: str) -> WireMessage:
     """The message as an operator republishes it in a backfill."""
     origin = Origin.of(wire_message, queue.partition(".")[0])
     return replace(wire_message.with_route(HANDED_BACK, queue, **origin.headers()), user_id=OPERATOR)
@@ -117,7 +117,7 @@ def dead(world: World) -> list[WireMessage]:
     return [wire_message for name in world.disks for wire_message in world.broker.dead(name)]
 
 
-def test_old_messages_do_nothing_after_what_they_were_about_has_expired() -> None:
+def test_old_messages_do_nothing_after_their_aggregate_expired() -> None:
     async def year(world: World) -> None:
         chances, gone = random.Random(1), 0
         for week in range(1, WEEKS + 1):
@@ -131,8 +131,10 @@ def test_old_messages_do_nothing_after_what_they_were_about_has_expired() -> Non
             for kind in set(kinds) - {"shelves", "prices"}:
                 most = LEFT_MAX * (3 if kind == "mails" else 1)
                 assert len(kinds[kind]) <= most, f"{name} keeps {len(kinds[kind])} {kind}"
-        letters = dead(world)
-        assert letters and {letter.headers["error_type"] for letter in letters} == {TooOld.__name__}
+        dead_letters = dead(world)
+        assert dead_letters and {dead_letter.headers["error_type"] for dead_letter in dead_letters} == {
+            TooOld.__name__
+        }
         await redriven(world)
 
     play(year)
@@ -141,12 +143,14 @@ def test_old_messages_do_nothing_after_what_they_were_about_has_expired() -> Non
 async def redriven(world: World) -> None:
     """Redrive all dead letters months later: each is too old again, and has no effect."""
     world.jump(90 * 86_400.0)
-    before, letters = effects(world), dead(world)
+    before, dead_letters = effects(world), dead(world)
     for name in world.disks:
-        for letter in world.broker.take_dead(name):
-            world.broker.give_back(letter.origin_queue, [replace(letter.original_message, user_id=OPERATOR)])
+        for dead_letter in world.broker.take_dead(name):
+            world.broker.give_back(
+                dead_letter.origin_queue, [replace(dead_letter.original_message, user_id=OPERATOR)]
+            )
     await settled(world)
-    assert effects(world) == before and len(dead(world)) == len(letters)
+    assert effects(world) == before and len(dead(world)) == len(dead_letters)
 
 
 def test_what_still_waits_does_not_expire() -> None:
@@ -167,7 +171,7 @@ def test_what_still_waits_does_not_expire() -> None:
         states = effects(world)[3]
         assert states["order_svc"]["orders"][key]["status"] == OrderStatus.CANCELLED
         assert states["inventory_svc"]["shelves"][TEA]["sold"] == 0
-        [letter] = dead(world)
-        assert (letter.type, letter.routing_key) == (orders.OrderCancelled.TYPE, "payment_svc")
+        [dead_letter] = dead(world)
+        assert (dead_letter.type, dead_letter.routing_key) == (orders.OrderCancelled.TYPE, "payment_svc")
 
     play(year)

@@ -24,15 +24,15 @@ from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.registry import SERVICES
 from payment_svc.provider import effect_handler
 from tests.simulation import virtual_time
-from tests.simulation.external_services import CardProvider, PostOffice, ProviderLine
-from tests.simulation.fake_broker import Broker, Wire
+from tests.simulation.external_services import CardProvider, FakeMailServer, ProviderLine
+from tests.simulation.fake_broker import Broker, FakeConnection
 from tests.simulation.fake_database import Disk
 from tests.simulation.faults import Counted, Kind, Moment, Plan, chance
 from tests.simulation.instance import Instance
 from tests.simulation.trace import Trace
 
 TOPOLOGY: Topology = build(make() for make in SERVICES.values())  # there is no HTTP traffic here
-_HEARD = [queue.name for queue in TOPOLOGY.queues if queue.name.endswith((".events", ".commands"))]
+_HANDLED = [queue.name for queue in TOPOLOGY.queues if queue.name.endswith((".events", ".commands"))]
 HOURS_S = 2 * 3600.0
 MONTHS_S = 90 * 86_400.0
 REST_S_MAX = 6 * 3600.0
@@ -66,11 +66,11 @@ class World:
         self.plan = Counted(plan, self.trace.note)
         self.names: dict[str, str] = {}
         self.broker = Broker(TOPOLOGY, self.plan, self.called, self.delay)
-        self.broker.heard = self._heard
+        self.broker.received = self._received
         self.broker.real_subscriptions = size.real_subscriptions
         self.disks = {name: Disk() for name in size.services}
         self.provider = CardProvider()
-        self.post = PostOffice()
+        self.post = FakeMailServer()
         self.performs: Callable[[ProviderLine, Callable[[], datetime]], EffectHandler[Any, Any]] = (
             effect_handler
         )
@@ -81,12 +81,12 @@ class World:
         self.fatal: set[str] = set()  # orders; an instance that is about to write one dies
         self.deaths: Counter[str] = Counter()
         self.sent_again = 0
-        self._when_said: list[tuple[type[Message], Callable[[], None]]] = []
+        self._when_emitted: list[tuple[type[Message], Callable[[], None]]] = []
         self._instances: list[Instance] = []
         self._absent = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._sent = 0
-        self._sealed: dict[str, WireMessage] = {}
+        self._wrapped: dict[str, WireMessage] = {}
         self._given_back: set[tuple[str, str]] = set()
         for name, disk in self.disks.items():
             disk.saved = lambda change, name=name: watch.saved(name, change)  # type: ignore[misc]
@@ -113,19 +113,19 @@ class World:
 
     def called_later(self, message: type[Message], do: Callable[[], None]) -> None:
         """Call `do` when a message of this type is published for the first time."""
-        self._when_said.append((message, do))
+        self._when_emitted.append((message, do))
 
     async def send(self, message: Message, user: str = CLIENT, id_: str = "") -> None:
         """Publish as a client does: repeatedly, with the same id, until the broker confirms."""
         self._sent += 1
         message_id = id_ or f"sent-{self._sent}"
-        self.sent_again += message_id in self._sealed
-        wire_message = self._sealed.setdefault(
+        self.sent_again += message_id in self._wrapped
+        wire_message = self._wrapped.setdefault(
             message_id,
             wrap(message, id=message_id, source=user, now=virtual_time.now()).wire_message(CATALOG),
         )
         self.trace.note(user, "sends", self.called(wire_message))
-        bus = Wire(self.broker, user, _Outsider(), self.called)
+        bus = FakeConnection(self.broker, user, _Outsider(), self.called)
         while any(await bus.publish([wire_message])):
             await asyncio.sleep(1.0)
 
@@ -148,22 +148,22 @@ class World:
         """An operator redrives the dead letters: months later,
         but early enough for messages with a horizon.
         """
-        letters = self._dead_letters()
-        while letters:
-            urgent = [letter for letter in letters if CATALOG[letter.type].HORIZON]
-            now = urgent or letters
+        dead_letters = self._dead_letters()
+        while dead_letters:
+            urgent = [dead_letter for dead_letter in dead_letters if CATALOG[dead_letter.type].HORIZON]
+            now = urgent or dead_letters
             await self._give_back(now, after_s=HOURS_S if urgent else MONTHS_S)
-            letters = [letter for letter in letters if letter not in now] + self._dead_letters()
+            dead_letters = [each for each in dead_letters if each not in now] + self._dead_letters()
 
     def _dead_letters(self) -> list[DeadLetter]:
         """The dead letters to redrive: without poison, and without forged ones that were already redriven."""
         dead = [
-            letter
+            dead_letter
             for name in self.disks
-            for letter in self.broker.take_dead(name)
-            if not self._is_fatal(letter)
+            for dead_letter in self.broker.take_dead(name)
+            if not self._is_fatal(dead_letter)
         ]
-        unexplained = [letter for letter in dead if not self._explains(letter)]
+        unexplained = [dead_letter for dead_letter in dead if not self._explains(dead_letter)]
         assert not unexplained, (
             f"a dead letter that nothing explains: {self.called(unexplained[0].wire_message)}"
         )
@@ -172,19 +172,21 @@ class World:
             self._given_back | {_named(each) for each in dead},
         )
         again = [each for each in dead if not (each.id in self.watch.forged and _named(each) in given_back)]
-        return [letter for letter in again if letter.type in CATALOG]
+        return [dead_letter for dead_letter in again if dead_letter.type in CATALOG]
 
-    def _is_fatal(self, letter: DeadLetter) -> bool:
-        return letter.journey_id in self.fatal and letter.error_type == PoisonMessage.__name__
+    def _is_fatal(self, dead_letter: DeadLetter) -> bool:
+        return dead_letter.journey_id in self.fatal and dead_letter.error_type == PoisonMessage.__name__
 
-    def _explains(self, letter: DeadLetter) -> bool:
-        return letter.id in self.watch.forged or self.broker.explains(letter)
+    def _explains(self, dead_letter: DeadLetter) -> bool:
+        return dead_letter.id in self.watch.forged or self.broker.explains(dead_letter)
 
-    async def _give_back(self, letters: list[DeadLetter], after_s: float) -> None:
+    async def _give_back(self, dead_letters: list[DeadLetter], after_s: float) -> None:
         self.jump(after_s)
-        for letter in letters:
-            self.trace.note(OPERATOR, "redrives", self.called(letter.wire_message))
-            self.broker.give_back(letter.origin_queue, [replace(letter.original_message, user_id=OPERATOR)])
+        for dead_letter in dead_letters:
+            self.trace.note(OPERATOR, "redrives", self.called(dead_letter.wire_message))
+            self.broker.give_back(
+                dead_letter.origin_queue, [replace(dead_letter.original_message, user_id=OPERATOR)]
+            )
         await asyncio.sleep(0.1)
         await self.rest()
 
@@ -226,7 +228,7 @@ class World:
             or self._tasks
             or self.broker.under_way
             or self.broker.away
-            or any(map(self.broker.queues.get, _HEARD))
+            or any(map(self.broker.queues.get, _HANDLED))
             or any(instance.in_flight for instance in self._instances)
             or any(
                 document.loaded.deadline_at or document.unpublished_since
@@ -257,11 +259,11 @@ class World:
         part = chance(self.size.delays, f"{what} at {asyncio.get_running_loop().time():.6f}")
         return part * 0.02 if part < 0.97 else (part - 0.97) * 66
 
-    def _heard(self, wire_message: WireMessage) -> None:
+    def _received(self, wire_message: WireMessage) -> None:
         self.watch.routed(wire_message)
         self.trace.note(wire_message.user_id or "", "has said", self.called(wire_message))
-        for waiting in [each for each in self._when_said if wire_message.type == each[0].TYPE]:
-            self._when_said.remove(waiting)
+        for waiting in [each for each in self._when_emitted if wire_message.type == each[0].TYPE]:
+            self._when_emitted.remove(waiting)
             waiting[1]()
 
     # names for people
@@ -280,8 +282,8 @@ class World:
         return f"{contract.__name__} of {self.name(wire_message.headers.get('subject', ''))}{again}"
 
 
-def _named(letter: DeadLetter) -> tuple[str, str]:
-    return letter.service, letter.id
+def _named(dead_letter: DeadLetter) -> tuple[str, str]:
+    return dead_letter.service, dead_letter.id
 
 
 class _Outsider:

@@ -25,7 +25,7 @@ def test_the_code_shown_is_that_of_the_example(heading: str, file: str) -> None:
         )
 
 
-def test_the_limits_told_are_those_of_the_topology() -> None:
+def test_the_documented_limits_are_those_of_the_topology() -> None:
     limits = TEXT.partition("## Limits\n")[2]
     day_ms = 24 * 3_600_000
     for row in (

@@ -41,14 +41,14 @@ def test_every_test_that_is_named_exists(test: str) -> None:
     )
 
 
-def test_every_fault_is_shown_by_a_test_or_said_to_come_later() -> None:
+def test_every_fault_names_a_test_or_is_marked_missing() -> None:
     assert len(KNOWN) > 40
     assert not [fault.text for fault in KNOWN if fault.promised and not fault.tests]
     assert not [fault.text for fault in KNOWN if not fault.promised and fault.tests]
     assert any(not fault.promised for fault in KNOWN)
 
 
-def test_a_test_that_was_skipped_failed_or_left_out_has_shown_nothing() -> None:
+def test_skipped_failed_and_missing_tests_are_reported() -> None:
     outcomes = {
         "a::b[1]": {"passed"},
         "a::b[2]": {"passed", "skipped"},
@@ -64,7 +64,7 @@ def test_a_test_that_was_skipped_failed_or_left_out_has_shown_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("says", "words", "code", "said"),
+    ("says", "words", "code", "expected"),
     [
         ("- It rains. `tests/test_made.py::test_dull`", [], 0, ""),
         ("- It rains. `tests/test_made.py::test_bold`", [], 1, "test_bold skipped"),
@@ -76,7 +76,7 @@ def test_a_test_that_was_skipped_failed_or_left_out_has_shown_nothing() -> None:
     ids=["shown", "skipped", "the other one skipped", "gone", "some files only", "some tests only"],
 )
 def test_a_whole_session_fails_that_leaves_a_named_test_out(
-    tmp_path: Path, says: str, words: list[str], code: int, said: str
+    tmp_path: Path, says: str, words: list[str], code: int, expected: str
 ) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_made.py").write_text(TESTS)
@@ -88,5 +88,5 @@ def test_a_whole_session_fails_that_leaves_a_named_test_out(
         command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
     assert ended.returncode == code, ended.stdout + ended.stderr
-    assert said in ended.stdout
+    assert expected in ended.stdout
     assert ("did not run or did not pass" in ended.stdout) is bool(code)

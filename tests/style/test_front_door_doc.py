@@ -7,7 +7,7 @@ from tests.support.source_files import ROOT, sources
 NAMED = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
 
 
-def test_the_page_about_the_front_door_names_all_checks_in_the_browser_and_no_others() -> None:
+def test_the_document_names_exactly_the_browser_tests() -> None:
     page = (ROOT / "docs" / "front-door.md").read_text()
     written = {
         (source.path.name, function.name)

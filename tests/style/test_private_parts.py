@@ -175,13 +175,13 @@ BEHAVIOURS = (
         "aiormq raises StopAsyncIteration if the broker hangs up during the handshake",
         _CONNECTION,
         "broker_call translates it into BusUnavailable",
-        "tests/unit/chassis/bus/test_aiormq_connection.py::test_a_broker_that_hangs_up_while_it_is_greeted_is_away",
+        "tests/unit/chassis/bus/test_aiormq_connection.py::test_a_broker_that_disconnects_during_the_handshake_is_unavailable",
     ),
     PrivateBehaviour(
         "aiormq ends calls that wait on a dead connection with CancelledError",
         _CONNECTION,
         "broker_call distinguishes it from the cancellation of a task",
-        "tests/conformance/bus/test_bus_on_rabbitmq.py::test_a_death_that_looks_like_a_cancellation_is_told_from_a_real_one",
+        "tests/conformance/bus/test_bus_on_rabbitmq.py::test_a_dead_connection_is_distinguished_from_a_cancellation",
     ),
     PrivateBehaviour(
         "aiormq raises InvalidFrameError with the text Connection.OpenOk if the virtual host is missing",

@@ -29,7 +29,7 @@ def test_a_list_knows_every_service(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", set(LISTS) - {"setuptools"})
-def test_a_service_that_a_list_does_not_know_is_named_with_the_line_to_add(name: str) -> None:
+def test_a_service_missing_in_a_list_is_named(name: str) -> None:
     """Otherwise the test above would pass because it checks nothing."""
     found = list(LISTS[name][1]([UNKNOWN]))
     assert found and all("unknown" in sentence for sentence in found)
@@ -43,7 +43,7 @@ def test_every_package_but_the_tests_is_one_of_the_packages() -> None:
     assert found - {"tests"} == set(PACKAGES), "add it to PACKAGES in tests/support/source_files.py"
 
 
-def test_the_registry_calls_each_service_by_the_name_of_its_folder() -> None:
+def test_the_registry_names_each_service_after_its_folder() -> None:
     assert {name: make().name for name, make in CONSUMING_SERVICES.items()} == {
         name: name for name in CONSUMING_SERVICES
     }
@@ -57,9 +57,7 @@ def test_the_application_of_a_service_builds_its_definition(name: str) -> None:
 
 
 @pytest.mark.parametrize("package", ["tests", "empty_svc"])
-def test_a_package_without_an_application_is_named_with_the_line_to_add(
-    package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_without_an_application_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "empty_svc.application", ModuleType("empty_svc.application"))
     monkeypatch.setitem(sys.modules, "empty_svc", ModuleType("empty_svc"))
     with pytest.raises(LookupError, match=rf"{package}/application.py: write APPLICATION = Application\("):
@@ -86,7 +84,7 @@ def test_what_is_derived_knows_every_service() -> None:
     )
 
 
-def test_make_documents_adds_a_service_to_the_lists_and_removes_one() -> None:
+def test_make_documents_adds_and_removes_services_in_lists() -> None:
     services = (*SERVICE_PACKAGES, UNKNOWN)
     text = (ROOT / "pyproject.toml").read_text()
     added = with_services(text, services)

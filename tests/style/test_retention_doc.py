@@ -27,7 +27,7 @@ def aggregate_of(service: ServiceDefinition, kind: str) -> Aggregate[Any] | None
     return next((aggregate for aggregate in service.aggregates if aggregate.kind == kind), None)
 
 
-def test_every_collection_of_every_service_has_a_rule_and_no_other_has() -> None:
+def test_the_document_has_a_rule_for_exactly_the_existing_collections() -> None:
     assert {(service.name, kind) for service, kind in ALL} == ROWS.keys()
 
 

@@ -109,7 +109,7 @@ def test_services_write_messages_with_their_room_in_front() -> None:
     )
 
 
-def test_files_are_short_or_say_why_not() -> None:
+def test_files_are_short_or_give_the_reason() -> None:
     complain(
         f"{source.path}: {len(source.text.splitlines())} lines, {FILE_LINES_MAX} are allowed;"
         " split it by topic, or state the reason in its docstring ('Long because …')"
@@ -252,15 +252,15 @@ def test_wire_types_are_spelled_in_the_contracts_only() -> None:
 @pytest.mark.parametrize(
     "event", [c for c in CATALOG.values() if issubclass(c, Event)], ids=lambda c: c.__name__
 )
-def test_an_event_is_found_where_it_is_said_and_where_it_is_heard(event: type[Event]) -> None:
+def test_an_event_is_named_only_where_emitted_or_handled(event: type[Event]) -> None:
     """In each service, a decider, and the service definition where the event starts something:
     one search shows all.
     """
-    heard_by = {name for name, make in SERVICES.items() if event in make().by_type} | {event.OWNER}
+    handled_by = {name for name, make in SERVICES.items() if event in make().by_type} | {event.OWNER}
     word = re.compile(rf"\b{event.__name__}\b")
     for service in SERVICES:
         files = [str(source.path) for source in sources(service) if word.search(source.text)]
-        assert service in heard_by or not files, (
+        assert service in handled_by or not files, (
             f"{files} name {event.__name__}, but {service} does not consume it"
         )
         begins = any(event in aggregate.created_by for aggregate in SERVICES[service]().aggregates)

@@ -12,7 +12,7 @@ from journey.admin.registry import shop_topology
 from tests.support.infrastructure import DELAY_SCALE, VirtualHost
 from tests.support.proxy import Proxy
 
-ANSWER_S_MAX = 30.0
+RESPONSE_S_MAX = 30.0
 
 
 class Broker(Protocol):
@@ -66,7 +66,7 @@ class RabbitMq:
 
     async def bus(self, user: str, heartbeat_s: int = 20) -> RabbitBus:
         url = self.vhost.url(user, self.proxy.port)
-        bus = RabbitBus(url, heartbeat_s=heartbeat_s, answer_s_max=ANSWER_S_MAX)
+        bus = RabbitBus(url, heartbeat_s=heartbeat_s, response_s_max=RESPONSE_S_MAX)
         await bus.start()
         self._stack.push_async_callback(bus.stop)
         return bus

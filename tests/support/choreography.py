@@ -59,14 +59,14 @@ class Provider:
     misreported: frozenset[str] = frozenset()
     done: Mapping[str, Any] = field(default_factory=dict)
 
-    def asked(self, question: Any) -> tuple["Provider", Any]:
-        answer = self.done.get(question.key) or self._answer(question)
-        if question.key.partition(":")[2] in self.misreported and not isinstance(answer, _NOTHING_DONE):
-            answer = replace(answer, amount=NOTHING)
-        return replace(self, done={**self.done, question.key: answer}), answer
+    def asked(self, effect: Any) -> tuple["Provider", Any]:
+        response = self.done.get(effect.key) or self._response(effect)
+        if effect.key.partition(":")[2] in self.misreported and not isinstance(response, _NOTHING_DONE):
+            response = replace(response, amount=NOTHING)
+        return replace(self, done={**self.done, effect.key: response}), response
 
-    def _answer(self, question: Any) -> Any:
-        match question:
+    def _response(self, effect: Any) -> Any:
+        match effect:
             case card.AuthorizeCard() if self.too_late:
                 return card.NeverAuthorized()
             case card.AuthorizeCard(key=key, amount=amount):
@@ -86,8 +86,8 @@ class Provider:
                 return card.Refunded(reference, amount)
 
     def did(self, reference: str, effect: str) -> bool:
-        answer = self.done.get(f"{reference.partition(':')[0]}:{effect}")
-        return answer is not None and not isinstance(answer, _NOTHING_DONE)
+        response = self.done.get(f"{reference.partition(':')[0]}:{effect}")
+        return response is not None and not isinstance(response, _NOTHING_DONE)
 
     def did_for(self, order_id: str) -> frozenset[str]:
         """The money that has moved on the customer's card, and whether a capture was refused."""
@@ -105,14 +105,14 @@ class World:
     states: Mapping[AggregateKey, Any]
     waiting: frozenset[Pending]
     handled: frozenset[Pending] = frozenset()
-    answers: frozenset[tuple[Pending, Any]] = frozenset()
+    responses: frozenset[tuple[Pending, Any]] = frozenset()
     events: tuple[Event, ...] = ()
     provider: Provider = field(default_factory=Provider)
 
     @property
     def fingerprint(self) -> object:
         done = frozenset(self.provider.done.items())
-        moved = self.answers, self.emitted, done, self.provider.too_late
+        moved = self.responses, self.emitted, done, self.provider.too_late
         return frozenset(self.states.items()), self.waiting, self.handled, moved
 
     @property
@@ -122,7 +122,7 @@ class World:
     @property
     def quiet(self) -> bool:
         """No message is in flight except optional ones."""
-        return not self.answers and all(pending.optional for pending in self.waiting)
+        return not self.responses and all(pending.optional for pending in self.waiting)
 
     def state(self, kind: str, key: object) -> Any:
         return self.states.get((kind, str(key)), AGGREGATES[kind].start)
@@ -136,12 +136,12 @@ class World:
             )
         if self.provider.day_may_pass and not self.provider.too_late:
             yield "a day passes", self.a_day_later()
-        for pending, answer in sorted(self.answers, key=lambda pair: _name(pair[0])):
-            heard = replace(self, answers=self.answers - {(pending, answer)})
-            name = type(answer).__name__
-            yield f"the provider's answer {name} is lost", heard
+        for pending, response in sorted(self.responses, key=lambda pair: _name(pair[0])):
+            after = replace(self, responses=self.responses - {(pending, response)})
+            name = type(response).__name__
+            yield f"the provider's answer {name} is lost", after
             if pending in self.waiting:
-                yield f"{pending.kind} hears the answer {name}", heard.handles(pending, answer)
+                yield f"{pending.kind} hears the answer {name}", after.handles(pending, response)
 
     def a_day_later(self) -> "World":
         """By then every deadline has passed."""
@@ -154,36 +154,36 @@ class World:
         around = {key: state for (kind, key), state in self.states.items() if kind in _beside(pending.kind)}
         outcome = play(aggregate, self.state(*aggregate_key), subject, around)
         if isinstance(outcome, RunEffect):
-            provider, answer = self.provider.asked(outcome.effect)
-            return replace(self, provider=provider, answers=self.answers | {(pending, answer)})
+            provider, response = self.provider.asked(outcome.effect)
+            return replace(self, provider=provider, responses=self.responses | {(pending, response)})
         beside = {(_beside(pending.kind)[0], key): state for key, state in outcome.related.items()}
         world = replace(
             self,
             states={**self.states, aggregate_key: outcome.state, **beside},
             waiting=self.waiting - {pending},
             handled=self.handled | {pending},
-            events=(*self.events, *(said for said in outcome.emits if isinstance(said, Event))),
+            events=(*self.events, *(emitted for emitted in outcome.emits if isinstance(emitted, Event))),
         )
-        for said in outcome.emits:
-            world = world.carrying(said)
+        for emitted in outcome.emits:
+            world = world.carrying(emitted)
         deadline = aggregate.deadline
         if deadline and deadline.waiting(outcome.state):
             reminder = Pending(
-                pending.kind, deadline.say(aggregate_key[1]), optional=not self.provider.too_late
+                pending.kind, deadline.make_command(aggregate_key[1]), optional=not self.provider.too_late
             )
             world = world if reminder in world.handled else replace(world, waiting=world.waiting | {reminder})
         return world
 
     def carrying(self, message: Message, *, optional: bool = False, copy: int = 0) -> "World":
         """The world with a message in flight to all its consumers."""
-        hearers = [
+        consumers = [
             aggregate.kind
             for service in SERVICES
             for aggregate in service.aggregates
             if type(message) in aggregate.handles
             and (not isinstance(message, Command) or service.name == message.OWNER)
         ]
-        pending_messages = {Pending(kind, message, copy, optional) for kind in hearers}
+        pending_messages = {Pending(kind, message, copy, optional) for kind in consumers}
         assert not pending_messages & (self.waiting | self.handled), f"{type(message).__name__} is said twice"
         return replace(self, waiting=self.waiting | pending_messages)
 

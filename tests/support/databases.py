@@ -10,7 +10,7 @@ from chassis.bus.memory import MemoryStore
 from chassis.store.mongodb import Driver, MongoStore
 from chassis.store.protocol import Store, StoreUnavailable
 from tests.support.proxy import Proxy
-from tests.support.recording_consumer import PATIENCE_S
+from tests.support.recording_consumer import WAIT_S_MAX
 
 KINDS = {"orders": ("status", "tags", "customer.id"), "shelves": ()}
 TIMEOUT_MS = 30_000
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 async def answered(ask: Callable[[], Awaitable[T]]) -> T:
     """Repeat until the database responds; it is up, or about to be."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S_MAX):
         while True:
             try:
                 return await ask()

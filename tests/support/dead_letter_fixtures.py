@@ -16,7 +16,7 @@ from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.reader import read
 from journey.admin.registry import CONSUMING_SERVICES
 from tests.support.infrastructure import VirtualHost
-from tests.support.recording_consumer import PATIENCE_S
+from tests.support.recording_consumer import WAIT_S_MAX
 
 SERVICE, INBOX = "inventory_svc", "inventory_svc.events"
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -55,7 +55,7 @@ class Scene:
         ]
         assert not any(await (await self.bus(service)).publish(dying))
 
-    async def letters(self, *services: str) -> list[DeadLetter]:
+    async def dead_letters(self, *services: str) -> list[DeadLetter]:
         return await read(self.operator, services or [SERVICE])
 
     @property
@@ -85,11 +85,11 @@ class Scene:
             wire_message.message_id for wire_message in arrived
         }
         found: list[DeadLetter] = []
-        end = asyncio.get_running_loop().time() + PATIENCE_S
+        end = asyncio.get_running_loop().time() + WAIT_S_MAX
         for look in count(1):
             await asyncio.sleep(0.5)
-            found = max(found, await self.letters(), key=len)
-            complete = look >= 3 and wanted <= {letter.id for letter in found}
+            found = max(found, await self.dead_letters(), key=len)
+            complete = look >= 3 and wanted <= {dead_letter.id for dead_letter in found}
             if complete or asyncio.get_running_loop().time() > end:
                 break
         return found
@@ -108,5 +108,5 @@ async def dying_on(vhost: VirtualHost) -> AsyncIterator[Scene]:
 def assert_none_lost(
     wire_messages: Sequence[WireMessage], arrived: Sequence[WireMessage], left: Sequence[DeadLetter]
 ) -> None:
-    there = {wire_message.message_id for wire_message in arrived} | {letter.id for letter in left}
+    there = {wire_message.message_id for wire_message in arrived} | {dead_letter.id for dead_letter in left}
     assert there == {wire_message.message_id for wire_message in wire_messages}

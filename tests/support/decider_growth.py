@@ -39,7 +39,7 @@ class Decided:
         self.changed: deque[Kept] = deque(maxlen=most)
         self.unchanged: deque[Kept] = deque(maxlen=min(most, UNCHANGED_MAX))
 
-    def tell(self, message: Any) -> None:
+    def deliver(self, message: Any) -> None:
         self.number += 1
         try:
             decision = self._decide(message)

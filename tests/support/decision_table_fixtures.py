@@ -46,6 +46,7 @@ from tests.support.messages import (
     DISPATCHED,
     FAILED,
     KEEP_PRICE,
+    KNOWN_MAILS,
     LIST,
     LIST_OTHERWISE,
     LISTED,
@@ -53,7 +54,6 @@ from tests.support.messages import (
     MAIL_REFUSED,
     MAIL_SUPERSEDED,
     MAIL_TAKEN,
-    MAILS_HEARD_OF,
     MISMATCHED,
     OTHER_ORDER,
     OUT_OF_STOCK,
@@ -244,7 +244,7 @@ MAILS = DecisionTable(
         "undeliverable": [CONFIRMED, MAIL_REFUSED],
         "superseded": [CONFIRMED.model_copy(update={"order_id": OTHER_ORDER}), SEND_MAIL_OF_CANCELLED],
     },
-    around=MAILS_HEARD_OF,
+    around=KNOWN_MAILS,
     messages=named(
         CONFIRMED,
         DISPATCHED,
@@ -278,4 +278,4 @@ PRODUCTS = DecisionTable(
     ),
 )
 
-DECKS = (ORDERS, PRICES, RESERVATIONS, RECEIPTS, PAYMENTS, MAILS, PRODUCTS, USERS)
+DECISION_TABLES = (ORDERS, PRICES, RESERVATIONS, RECEIPTS, PAYMENTS, MAILS, PRODUCTS, USERS)

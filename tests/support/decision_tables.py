@@ -29,8 +29,8 @@ def outcome_of(aggregate: Aggregate[Any], history: Iterable[Any], around: Around
     so_far = Outcome(aggregate.start, around or {})
     for message in history:
         match play(aggregate, so_far.state, message, so_far.around):
-            case RunEffect(effect=question):
-                so_far = Outcome(so_far.state, so_far.around, (*so_far.emits, question))
+            case RunEffect(effect=effect):
+                so_far = Outcome(so_far.state, so_far.around, (*so_far.emits, effect))
             case Decision() as decision:
                 beside = {**so_far.around, **decision.related}
                 so_far = Outcome(decision.state, beside, (*so_far.emits, *decision.emits))
@@ -85,28 +85,32 @@ class Cell:
     emits: tuple[str, ...] = ()
 
 
-def cells(deck: DecisionTable) -> dict[tuple[str, str], Cell]:
+def cells(decision_table: DecisionTable) -> dict[tuple[str, str], Cell]:
     """(message, state) -> cell, for every pair."""
-    states, aggregate = deck.states, deck.aggregate
+    states, aggregate = decision_table.states, decision_table.aggregate
     return {
-        (name, before): _cell(deck, aggregate, states, before, message)
-        for name, message in deck.messages.items()
+        (name, before): _cell(decision_table, aggregate, states, before, message)
+        for name, message in decision_table.messages.items()
         for before in states
     }
 
 
 def _cell(
-    deck: DecisionTable, aggregate: Aggregate[Any], states: Mapping[str, Any], before: str, message: Any
+    decision_table: DecisionTable,
+    aggregate: Aggregate[Any],
+    states: Mapping[str, Any],
+    before: str,
+    message: Any,
 ) -> Cell:
     try:
-        outcome = play(aggregate, states[before], message, deck.around)
+        outcome = play(aggregate, states[before], message, decision_table.around)
     except OutOfTurn:
         return Cell(OUT_OF_TURN)
-    except deck.refusals as refusal:
+    except decision_table.refusals as refusal:
         return Cell(NO_CHANGE, (f"rejects: {refusal}",))
     if isinstance(outcome, RunEffect):
         return Cell(NO_CHANGE, (f"effect {type(outcome.effect).__name__}",))
-    emits = tuple(type(said).__name__ for said in outcome.emits)
+    emits = tuple(type(emitted).__name__ for emitted in outcome.emits)
     if outcome.state == states[before]:
         return Cell(NO_CHANGE, emits)
     named = (name for name, state in states.items() if state == outcome.state)
@@ -114,13 +118,13 @@ def _cell(
     return Cell(next(named, str(status).replace("_", " ")), emits)
 
 
-def state_table(deck: DecisionTable) -> str:
+def state_table(decision_table: DecisionTable) -> str:
     """One row per message and outcome, with the states in which it applies."""
-    played = cells(deck)
+    played = cells(decision_table)
     rows = []
-    for name in deck.messages:
+    for name in decision_table.messages:
         by_cell: dict[Cell, list[str]] = {}
-        for before in deck.histories:
+        for before in decision_table.histories:
             by_cell.setdefault(played[name, before], []).append(before)
         for cell in sorted(by_cell, key=lambda cell: (cell.then == OUT_OF_TURN, cell == Cell(NO_CHANGE))):
             many = cell.then == OUT_OF_TURN and len(by_cell) > 1 and len(by_cell[cell]) > _NAMES_MAX
@@ -130,15 +134,25 @@ def state_table(deck: DecisionTable) -> str:
     return markdown(("Message", "in status", "next status", "emits"), rows)
 
 
-def hears_table(decks: Sequence[DecisionTable]) -> str:
+def handled_table(all_tables: Sequence[DecisionTable]) -> str:
     """The messages that one service handles, their senders, and what it may emit for them."""
     rows = []
-    for deck in decks:
-        played = cells(deck)
-        for heard in deck.aggregate.handles:
-            names = [name for name, message in deck.messages.items() if isinstance(message, heard)]
-            said = {word for (name, _), cell in played.items() if name in names for word in cell.emits}
-            rows.append((heard.__name__, f"`{heard.TYPE}`", heard.OWNER, deck.kind, ", ".join(sorted(said))))
+    for decision_table in all_tables:
+        played = cells(decision_table)
+        for handled_type in decision_table.aggregate.handles:
+            names = [
+                name for name, message in decision_table.messages.items() if isinstance(message, handled_type)
+            ]
+            emitted = {word for (name, _), cell in played.items() if name in names for word in cell.emits}
+            rows.append(
+                (
+                    handled_type.__name__,
+                    f"`{handled_type.TYPE}`",
+                    handled_type.OWNER,
+                    decision_table.kind,
+                    ", ".join(sorted(emitted)),
+                )
+            )
     return markdown(("Handles", "wire type", "owner", "aggregate", "may emit"), rows)
 
 

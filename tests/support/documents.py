@@ -14,8 +14,8 @@ from pathlib import Path
 
 from chassis.messaging.message import Command, Message
 from contracts.catalog import CATALOG
-from tests.support.decision_table_fixtures import DECKS
-from tests.support.decision_tables import hears_table, state_table
+from tests.support.decision_table_fixtures import DECISION_TABLES
+from tests.support.decision_tables import handled_table, state_table
 from tests.support.permissions_table import senders_table, users_table
 from tests.support.schema_compatibility import breaking_changes, removed_types
 from tests.support.service_folders import service_folders
@@ -53,9 +53,11 @@ def _schema(type_: str) -> str:
 
 def tables() -> dict[str, str]:
     """Marker name -> table: the state table of each aggregate, and the handled messages of each service."""
-    named = {deck.name: state_table(deck) for deck in DECKS}
-    for service in {deck.service().name for deck in DECKS}:
-        named[f"{service} hears"] = hears_table([deck for deck in DECKS if deck.service().name == service])
+    named = {decision_table.name: state_table(decision_table) for decision_table in DECISION_TABLES}
+    for service in {decision_table.service().name for decision_table in DECISION_TABLES}:
+        named[f"{service} hears"] = handled_table(
+            [decision_table for decision_table in DECISION_TABLES if decision_table.service().name == service]
+        )
     return named | {
         "senders": senders_table(),
         "broker users": users_table(),

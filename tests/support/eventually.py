@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
-PATIENCE_S = 60.0
+WAIT_S_MAX = 60.0
 _PAUSE_S_MAX = 1.6
 
 
@@ -26,7 +26,7 @@ async def until(
     look: Callable[[], Any],
     holds: Callable[[Any], object] = bool,
     *,
-    within_s: float = PATIENCE_S,
+    within_s: float = WAIT_S_MAX,
     otherwise: str = "",
 ) -> Any:
     """The value of `look` as soon as `holds` accepts it.
@@ -40,7 +40,7 @@ async def until(
     limit = asyncio.timeout(within_s)
     try:
         async with limit:
-            while not holds(seen := await _answer(look())):
+            while not holds(seen := await _response(look())):
                 await asyncio.sleep(min(0.005 + (clock() - began) / 5, _PAUSE_S_MAX))
             return seen
     except TimeoutError:
@@ -49,5 +49,5 @@ async def until(
         raise TimeoutError(f"after {within_s:.0f} s {otherwise or f'it is still {seen!r:.1000}'}") from None
 
 
-async def _answer(seen: Any) -> Any:
+async def _response(seen: Any) -> Any:
     return await seen if inspect.isawaitable(seen) else seen

@@ -52,10 +52,10 @@ def unshown(tests: list[str], outcomes: Mapping[str, Set[str]]) -> Iterator[str]
     all must pass.
     """
     for test in tests:
-        found = [said for id_, said in outcomes.items() if id_ == test or id_.startswith(f"{test}[")]
+        found = [emitted for id_, emitted in outcomes.items() if id_ == test or id_.startswith(f"{test}[")]
         if not found:
             yield f"{test} did not run"
-        elif bad := {outcome for said in found for outcome in said} - {"passed"}:
+        elif bad := {outcome for emitted in found for outcome in emitted} - {"passed"}:
             yield f"{test} {' and '.join(sorted(bad))}"
 
 

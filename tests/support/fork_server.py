@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO
 
-from journey.admin.registry import DOORS, SERVICES
+from journey.admin.registry import SERVICES, WEB_PROGRAMS
 from journey.devenv.infra.processes import Processes
 from journey.devenv.process_shop import ROOT
 
@@ -32,7 +32,7 @@ class ForkServerProcesses(Processes):
     def spawn(
         self, command: list[str], output: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None
     ) -> int:
-        if command[:2] != [sys.executable, "-m"] or command[2] not in (*SERVICES, *DOORS):
+        if command[:2] != [sys.executable, "-m"] or command[2] not in (*SERVICES, *WEB_PROGRAMS):
             return super().spawn(command, output, env, cwd)
         forks = _forks()
         assert forks.stdin and forks.stdout and env is not None and cwd is not None, (
@@ -47,7 +47,7 @@ class ForkServerProcesses(Processes):
 @cache
 def _forks() -> subprocess.Popen[bytes]:
     """One fork server per test process, until that process ends."""
-    serve = [sys.executable, "-m", __name__, *SERVICES, *DOORS]
+    serve = [sys.executable, "-m", __name__, *SERVICES, *WEB_PROGRAMS]
     forks = subprocess.Popen(serve, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     atexit.register(forks.communicate)
     return forks

@@ -32,7 +32,7 @@ BUGS = (
 
 
 @dataclass
-class Moved:
+class Measured:
     """The cost of one batch of messages: bytes read and written, ids compared, lines of code executed."""
 
     read: int = 0
@@ -46,7 +46,7 @@ class Scales(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.moved: Moved | None = None
+        self.moved: Measured | None = None
 
     async def load(self, kind: str, keys: Any) -> dict[str, Loaded]:
         found = await super().load(kind, keys)
@@ -72,7 +72,7 @@ class Scales(MemoryStore):
         document = self._kinds.get(kind, {}).get(key)
         if document is None:
             return 0
-        said, unchanged = (
+        emitted, unchanged = (
             [entry_of(each) for each in document.changed],
             [entry_of(each) for each in document.unchanged],
         )
@@ -83,7 +83,7 @@ class Scales(MemoryStore):
                     "_id": key,
                     "state": document.loaded.state,
                     "handled": ids,
-                    "said": said,
+                    "said": emitted,
                     "unchanged": unchanged,
                 }
             )
@@ -103,18 +103,20 @@ class Growth:
     def __post_init__(self) -> None:
         self._processor = message_processor(self.service, self.store, clock=lambda: BEGAN)
 
-    async def tell(self, messages: Iterable[Any], said_at: Callable[[int], datetime] | None = None) -> None:
+    async def deliver(
+        self, messages: Iterable[Any], sent_at: Callable[[int], datetime] | None = None
+    ) -> None:
         left = iter(messages)
         while group := list(islice(left, BATCH_MAX)):
-            works = [self._work(message, said_at) for message in group]
+            works = [self._work(message, sent_at) for message in group]
             await self._processor.process(works)
             for work in works:
                 assert not isinstance(work.outcome, BUGS), work.outcome
 
-    async def weighed(self, messages: Iterable[Any]) -> Moved:
+    async def weighed(self, messages: Iterable[Any]) -> Measured:
         """The cost of some messages."""
-        self.store.moved = moved = Moved()
-        moved.lines = await lines_executed(self.tell(messages))
+        self.store.moved = moved = Measured()
+        moved.lines = await lines_executed(self.deliver(messages))
         self.store.moved = None
         return moved
 
@@ -123,9 +125,9 @@ class Growth:
         bytes_: int = self.store.bytes_of(self.aggregate.kind, self.key)
         return bytes_
 
-    def _work(self, message: Any, said_at: Callable[[int], datetime] | None) -> PendingMessage:
+    def _work(self, message: Any, sent_at: Callable[[int], datetime] | None) -> PendingMessage:
         number = next(self.numbers)
-        at = said_at(number) if said_at else BEGAN + timedelta(milliseconds=number)
+        at = sent_at(number) if sent_at else BEGAN + timedelta(milliseconds=number)
         envelope = self.envelope(message, number, at)
         return PendingMessage(None, envelope, message, self.aggregate, self.key)  # type: ignore[arg-type]
 

@@ -64,20 +64,20 @@ class InMemoryBroker(Broker):
         )
 
     async def settle(
-        self, letters: Sequence[DeadLetter], act: DeadLetterAction, progress: Callable[[int], None]
+        self, dead_letters: Sequence[DeadLetter], act: DeadLetterAction, progress: Callable[[int], None]
     ) -> ActionResult:
         done = ActionResult()
-        for letter in letters:
+        for dead_letter in dead_letters:
             await self.hurdle.wait()
-            self._check(f"after {done.settled} of {len(letters)}: ")
-            queue = self.broker.queues[letter.queue]
-            if letter.wire_message not in queue:
+            self._check(f"after {done.settled} of {len(dead_letters)}: ")
+            queue = self.broker.queues[dead_letter.queue]
+            if dead_letter.wire_message not in queue:
                 done.missing += 1
                 continue
-            self.entries.append(_entry(letter, act))
+            self.entries.append(_entry(dead_letter, act))
             if act.action != DROP:
-                self.arrive(letter.original_message)
-            queue.remove(letter.wire_message)
+                self.arrive(dead_letter.original_message)
+            queue.remove(dead_letter.wire_message)
             done.settled += 1
             progress(done.settled)
         return done
@@ -111,16 +111,16 @@ class InMemoryBroker(Broker):
             )
 
 
-def _entry(letter: DeadLetter, act: DeadLetterAction) -> audit_log.AuditEntry:
+def _entry(dead_letter: DeadLetter, act: DeadLetterAction) -> audit_log.AuditEntry:
     return audit_log.AuditEntry(
         at=datetime.now(UTC),
         by=act.by,
         action=act.action,
         reason=act.reason,
-        message_id=letter.id,
-        type=letter.type,
-        journey_id=letter.journey_id,
-        service=letter.service,
-        queue=letter.origin_queue,
-        error=letter.error,
+        message_id=dead_letter.id,
+        type=dead_letter.type,
+        journey_id=dead_letter.journey_id,
+        service=dead_letter.service,
+        queue=dead_letter.origin_queue,
+        error=dead_letter.error,
     )

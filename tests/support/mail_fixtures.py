@@ -20,7 +20,7 @@ from notification_svc.user_client import RecipientClient
 SHOP_URL = "https://shop.example"
 
 
-class Post:
+class FakeSmtp:
     """A mail server with configurable replies to senders, recipients and mails."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class Users:
         self.contacts[user_id] = {"email": email, "name": name}
         return user_id
 
-    def answer(self, request: httpx.Request) -> httpx.Response:
+    def response(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
         if isinstance(self.fails_with, Exception):
             raise self.fails_with
@@ -121,22 +121,22 @@ class Users:
         return {"link_token": f"token-{len(self.asked)}-for-{kind}"}
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.MockTransport(self.answer), base_url="http://user_svc")
+        return httpx.AsyncClient(transport=httpx.MockTransport(self.response), base_url="http://user_svc")
 
 
 @pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_time_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time limits: a test decides when to give up."""
     monkeypatch.setattr(contacts_module, "REQUEST_S_MAX", 60.0)
     monkeypatch.setattr(mail_server_module, "SEND_S_MAX", 60.0)
 
 
 @pytest.fixture
-async def post() -> AsyncIterator[Post]:
-    post = Post()
-    await post.open()
-    yield post
-    await post.close()
+async def smtp() -> AsyncIterator[FakeSmtp]:
+    smtp = FakeSmtp()
+    await smtp.open()
+    yield smtp
+    await smtp.close()
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ async def contacts(users: Users) -> AsyncIterator[RecipientClient]:
 
 
 @pytest.fixture
-async def mail_server(post: Post) -> AsyncIterator[SmtpClient]:
-    server = SmtpClient(post.url)
+async def mail_server(smtp: FakeSmtp) -> AsyncIterator[SmtpClient]:
+    server = SmtpClient(smtp.url)
     yield server
     server.close()

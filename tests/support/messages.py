@@ -17,7 +17,7 @@ ORDER = UUID("01980000-0000-7000-8000-000000000001")
 RECEIPT = UUID("01980000-0000-7000-8000-000000000002")
 REQUEST = UUID("01980000-0000-7000-8000-000000000003")
 CUSTOMER = UUID("01980000-0000-7000-8000-00000000000a")
-SOMEBODY_ELSE = UUID("01980000-0000-7000-8000-00000000000b")
+OTHER_CUSTOMER = UUID("01980000-0000-7000-8000-00000000000b")
 
 KETTLE, MUG = "KETTLE-BLUE", "MUG-WHITE"
 KETTLE_PRICE, MUG_PRICE = (Money(amount_minor=amount, currency="EUR") for amount in (2_500, 700))
@@ -35,7 +35,7 @@ PLACE = orders.PlaceOrder(order_id=ORDER, customer_id=CUSTOMER, lines=WANTED, ca
 PLACE_OTHER_GOODS = PLACE.model_copy(update={"lines": WANTED[:1]})
 PLACE_UNKNOWN = PLACE.model_copy(update={"lines": (OrderLine(sku="NO-SUCH-THING", quantity=1),)})
 CANCEL = orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)
-CANCEL_BY_STRANGER = orders.CancelOrder(order_id=ORDER, customer_id=SOMEBODY_ELSE)
+CANCEL_BY_STRANGER = orders.CancelOrder(order_id=ORDER, customer_id=OTHER_CUSTOMER)
 DISPATCH = orders.DispatchOrder(order_id=ORDER)
 DEADLINE = orders.DeadlinePassed(order_id=ORDER)
 
@@ -98,7 +98,7 @@ PASSWORD_CHANGED = users.PasswordChanged(request_id=REQUEST, user_id=CUSTOMER)
 OTHER_ORDER = UUID("01980000-0000-7000-8000-000000000004")
 SEND_MAIL_OF_CANCELLED = notifications.SendMail(about=OTHER_ORDER, kind=MailKind.ORDER_CONFIRMED)
 CANCELLED_MEANWHILE = post.Mail(post.MailStatus.QUEUED, OTHER_ORDER, MailKind.ORDER_CANCELLED, CUSTOMER)
-MAILS_HEARD_OF = {f"{OTHER_ORDER}:{MailKind.ORDER_CANCELLED}": CANCELLED_MEANWHILE}
+KNOWN_MAILS = {f"{OTHER_ORDER}:{MailKind.ORDER_CANCELLED}": CANCELLED_MEANWHILE}
 SEND_MAIL = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
 
 # Results from the mailer.

@@ -43,7 +43,7 @@ AUTHORIZED = payments.PaymentAuthorized(order_id=ORDER, amount=TOTAL)
 DECLINED = payments.PaymentDeclined(order_id=ORDER, reason=DeclineReason.INSUFFICIENT_FUNDS)
 CAPTURED = payments.PaymentCaptured(order_id=ORDER, amount=TOTAL)
 FAILED = payments.PaymentFailed(order_id=ORDER, detail="capture refused")
-REFUSED_ANSWER = payments.PaymentDeclined(
+REFUSED_RESPONSE = payments.PaymentDeclined(
     order_id=ORDER,
     reason=DeclineReason.PROVIDER_MISMATCH,
     detail="asked to authorise 64.00 EUR, answered 32.00 EUR",
@@ -211,7 +211,7 @@ OUTCOMES: dict[str, History] = {
         *_ASKED,
         PLACED,
         RESERVED,
-        REFUSED_ANSWER,
+        REFUSED_RESPONSE,
         cancelled(CancelReason.PAYMENT_DECLINED),
         RELEASED,
         VOIDED,

@@ -23,12 +23,12 @@ def pending(
     message: Message,
     id_: str = "",
     *,
-    said_at: datetime = NOW,
-    answer: Any = None,
+    sent_at: datetime = NOW,
+    response: Any = None,
 ) -> PendingMessage:
     aggregate = service.by_type[type(message)]
-    envelope = wrap(message, id=id_ or str(uuid4()), source="test", now=said_at)
-    return PendingMessage(None, envelope, message, aggregate, aggregate.key(message), answer)  # type: ignore[arg-type]
+    envelope = wrap(message, id=id_ or str(uuid4()), source="test", now=sent_at)
+    return PendingMessage(None, envelope, message, aggregate, aggregate.key(message), response)  # type: ignore[arg-type]
 
 
 def message_processor(

@@ -14,9 +14,9 @@ def senders_table() -> str:
     rows = []
     for type_, contract in sorted(CATALOG.items()):
         kind = "command" if issubclass(contract, Command) else "event"
-        heard = [name for name, heard in hearing.items() if contract in heard]
-        heard += ["client programs"] * (contract in CATALOG.read_by_clients())
-        rows.append((f"`{type_}`", kind, ", ".join(map(_called, senders(contract))), ", ".join(heard)))
+        handled_type = [name for name, handled_type in hearing.items() if contract in handled_type]
+        handled_type += ["client programs"] * (contract in CATALOG.read_by_clients())
+        rows.append((f"`{type_}`", kind, ", ".join(map(_called, senders(contract))), ", ".join(handled_type)))
     return markdown(("Type", "is a", "sent by", "consumed by"), rows)
 
 

@@ -18,7 +18,7 @@ from pamqp.header import ProtocolHeader
 
 _CHANNEL = 1
 _BODY_FRAME_MAX = 100_000
-ANSWER_S_MAX = 30.0
+RESPONSE_S_MAX = 30.0
 
 # In the order of their flags.
 NAMES = (
@@ -49,17 +49,17 @@ class RawAmqpClient:
         self._writer.write(
             _frame(1, method) + _frame(2, header) + b"".join(_frame(3, piece) for piece in pieces)
         )
-        answer = await self._answer()
-        if not isinstance(answer, commands.Basic.Ack):
-            raise Refused(f"{answer}: {getattr(answer, 'reply_text', '')}")
+        response = await self._response()
+        if not isinstance(response, commands.Basic.Ack):
+            raise Refused(f"{response}: {getattr(response, 'reply_text', '')}")
 
-    async def _ask(self, question: FrameTypes, channel: int) -> FrameTypes:
-        self._writer.write(marshal(question, channel))
-        return await self._answer()
+    async def _ask(self, method: FrameTypes, channel: int) -> FrameTypes:
+        self._writer.write(marshal(method, channel))
+        return await self._response()
 
-    async def _answer(self) -> FrameTypes:
+    async def _response(self) -> FrameTypes:
         try:
-            async with asyncio.timeout(ANSWER_S_MAX):
+            async with asyncio.timeout(RESPONSE_S_MAX):
                 head = await self._reader.readexactly(7)
                 size = frame_parts(head)[2] or 0
                 frame = unmarshal(head + await self._reader.readexactly(size + 1))[2]
@@ -70,7 +70,7 @@ class RawAmqpClient:
 
     async def greet(self, user: str, password: str, vhost: str) -> None:
         self._writer.write(ProtocolHeader().marshal())
-        await self._answer()
+        await self._response()
         start = commands.Connection.StartOk({}, "PLAIN", f"\0{user}\0{password}", "en_US")
         tune = await self._ask(start, 0)
         assert isinstance(tune, commands.Connection.Tune), f"the broker does not let {user} in: {tune}"

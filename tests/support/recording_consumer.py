@@ -13,7 +13,7 @@ from contracts.catalog import CATALOG
 from contracts.values import Money, PricedLine
 from tests.support.eventually import until
 
-PATIENCE_S = 30.0
+WAIT_S_MAX = 30.0
 
 
 class Inbox:
@@ -41,10 +41,10 @@ class Inbox:
         return [wire_message.message_id for wire_message in self.wire_messages]
 
     async def has(self, count: int) -> None:
-        await until(lambda: len(self.deliveries) >= count, within_s=PATIENCE_S)
+        await until(lambda: len(self.deliveries) >= count, within_s=WAIT_S_MAX)
 
 
-def sealed(message: Message, source: str = "order_svc") -> Envelope:
+def wrapped(message: Message, source: str = "order_svc") -> Envelope:
     return wrap(message, id=str(uuid4()), source=source, now=datetime.now(UTC), causation_id=str(uuid4()))
 
 
@@ -58,27 +58,27 @@ def placed(order_id: UUID | None = None) -> WireMessage:
         total=price.times(2),
         card_token="tok_visa",
     )
-    return sealed(event).wire_message(CATALOG)
+    return wrapped(event).wire_message(CATALOG)
 
 
 def captured() -> WireMessage:
     """An event that order_svc may not publish."""
     amount = Money(amount_minor=1, currency="EUR")
-    return sealed(payments.PaymentCaptured(order_id=uuid4(), amount=amount)).wire_message(CATALOG)
+    return wrapped(payments.PaymentCaptured(order_id=uuid4(), amount=amount)).wire_message(CATALOG)
 
 
 def reminder() -> WireMessage:
     """A command of order_svc to itself."""
-    return sealed(orders.DeadlinePassed(order_id=uuid4())).wire_message(CATALOG)
+    return wrapped(orders.DeadlinePassed(order_id=uuid4())).wire_message(CATALOG)
 
 
-def heard_by_nobody() -> WireMessage:
+def consumed_by_none() -> WireMessage:
     """A command without a queue. Only the operator may send it: all others may send known types only."""
     wire_message = reminder()
-    return WireMessage("commands", "order.nobody_hears.v1", *parcel_rest(wire_message))
+    return WireMessage("commands", "order.nobody_hears.v1", *message_rest(wire_message))
 
 
-def parcel_rest(wire_message: WireMessage) -> tuple[bytes, str | None, str | None, str | None, str | None]:
+def message_rest(wire_message: WireMessage) -> tuple[bytes, str | None, str | None, str | None, str | None]:
     return (
         wire_message.body,
         wire_message.message_id,

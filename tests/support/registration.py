@@ -14,7 +14,7 @@ from chassis.core.definition import ServiceDefinition
 from journey.admin.registry import CONSUMING_SERVICES, SERVICES
 from tests.simulation.instance import SIMULATED_EFFECTS
 from tests.support.applications import parts_of
-from tests.support.decision_table_fixtures import DECKS
+from tests.support.decision_table_fixtures import DECISION_TABLES
 from tests.support.source_files import PACKAGES, ROOT, SERVICE_PACKAGES
 
 GENERATED = "run `make documents`"
@@ -147,7 +147,7 @@ def retention(services: Iterable[str]) -> Iterator[str]:
 
 
 def decision_tables(services: Iterable[str]) -> Iterator[str]:
-    known = {(deck.service().name, deck.kind) for deck in DECKS}
+    known = {(decision_table.service().name, decision_table.kind) for decision_table in DECISION_TABLES}
     for name in services:
         kinds = (
             [each.kind for each in _definition(name).aggregates if each.handles]
@@ -157,7 +157,7 @@ def decision_tables(services: Iterable[str]) -> Iterator[str]:
         for kind in kinds:
             if (name, kind) not in known:
                 yield (
-                    f"tests/support/decision_table_fixtures.py: add to DECKS: DecisionTable("
+                    f"tests/support/decision_table_fixtures.py: add to DECISION_TABLES: DecisionTable("
                     f'"{kind}", {short_name(name)}_service, "{kind}", histories=…, messages=…)'
                 )
 

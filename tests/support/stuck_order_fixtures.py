@@ -17,10 +17,10 @@ def word(contract: type[Message], by: str, *, subject: str = ID, at: datetime = 
     return SentMessage(f"{contract.__name__} about {subject}", contract.TYPE, subject, at, by)
 
 
-def letter(service: str, contract: type[Message], *, subject: str = ID) -> DeadLetter:
-    said = word(contract, contract.OWNER, subject=subject)
+def dead_letter(service: str, contract: type[Message], *, subject: str = ID) -> DeadLetter:
+    emitted = word(contract, contract.OWNER, subject=subject)
     wire_message = WireMessage(
-        "dead", service, b"{}", said.id, said.type, said.by, subject, {"subject": subject}
+        "dead", service, b"{}", emitted.id, emitted.type, emitted.by, subject, {"subject": subject}
     )
     return DeadLetter(
         service, wire_message, f"{service}.events", "KeyError: 'x'", "KeyError", 4, BEGAN, subject

@@ -17,7 +17,7 @@ from contracts import orders
 from contracts.values import OrderLine
 from journey.admin import paging
 from journey.admin.diagnosis import doctor
-from journey.admin.instances import answering
+from journey.admin.instances import responding
 from journey.admin.ssl_context import tls
 from journey.client import Client
 from journey.devenv.infra.model import Infrastructure
@@ -29,7 +29,7 @@ from tests.support.infrastructure import fresh_system
 SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOCK-WALL")
 
 
-class Crowd:
+class OrderLoad:
     """Customers who place many orders at once: most are confirmed, some declined, some out of stock."""
 
     def __init__(self, system: ProcessShop, customers: list[UUID], seed: int) -> None:
@@ -79,7 +79,7 @@ class Crowd:
 
     async def doctor_agrees(self, wait_s: float = 120.0) -> None:
         async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
-            addresses = await answering(http, self.system.endpoints.http)
+            addresses = await responding(http, self.system.endpoints.http)
             findings = await doctor.settled(http, addresses, self.system.dead, wait_s=wait_s)
         broken = {finding.promise: finding.broken[:5] for finding in findings if not finding.holds}
         assert not broken
@@ -102,7 +102,7 @@ class Crowd:
 
     async def _statuses(self, http: httpx.AsyncClient) -> dict[UUID, str]:
         try:
-            addresses = await answering(http, self.system.endpoints.http)
+            addresses = await responding(http, self.system.endpoints.http)
             items = paging.pages(http, f"{addresses['order_svc']}/orders")
             return {UUID(item["order_id"]): item["status"] async for item in items}
         except httpx.HTTPError:
@@ -136,7 +136,7 @@ async def _running(
 
 
 @pytest.fixture
-async def crowd(system: ProcessShop) -> Crowd:
+async def order_load(system: ProcessShop) -> OrderLoad:
     seed_ = random.randrange(10**6)
     print(f"seed of the crowd: {seed_}")
-    return Crowd(system, await register(system, ["Ada", "Grace", "Edsger"]), seed_)
+    return OrderLoad(system, await register(system, ["Ada", "Grace", "Edsger"]), seed_)

@@ -60,12 +60,13 @@ class Instance:
         """As if many other aggregates had displaced what it had."""
         self.cached = CachedStore(self.store, self.service.cached_kinds)
 
-    async def hear(self, *messages: Message, id_: str = "", answer: Any = None) -> list[Any]:
+    async def deliver(self, *messages: Message, id_: str = "", response: Any = None) -> list[Any]:
         """Handle the messages. For each the emitted types, the effect to run, or the error."""
-        works = [pending(self.service, message, id_, answer=answer) for message in messages]
+        works = [pending(self.service, message, id_, response=response) for message in messages]
         await MessageProcessor(self.service, self.cached, clock=lambda: NOW).process(works)
         return [
-            [said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works
+            [emitted.type for emitted in w.outcome] if isinstance(w.outcome, tuple) else w.outcome
+            for w in works
         ]
 
     @property

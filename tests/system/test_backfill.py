@@ -24,7 +24,7 @@ from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import copies_in_mailbox
 from tests.support.cli_runner import finish_journey, start_journey
 from tests.support.eventually import until
-from tests.support.system_fixtures import Crowd
+from tests.support.system_fixtures import OrderLoad
 
 LADDER = RetryLadder().names
 
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
 ORDERS = 200
 BOUND = 40
-PATIENCE_S = 120.0
+WAIT_S_MAX = 120.0
 LAST_MAIL = {"confirmed": MailKind.ORDER_CONFIRMED, "cancelled": MailKind.ORDER_CANCELLED}
 BACKFILL = ("backfill", "notification_svc", "--since", "1h")
 FORGET = ("dlq", "drop", "--service", "notification_svc", "--error", "the queue was full")
@@ -55,12 +55,12 @@ class Meddler:
             "definition": {**usual.definition, "max-length": messages},
         }
         (await self._http.put(f"policies/{self._vhost}/tight", json=policy)).raise_for_status()
-        await until(lambda: self._policy(queue), lambda name: name == "tight", within_s=PATIENCE_S)
+        await until(lambda: self._policy(queue), lambda name: name == "tight", within_s=WAIT_S_MAX)
 
     async def unbound(self, queue: str) -> None:
         (await self._http.delete(f"policies/{self._vhost}/tight")).raise_for_status()
         await until(
-            lambda: self._policy(queue), lambda name: name == usual_policy(queue).name, within_s=PATIENCE_S
+            lambda: self._policy(queue), lambda name: name == usual_policy(queue).name, within_s=WAIT_S_MAX
         )
 
     async def unbind(self, queue: str, key: str) -> None:
@@ -82,26 +82,26 @@ async def meddler(system: ProcessShop) -> AsyncIterator[Meddler]:
         yield Meddler(http, system.endpoints.vhost)
 
 
-async def journey(system: ProcessShop, *words: str) -> str:
+async def journey(system: ProcessShop, *parts: str) -> str:
     """Run the command as an operator would; it must succeed."""
-    code, output = await asyncio.wait_for(finish_journey(system.state_dir, *words), PATIENCE_S)
+    code, output = await asyncio.wait_for(finish_journey(system.state_dir, *parts), WAIT_S_MAX)
     assert code == 0, output
     return output
 
 
-async def copies(system: ProcessShop, crowd: Crowd) -> Counter[int]:
+async def copies(system: ProcessShop, order_load: OrderLoad) -> Counter[int]:
     """Number of mail copies -> number of orders, for the mail about each order's outcome."""
     found = {kind: await copies_in_mailbox(system, kind) for kind in LAST_MAIL.values()}
-    return Counter(found[LAST_MAIL[status]](order_id) for order_id, status in crowd.expected.items())
+    return Counter(found[LAST_MAIL[status]](order_id) for order_id, status in order_load.expected.items())
 
 
-async def without_mail(system: ProcessShop, crowd: Crowd) -> int:
-    return (await copies(system, crowd))[0]
+async def without_mail(system: ProcessShop, order_load: OrderLoad) -> int:
+    return (await copies(system, order_load))[0]
 
 
-async def one_mail_per_order_and_kind(system: ProcessShop, crowd: Crowd) -> None:
-    await until(lambda: without_mail(system, crowd), lambda lacking: not lacking, within_s=PATIENCE_S)
-    assert await copies(system, crowd) == {1: len(crowd.expected)}
+async def one_mail_per_order_and_kind(system: ProcessShop, order_load: OrderLoad) -> None:
+    await until(lambda: without_mail(system, order_load), lambda lacking: not lacking, within_s=WAIT_S_MAX)
+    assert await copies(system, order_load) == {1: len(order_load.expected)}
 
 
 async def depth(system: ProcessShop, *queues: str) -> int:
@@ -146,18 +146,21 @@ async def outcome_mails(system: ProcessShop, status: str) -> int:
     return sum(mail["status"] == status and mail["kind"] in LAST_MAIL.values() for mail in found)
 
 
-async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_each_mail_once(
-    system: ProcessShop, crowd: Crowd, meddler: Meddler
+async def test_after_a_notification_outage_backfill_sends_each_mail_once(
+    system: ProcessShop, order_load: OrderLoad, meddler: Meddler
 ) -> None:
-    healthy, faulty = Crowd(system, crowd.customers, 4711), Crowd(system, crowd.customers, 4711)
+    healthy, faulty = (
+        OrderLoad(system, order_load.customers, 4711),
+        OrderLoad(system, order_load.customers, 4711),
+    )
     await healthy.place(ORDERS)
-    await healthy.all_end_as_expected(wait_s=PATIENCE_S)
+    await healthy.all_end_as_expected(wait_s=WAIT_S_MAX)
     await one_mail_per_order_and_kind(system, healthy)
 
     await system.stop("notification_svc")
     await meddler.bound("notification_svc.events", BOUND)
     await faulty.place(ORDERS)
-    await faulty.all_end_as_expected(wait_s=PATIENCE_S)
+    await faulty.all_end_as_expected(wait_s=WAIT_S_MAX)
     assert list(faulty.expected.values()) == list(healthy.expected.values()), (
         "the same seed, the same endings"
     )
@@ -165,10 +168,10 @@ async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_
     system.start("notification_svc")
     await system.ready(["notification_svc"])
     lost = await until(
-        lambda: without_mail(system, faulty), lambda lacking: lacking == ORDERS - BOUND, within_s=PATIENCE_S
+        lambda: without_mail(system, faulty), lambda lacking: lacking == ORDERS - BOUND, within_s=WAIT_S_MAX
     )
-    heard = 2 * ORDERS + len(crowd.customers)  # the outcomes of all orders, and the registrations
-    assert f"{heard} events would be published" in await journey(system, *BACKFILL, "--dry-run")
+    handled_type = 2 * ORDERS + len(order_load.customers)  # the outcomes of all orders, and the registrations
+    assert f"{handled_type} events would be published" in await journey(system, *BACKFILL, "--dry-run")
     assert await without_mail(system, faulty) == lost
 
     # The low limit still applies: a larger batch would displace what backfill has just published.
@@ -178,19 +181,19 @@ async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_
     await one_mail_per_order_and_kind(system, healthy)
     assert "same status in order_svc" in await journey(system, "replay", "--check")
     await journey(system, *FORGET, "--reason", "backfilled", "--yes")
-    await crowd.doctor_agrees()
+    await order_load.doctor_agrees()
 
 
-async def killed_on_its_way(system: ProcessShop, crowd: Crowd, lost: int) -> None:
+async def killed_on_its_way(system: ProcessShop, order_load: OrderLoad, lost: int) -> None:
     slow = await start_journey(system.state_dir, *BACKFILL, "--rate", "20")
-    await until(lambda: without_mail(system, crowd), lambda lacking: lacking < lost, within_s=PATIENCE_S)
+    await until(lambda: without_mail(system, order_load), lambda lacking: lacking < lost, within_s=WAIT_S_MAX)
     slow.kill()
     await slow.wait()
-    assert await without_mail(system, crowd) > 0, "it was to be killed before it is done"
+    assert await without_mail(system, order_load) > 0, "it was to be killed before it is done"
 
 
-async def test_mails_whose_commands_were_thrown_away_are_asked_for_again_by_backfill(
-    system: ProcessShop, crowd: Crowd, meddler: Meddler
+async def test_backfill_repeats_discarded_mail_commands(
+    system: ProcessShop, order_load: OrderLoad, meddler: Meddler
 ) -> None:
     """The events were handled long ago; they lead to the same stored messages again, which repairs this."""
     await system.stop("notification_svc")
@@ -198,19 +201,19 @@ async def test_mails_whose_commands_were_thrown_away_are_asked_for_again_by_back
     nothing_listens = f"smtp://127.0.0.1:{free_ports(1)[0]}"
     system.start("notification_svc", SMTP_URL=nothing_listens)
     await system.ready(["notification_svc"])
-    await crowd.place(20)
-    await crowd.all_end_as_expected(wait_s=PATIENCE_S)
-    await until(lambda: outcome_mails(system, "queued"), lambda queued: queued == 20, within_s=PATIENCE_S)
+    await order_load.place(20)
+    await order_load.all_end_as_expected(wait_s=WAIT_S_MAX)
+    await until(lambda: outcome_mails(system, "queued"), lambda queued: queued == 20, within_s=WAIT_S_MAX)
     # An event that is stored but not acknowledged is delivered again and publishes its command again, so the
     # service is stopped until it has acknowledged all of them.
     await until(
-        lambda: unhandled_after_stop(system, nothing_listens), lambda left: left == 0, within_s=PATIENCE_S
+        lambda: unhandled_after_stop(system, nothing_listens), lambda left: left == 0, within_s=WAIT_S_MAX
     )
     # The queue is read after the retry ladder, because messages move from the ladder to it.
     await until(
         lambda: ready(system, *LADDER, "notification_svc.commands"),
         lambda left: left <= 1,
-        within_s=PATIENCE_S,
+        within_s=WAIT_S_MAX,
     )
 
     await meddler.unbound("notification_svc.commands")
@@ -219,25 +222,25 @@ async def test_mails_whose_commands_were_thrown_away_are_asked_for_again_by_back
     await until(
         lambda: depth(system, *LADDER, "notification_svc.commands"),
         lambda left: left == 0,
-        within_s=PATIENCE_S,
+        within_s=WAIT_S_MAX,
     )
-    assert await without_mail(system, crowd) > 10, "most of the commands were to be discarded"
+    assert await without_mail(system, order_load) > 10, "most of the commands were to be discarded"
     await journey(system, *BACKFILL)
-    await one_mail_per_order_and_kind(system, crowd)
+    await one_mail_per_order_and_kind(system, order_load)
     await journey(system, *FORGET, "--reason", "backfilled", "--yes")
-    await crowd.doctor_agrees()
+    await order_load.doctor_agrees()
 
 
-async def test_orders_that_hang_on_a_missing_binding_end_once_after_backfill(
-    system: ProcessShop, crowd: Crowd, meddler: Meddler
+async def test_orders_stopped_by_a_missing_binding_end_after_backfill(
+    system: ProcessShop, order_load: OrderLoad, meddler: Meddler
 ) -> None:
     await meddler.unbind("payment_svc.events", orders.OrderPlaced.TYPE)
-    await crowd.place(60)
+    await order_load.place(60)
     # Only orders that are out of stock end without payment_svc.
     hanging = await until(
         lambda: statuses(system),
         lambda found: found["placed payment"] + found["cancelled"] == 60,
-        within_s=PATIENCE_S,
+        within_s=WAIT_S_MAX,
     )
     assert hanging["placed payment"] > 0
     drift = await system.topology_plan()
@@ -246,9 +249,9 @@ async def test_orders_that_hang_on_a_missing_binding_end_once_after_backfill(
     await system.apply_topology()
     assert await statuses(system) == hanging, "the binding brings what is said from now on, and nothing else"
     await journey(system, "backfill", "payment_svc", "--since", "1h")
-    await crowd.all_end_as_expected(wait_s=PATIENCE_S)
-    await crowd.one_mail_each(wait_s=PATIENCE_S)
-    await crowd.doctor_agrees()
+    await order_load.all_end_as_expected(wait_s=WAIT_S_MAX)
+    await order_load.one_mail_each(wait_s=WAIT_S_MAX)
+    await order_load.doctor_agrees()
     await journey(system, "backfill", "payment_svc", "--since", "1h")
-    await crowd.doctor_agrees()
+    await order_load.doctor_agrees()
     assert "same status in order_svc" in await journey(system, "replay", "--check")

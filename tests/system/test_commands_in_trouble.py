@@ -18,51 +18,51 @@ from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
 from tests.support.cli_runner import run_journey
 from tests.support.eventually import until
-from tests.support.system_fixtures import Crowd
+from tests.support.system_fixtures import OrderLoad
 from tests.system.test_operator_errors import COMMANDS, LIBRARY, STARTING
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
 # These change users, topology or roles; test_operator_errors.py runs them.
 LEFT_OUT = STARTING | {"client add", "client remove", "staff grant", "staff revoke", "topology apply"}
-PATIENCE_S = 120.0
+WAIT_S_MAX = 120.0
 
 
-async def test_while_the_mail_server_is_away_every_command_works_and_the_waiting_mail_is_explained(
-    system: ProcessShop, crowd: Crowd
+async def test_without_the_mail_server_commands_work_and_explain_waiting_mail(
+    system: ProcessShop, order_load: OrderLoad
 ) -> None:
     await system.set("notification_svc", SMTP_URL=f"smtp://127.0.0.1:{free_ports(1)[0]}")
-    await crowd.place(6)
-    await crowd.all_end_as_expected(wait_s=PATIENCE_S)
-    order_id = next(order_id for order_id, status in crowd.expected.items() if status == "confirmed")
-    await until(lambda: mails(system, order_id), lambda found: found == ["queued"], within_s=PATIENCE_S)
+    await order_load.place(6)
+    await order_load.all_end_as_expected(wait_s=WAIT_S_MAX)
+    order_id = next(order_id for order_id, status in order_load.expected.items() if status == "confirmed")
+    await until(lambda: mails(system, order_id), lambda found: found == ["queued"], within_s=WAIT_S_MAX)
 
-    ended = await all_commands(system, order_id, crowd.customers[0])
+    ended = await all_commands(system, order_id, order_load.customers[0])
     assert not (wrong := list(faulty(ended))), "\n".join(wrong)
     assert "mail" in ended["explain"][1] and "notification_svc" in ended["explain"][1], ended["explain"][1]
 
     await system.set("notification_svc")
-    await crowd.one_mail_each(wait_s=PATIENCE_S)
+    await order_load.one_mail_each(wait_s=WAIT_S_MAX)
 
 
 @pytest.mark.parametrize("service", ["order_svc", "payment_svc", "notification_svc"])
-async def test_while_a_service_is_stopped_every_command_ends_and_names_it(
-    system: ProcessShop, crowd: Crowd, service: str
+async def test_every_command_names_a_stopped_service(
+    system: ProcessShop, order_load: OrderLoad, service: str
 ) -> None:
-    await crowd.place(4)
-    await crowd.all_end_as_expected(wait_s=PATIENCE_S)
-    await crowd.one_mail_each(wait_s=PATIENCE_S)
+    await order_load.place(4)
+    await order_load.all_end_as_expected(wait_s=WAIT_S_MAX)
+    await order_load.one_mail_each(wait_s=WAIT_S_MAX)
     record = system.processes.running(service)
     assert record is not None
     os.kill(record.pid, signal.SIGSTOP)
     try:
-        ended = await all_commands(system, next(iter(crowd.expected)), crowd.customers[0])
+        ended = await all_commands(system, next(iter(order_load.expected)), order_load.customers[0])
     finally:
         os.kill(record.pid, signal.SIGCONT)
     assert not (wrong := list(faulty(ended))), "\n".join(wrong)
     for command in ("doctor", "explain", "stuck"):
-        code, said = ended[command]
-        assert service in said, f"{command} ({code}) does not name {service}:\n{said}"
+        code, output = ended[command]
+        assert service in output, f"{command} ({code}) does not name {service}:\n{output}"
 
 
 async def all_commands(system: ProcessShop, order_id: UUID, customer: UUID) -> dict[str, tuple[int, str]]:
@@ -74,10 +74,10 @@ async def all_commands(system: ProcessShop, order_id: UUID, customer: UUID) -> d
 
     async def run(command: str) -> tuple[int, str]:
         placeholders = {COMMANDS["explain"][0]: str(order_id), COMMANDS["place"][2]: str(customer)}
-        words = [word for word in command.split() if word not in ("for", "a", "new", "customer")]
+        parts = [word for word in command.split() if word not in ("for", "a", "new", "customer")]
         arguments = [placeholders.get(word, word) for word in COMMANDS[command]]
         async with at_once:
-            ended = await asyncio.to_thread(run_journey, system.state_dir, *words, *arguments)
+            ended = await asyncio.to_thread(run_journey, system.state_dir, *parts, *arguments)
         return ended.returncode, ended.stdout + ended.stderr
 
     commands = sorted(COMMANDS.keys() - LEFT_OUT)
@@ -86,13 +86,13 @@ async def all_commands(system: ProcessShop, order_id: UUID, customer: UUID) -> d
 
 def faulty(ended: dict[str, tuple[int, str]]) -> Iterator[str]:
     """One sentence for each command that fails without cause and remedy, or prints a library's message."""
-    for command, (code, said) in ended.items():
-        if found := LIBRARY.search(said):
-            yield f"{command} ({code}) prints a library's message, {found[0]}:\n{said[-900:]}"
-        if code not in (0, 1, 2, 3) or "the shop is not running" in said:
-            yield f"{command} ends with {code}:\n{said[-900:]}"
-        if code == 3 and "what to do" not in said:
-            yield f"{command} ({code}) names no remedy:\n{said[-900:]}"
+    for command, (code, output) in ended.items():
+        if found := LIBRARY.search(output):
+            yield f"{command} ({code}) prints a library's message, {found[0]}:\n{output[-900:]}"
+        if code not in (0, 1, 2, 3) or "the shop is not running" in output:
+            yield f"{command} ends with {code}:\n{output[-900:]}"
+        if code == 3 and "what to do" not in output:
+            yield f"{command} ({code}) names no remedy:\n{output[-900:]}"
 
 
 async def mails(system: ProcessShop, about: UUID) -> list[Any]:

@@ -25,9 +25,7 @@ UNAFFECTED = ("topology export", "scale", "down")  # they need nothing that may 
 
 
 @pytest.mark.parametrize("command", UNAFFECTED)
-async def test_what_needs_nothing_of_the_shop_works_while_everything_is_silent(
-    tmp_path: Path, command: str
-) -> None:
+async def test_offline_commands_work_while_everything_is_unresponsive(tmp_path: Path, command: str) -> None:
     with silent() as port:
         environment = all_at(port).write(tmp_path)
         done = await asyncio.to_thread(run_journey, tmp_path, *command.split(), **environment)
@@ -71,13 +69,13 @@ def test_a_disk_that_takes_nothing_is_named_with_the_file(number: int) -> None:
         assert not LIBRARY.search(str(failure))
 
 
-async def test_a_server_that_cannot_start_is_one_error_and_not_a_group(
+async def test_a_server_that_cannot_start_is_one_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def found(_say: object) -> Path:
+    async def found(_log: object) -> Path:
         return tmp_path
 
-    async def start(_server: object, _say: object) -> None:
+    async def start(_server: object, _log: object) -> None:
         raise InfrastructureUnavailable("mongo1 ended: the disk is full", "free space")
 
     for module, server, seek in (
@@ -88,4 +86,4 @@ async def test_a_server_that_cannot_start_is_one_error_and_not_a_group(
         monkeypatch.setattr(getattr(module, server), "start", start)
     monkeypatch.setenv("JOURNEY_INFRA", "local")
     with pytest.raises(InfrastructureUnavailable, match="the disk is full"):
-        await resolve.obtain(tmp_path / "state", say=lambda text: None)
+        await resolve.obtain(tmp_path / "state", log=lambda text: None)

@@ -15,7 +15,7 @@ from journey.devenv.process_shop import ProcessShop
 @pytest.mark.parametrize("system", [{"ORDER_DEADLINE_S": str(demo.DEADLINE_S), "cold": True}], indirect=True)
 async def test_the_demo_holds_its_promises_on_real_processes(system: ProcessShop) -> None:
     console = Console(record=True, width=180)
-    await system.up(lambda text: None, doors=True)
+    await system.up(lambda text: None, web=True)
     assert await demo.run(system, console), console.export_text()
 
 

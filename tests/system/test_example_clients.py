@@ -39,12 +39,12 @@ class Program:
     command: list[str | Path]
     directory: Path
 
-    async def run(self, url: str, *words: str) -> tuple[int, list[str]]:
+    async def run(self, url: str, *parts: str) -> tuple[int, list[str]]:
         """The exit code and the printed lines."""
         environment = {"PATH": os.environ["PATH"], "AMQP_URL": url}
         child = await asyncio.create_subprocess_exec(
             *self.command,
-            *words,
+            *parts,
             cwd=self.directory,
             env=environment,
             stdout=asyncio.subprocess.PIPE,
@@ -104,7 +104,7 @@ async def test_a_program_places_follows_and_cancels_orders(system: ProcessShop, 
         await until(lambda: _broken(http, system), lambda broken: not broken, within_s=WAIT_S)
 
 
-async def test_a_program_learns_that_it_may_not_send_or_that_nobody_listens(
+async def test_a_program_learns_of_forbidden_and_unroutable_messages(
     system: ProcessShop, program: Program
 ) -> None:
     async with credentials(system, "--may", "cancel") as url:

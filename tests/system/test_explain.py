@@ -67,11 +67,11 @@ class Asker:
     async def finished(self, order_id: str, status: str) -> Explanation:
         return await self.until(order_id, lambda found: found.status == status and not found.awaited)
 
-    async def journey(self, *words: str) -> tuple[int, str]:
+    async def journey(self, *parts: str) -> tuple[int, str]:
         """Run the command line as a user would."""
-        code, said = await finish_journey(self.system.state_dir, *words)
-        assert "Traceback" not in said, said
-        return code, said
+        code, output = await finish_journey(self.system.state_dir, *parts)
+        assert "Traceback" not in output, output
+        return code, output
 
 
 @pytest.fixture
@@ -80,11 +80,11 @@ async def asker(system: ProcessShop) -> Asker:
 
 
 def places(found: Explanation) -> dict[tuple[str, str], LocationKind]:
-    return {(each.word.type, each.service): where.where for each, where in found.awaited}
+    return {(each.message.type, each.service): where.where for each, where in found.awaited}
 
 
 @pytest.mark.parametrize("system", [{"delay_scale": 0.002}], indirect=True)
-async def test_where_an_order_is_stuck_is_told_whatever_the_trouble(
+async def test_the_location_of_a_stuck_order_is_found_despite_faults(
     system: ProcessShop, asker: Asker
 ) -> None:
     done = await at_rest(asker)
@@ -92,7 +92,7 @@ async def test_where_an_order_is_stuck_is_told_whatever_the_trouble(
     await service_gave_up(asker)
     quiet = await asker.place("tok_down")
     await provider_is_silent(asker, quiet)
-    await broker_does_not_answer(asker, quiet)
+    await broker_does_not_respond(asker, quiet)
     stuck = [order.order_id for order in (await find(system.endpoints, timedelta(0))).stuck]
     assert stuck == [quiet], "all others went on when their trouble was over"
 
@@ -102,15 +102,15 @@ async def at_rest(asker: Asker) -> str:
     done, foreign = await asker.place(), await asker.place_on_a_journey_named("a name of the client's own")
     rejected = await asker.place(sku="NO-SUCH-THING")
     found = await asker.finished(done, "confirmed")
-    assert (found.partial, found.deadline_at, found.letters) == (False, None, [])
+    assert (found.partial, found.deadline_at, found.dead_letters) == (False, None, [])
     assert any(step.kind == "mails" for step in (await asker.finished(foreign, "confirmed")).trail.steps)
     assert "NO-SUCH-THING is not in the price book" in (await asker.finished(rejected, "rejected")).verdict
-    code, said = await asker.journey("explain", done)
-    assert code == ALL_WELL and "nothing is awaited" in said and f"journey dispatch {done}" in said
-    code, said = await asker.journey("explain", str(new_id()))
-    assert code == NOT_AS_PROMISED and "no service knows" in said and "order_svc.commands holds" in said
-    code, said = await asker.journey("stuck", "--older-than", "0s")
-    assert code == ALL_WELL and "no order has waited" in said
+    code, output = await asker.journey("explain", done)
+    assert code == ALL_WELL and "nothing is awaited" in output and f"journey dispatch {done}" in output
+    code, output = await asker.journey("explain", str(new_id()))
+    assert code == NOT_AS_PROMISED and "no service knows" in output and "order_svc.commands holds" in output
+    code, output = await asker.journey("stuck", "--older-than", "0s")
+    assert code == ALL_WELL and "no order has waited" in output
     return done
 
 
@@ -120,15 +120,15 @@ async def service_is_down(asker: Asker, done: str) -> None:
     placed = (orders.OrderPlaced.TYPE, "inventory_svc")
     found = await asker.until(order_id, lambda found: placed in places(found))
     assert places(found) == {placed: LocationKind.SERVICE_DOWN} and found.partial
-    code, said = await asker.journey("explain", order_id)
-    assert code == ALL_WELL and "inventory_svc, which does not respond" in said and "journey up" in said
-    code, said = await asker.journey("stuck", "--older-than", "0s", "--json")
-    told = json.loads(said)
-    [entry] = [order for order in told["stuck"] if order["order_id"] == order_id]
-    assert (code, told["partial"], entry["awaited"][0]["certain"]) == (NOT_AS_PROMISED, True, False)
-    assert done not in said, "that a silent service may have something to do makes no order stuck"
-    code, said = await asker.journey("stuck", "--older-than", "1h")
-    assert code == UNAVAILABLE and "not everything responded" in said
+    code, output = await asker.journey("explain", order_id)
+    assert code == ALL_WELL and "inventory_svc, which does not respond" in output and "journey up" in output
+    code, output = await asker.journey("stuck", "--older-than", "0s", "--json")
+    reported = json.loads(output)
+    [entry] = [order for order in reported["stuck"] if order["order_id"] == order_id]
+    assert (code, reported["partial"], entry["awaited"][0]["certain"]) == (NOT_AS_PROMISED, True, False)
+    assert done not in output, "that a silent service may have something to do makes no order stuck"
+    code, output = await asker.journey("stuck", "--older-than", "1h")
+    assert code == UNAVAILABLE and "not everything responded" in output
     asker.system.start("inventory_svc")
     await asker.system.ready(["inventory_svc"])
     await asker.finished(order_id, "confirmed")
@@ -142,17 +142,17 @@ async def service_gave_up(asker: Asker) -> None:
     order_id = await asker.place()
     confirmed = (orders.OrderConfirmed.TYPE, "notification_svc")
     found = await asker.until(order_id, lambda found: places(found) == {confirmed: LocationKind.DEAD})
-    [letter], [remedy] = found.letters, found.remedies
+    [dead_letter], [remedy] = found.dead_letters, found.remedies
     assert "RuntimeError: NOTIFICATION_FAULT=raise" in found.awaited[0][1].sentence
-    assert f"`journey dlq redrive {letter.id}`" in remedy
-    code, said = await asker.journey("stuck", "--older-than", "0s")
-    assert code == NOT_AS_PROMISED and "1 dead: RuntimeError" in said
+    assert f"`journey dlq redrive {dead_letter.id}`" in remedy
+    code, output = await asker.journey("stuck", "--older-than", "0s")
+    assert code == NOT_AS_PROMISED and "1 dead: RuntimeError" in output
     await asker.system.stop("notification_svc")
     asker.system.start("notification_svc")
     await asker.system.ready(["notification_svc"])
-    code, said = await asker.journey("dlq", "redrive", letter.id, "--yes")
-    assert code == ALL_WELL, said
-    assert not (await asker.finished(order_id, "confirmed")).letters
+    code, output = await asker.journey("dlq", "redrive", dead_letter.id, "--yes")
+    assert code == ALL_WELL, output
+    assert not (await asker.finished(order_id, "confirmed")).dead_letters
 
 
 async def provider_is_silent(asker: Asker, order_id: str) -> None:
@@ -160,12 +160,12 @@ async def provider_is_silent(asker: Asker, order_id: str) -> None:
     found = await asker.until(order_id, lambda found: set(places(found)) == {authorize})
     assert places(found)[authorize] in (LocationKind.ON_ITS_WAY, LocationKind.PAUSED)
     assert found.deadline_at is not None and "waits for payment_svc" in found.verdict
-    code, said = await asker.journey("stuck", "--older-than", "0s")
-    assert code == NOT_AS_PROMISED and order_id in said and "payment.authorize by payment_svc" in said
+    code, output = await asker.journey("stuck", "--older-than", "0s")
+    assert code == NOT_AS_PROMISED and order_id in output and "payment.authorize by payment_svc" in output
     assert (await asker.journey("stuck", "--older-than", "1h"))[0] == ALL_WELL
 
 
-async def broker_does_not_answer(asker: Asker, order_id: str) -> None:
+async def broker_does_not_respond(asker: Asker, order_id: str) -> None:
     """The services still report what they have handled; only the message's location is unknown."""
     nowhere = replace(
         asker.system.endpoints, amqp_base="amqp://127.0.0.1:1", rabbitmq_ui="http://127.0.0.1:1"

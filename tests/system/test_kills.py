@@ -9,7 +9,7 @@ import pytest
 from journey.admin.registry import SERVICES
 from journey.devenv.process_shop import ProcessShop
 from notification_svc.service import notification_service
-from tests.support.system_fixtures import Crowd
+from tests.support.system_fixtures import OrderLoad
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -18,7 +18,7 @@ ORDERS = 300
 IN_HAND = notification_service().effects_max
 
 
-async def test_no_kill_loses_or_doubles_anything(system: ProcessShop, crowd: Crowd) -> None:
+async def test_no_kill_loses_or_doubles_anything(system: ProcessShop, order_load: OrderLoad) -> None:
     seed = int(os.environ.get("KILL_SEED", random.randrange(10**6)))
     print(f"KILL_SEED={seed}: {KILLS_EACH} kills of each of {len(SERVICES)} services")
     moments = random.Random(seed)
@@ -38,14 +38,14 @@ async def test_no_kill_loses_or_doubles_anything(system: ProcessShop, crowd: Cro
                 killed += 1
             await system.ready(list(SERVICES))
 
-    placing = crowd.place_over_time(ORDERS, pause_s=0.5, until=all_killed)
+    placing = order_load.place_over_time(ORDERS, pause_s=0.5, until=all_killed)
     await asyncio.gather(kill_in_turn(), placing)
-    await crowd.all_end_as_expected(wait_s=300)
+    await order_load.all_end_as_expected(wait_s=300)
     # SMTP has no exactly-once across a crash between "accepted" and "recorded": a copy has the same
     # Message-ID. On a busy machine the same few mails may be in flight at several kills.
-    again = await crowd.one_mail_each(wait_s=300, copies_max=1 + KILLS_EACH)
+    again = await order_load.one_mail_each(wait_s=300, copies_max=1 + KILLS_EACH)
     assert again <= KILLS_EACH * IN_HAND, (
         "more copies than mails can have been in hand at a kill of notification_svc"
     )
-    await crowd.doctor_agrees()
-    print(f"{killed} kills, {len(crowd.expected)} orders, {again} further copies of mails")
+    await order_load.doctor_agrees()
+    print(f"{killed} kills, {len(order_load.expected)} orders, {again} further copies of mails")

@@ -9,8 +9,8 @@ import pytest
 
 from journey.devenv.process_shop import ProcessShop
 from tests.support.eventually import until
-from tests.support.system_fixtures import Crowd
-from tests.system.test_backfill import PATIENCE_S, journey
+from tests.support.system_fixtures import OrderLoad
+from tests.system.test_backfill import WAIT_S_MAX, journey
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -20,33 +20,31 @@ WAIT_S = 300.0
 REMEMBERED_S = 2.0
 
 
-async def test_a_queue_that_is_deleted_by_hand_is_noticed_and_what_it_held_is_backfilled(
-    system: ProcessShop, crowd: Crowd
-) -> None:
+async def test_a_deleted_queue_is_noticed_and_backfilled(system: ProcessShop, order_load: OrderLoad) -> None:
     enough = asyncio.Event()
-    load = asyncio.create_task(crowd.place_over_time(60, pause_s=0.2, until=enough.is_set))
+    load = asyncio.create_task(order_load.place_over_time(60, pause_s=0.2, until=enough.is_set))
     async with httpx.AsyncClient(base_url=system.endpoints.http["payment_svc"], timeout=60) as service:
-        await until(lambda: len(crowd.expected) >= 20, within_s=PATIENCE_S)
+        await until(lambda: len(order_load.expected) >= 20, within_s=WAIT_S_MAX)
         async with system.admin as admin:
             await admin.delete_queue(system.endpoints.vhost, QUEUE)
-        answer = await until(
-            lambda: service.get("/readyz"), lambda answer: answer.status_code == 503, within_s=PATIENCE_S
+        response = await until(
+            lambda: service.get("/readyz"), lambda response: response.status_code == 503, within_s=WAIT_S_MAX
         )
-        assert answer.json()["detail"] == "the broker has not registered our consumers"
+        assert response.json()["detail"] == "the broker has not registered our consumers"
         assert (await service.get("/healthz")).status_code == 200
         assert f"queue {QUEUE} is missing" in await system.topology_plan()
-        during = len(crowd.expected)
+        during = len(order_load.expected)
         # whose events it never receives
-        await until(lambda: len(crowd.expected) >= during + 20, within_s=PATIENCE_S)
+        await until(lambda: len(order_load.expected) >= during + 20, within_s=WAIT_S_MAX)
 
         await system.apply_topology()
         await asyncio.sleep(REMEMBERED_S)
         await until(
-            lambda: service.get("/readyz"), lambda answer: answer.status_code == 200, within_s=PATIENCE_S
+            lambda: service.get("/readyz"), lambda response: response.status_code == 200, within_s=WAIT_S_MAX
         )
     enough.set()
     await load
     await journey(system, "backfill", "payment_svc", "--since", "1h")
-    await crowd.all_end_as_expected(wait_s=WAIT_S)
-    await crowd.one_mail_each(wait_s=WAIT_S)
-    await crowd.doctor_agrees()
+    await order_load.all_end_as_expected(wait_s=WAIT_S)
+    await order_load.one_mail_each(wait_s=WAIT_S)
+    await order_load.doctor_agrees()

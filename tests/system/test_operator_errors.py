@@ -21,7 +21,7 @@ import pytest
 from journey.admin.broker.management import BrokerAdmin, derived_passwords
 from journey.admin.endpoints import ShopEndpoints, record
 from journey.admin.private_files import write_private
-from journey.admin.registry import DOORS, SERVICES, shop_topology
+from journey.admin.registry import SERVICES, WEB_PROGRAMS, shop_topology
 from journey.devenv.infra.model import Infrastructure
 from tests.conformance.bus.test_broker_alarms import own_broker, short_of_disk_space
 from tests.support.cli_runner import run_journey
@@ -101,7 +101,7 @@ class Surroundings:
         topology = shop_topology()
         passwords = derived_passwords(topology, self.management) | dict(self.passwords)
         ui = re.sub(r"//.*@", "//", self.management)
-        http = dict.fromkeys((*SERVICES, *DOORS), self.services)
+        http = dict.fromkeys((*SERVICES, *WEB_PROGRAMS), self.services)
         record(home, ShopEndpoints("environment", self.vhost, self.amqp, passwords, http, ui, self.services))
         infrastructure = Infrastructure(
             "environment", self.amqp, self.management, self.mongo, "", "", "as told"
@@ -115,7 +115,7 @@ class Surroundings:
         return {"JOURNEY_INFRA": "environment", **names}
 
 
-async def said_by_all(
+async def printed_by_all(
     home: Path, found: Surroundings, commands: Iterator[str]
 ) -> dict[str, CompletedProcess[str]]:
     places = asyncio.Semaphore(6)
@@ -125,8 +125,8 @@ async def said_by_all(
         here.mkdir(parents=True)
         environment = found.write(here)
         async with places:
-            words = [word for word in command.split() if word not in ("for", "a", "new", "customer")]
-            return await asyncio.to_thread(run_journey, here, *words, *COMMANDS[command], **environment)
+            parts = [word for word in command.split() if word not in ("for", "a", "new", "customer")]
+            return await asyncio.to_thread(run_journey, here, *parts, *COMMANDS[command], **environment)
 
     names = sorted(commands)
     ended = await asyncio.gather(*(run(name, number) for number, name in enumerate(names)))
@@ -136,22 +136,22 @@ async def said_by_all(
 def faults(ended: dict[str, CompletedProcess[str]], cause: str) -> Iterator[str]:
     """One sentence for each command without the expected output."""
     for command, each in ended.items():
-        said = each.stdout + each.stderr
-        shown = f"{command} ({each.returncode}):\n{said[-900:]}"
+        output = each.stdout + each.stderr
+        shown = f"{command} ({each.returncode}):\n{output[-900:]}"
         if each.returncode not in (1, 3):
             yield f"ends with {each.returncode}: {shown}"
-        if found := LIBRARY.search(said):
+        if found := LIBRARY.search(output):
             yield f"a library's message, {found[0]}: {shown}"
-        if not re.search(cause, said):
+        if not re.search(cause, output):
             yield f"no cause like {cause}: {shown}"
-        if "what to do" not in said:
+        if "what to do" not in output:
             yield f"no remedy: {shown}"
 
 
-async def assert_each_says(
+async def assert_each_prints(
     home: Path, found: Surroundings, commands: Iterator[str] | set[str], cause: str
 ) -> None:
-    wrong = list(faults(await said_by_all(home, found, iter(commands)), cause))
+    wrong = list(faults(await printed_by_all(home, found, iter(commands)), cause))
     assert not wrong, f"\n{'=' * 60}\n".join(wrong)
 
 
@@ -163,7 +163,7 @@ def silent() -> Iterator[int]:
 
 
 @contextmanager
-def answering(status: int, **problem: str) -> Iterator[str]:
+def responding(status: int, **problem: str) -> Iterator[str]:
     """A service that gives every request the same response."""
     body = json.dumps({"status": status, **problem}).encode()
 
@@ -196,7 +196,7 @@ def all_at(port: int) -> Surroundings:
 
 async def test_everything_is_away(tmp_path: Path) -> None:
     cause = "nothing listens there|does not (answer|respond)|no broker responds|nothing responds|no response"
-    await assert_each_says(tmp_path, all_at(1), set(COMMANDS), cause)
+    await assert_each_prints(tmp_path, all_at(1), set(COMMANDS), cause)
 
 
 async def test_everything_is_silent(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ async def test_everything_is_silent(tmp_path: Path) -> None:
         cause = (
             "in time|(no answer|no response) (with)?in|does not (answer|respond)|(nothing|no broker) responds"
         )
-        await assert_each_says(tmp_path, all_at(port), set(COMMANDS), cause)
+        await assert_each_prints(tmp_path, all_at(port), set(COMMANDS), cause)
 
 
 @pytest.mark.real
@@ -212,7 +212,7 @@ async def test_the_services_are_stopped_while_the_broker_works(tmp_path: Path, v
     """As by SIGSTOP: connections are accepted, but requests get no response."""
     with silent() as port:
         found = replace(at(vhost), services=f"http://127.0.0.1:{port}")
-        await assert_each_says(
+        await assert_each_prints(
             tmp_path, found, OF_SERVICES | {"replay --check"}, "in time|does not (answer|respond)"
         )
 
@@ -220,23 +220,23 @@ async def test_the_services_are_stopped_while_the_broker_works(tmp_path: Path, v
 async def test_the_database_is_away(tmp_path: Path) -> None:
     """The services report it. (The broker is down too: commands that use it first name the broker.)"""
     detail = "MongoDB does not answer, or has no primary; try again"
-    with answering(503, title="The database does not answer", detail=detail) as services:
+    with responding(503, title="The database does not answer", detail=detail) as services:
         found = replace(all_at(1), services=services)
-        await assert_each_says(tmp_path, found, OF_SERVICES - {"doctor", "doctor --recent"}, "MongoDB")
+        await assert_each_prints(tmp_path, found, OF_SERVICES - {"doctor", "doctor --recent"}, "MongoDB")
 
 
 async def test_the_database_is_full(tmp_path: Path) -> None:
-    with answering(
+    with responding(
         503, title="The database does not answer", detail="the disk of MongoDB is full"
     ) as services:
-        await assert_each_says(
+        await assert_each_prints(
             tmp_path, replace(all_at(1), services=services), {"stock"}, "disk of MongoDB is full"
         )
 
 
-async def test_a_service_that_says_nonsense(tmp_path: Path) -> None:
-    with answering(502) as services:
-        await assert_each_says(
+async def test_a_service_with_invalid_responses(tmp_path: Path) -> None:
+    with responding(502) as services:
+        await assert_each_prints(
             tmp_path, replace(all_at(1), services=services), {"stock"}, "responded with 502"
         )
 
@@ -255,11 +255,11 @@ async def test_a_wrong_password(tmp_path: Path, vhost: VirtualHost) -> None:
         management=re.sub(r"//.*@", f"//{wrong}@", found.management),
     )
     cause = "refuses the user or the password|is not authorized|the user or the password is wrong"
-    await assert_each_says(tmp_path, found, ONLY_BROKER | {"up"}, cause)
+    await assert_each_prints(tmp_path, found, ONLY_BROKER | {"up"}, cause)
 
 
 @pytest.mark.real
-async def test_a_broker_without_the_virtual_host_without_the_topology_and_without_room(
+async def test_missing_virtual_host_topology_and_disk_space_are_reported(
     tmp_path: Path,
 ) -> None:
     """One after the other, on a broker of its own."""
@@ -272,7 +272,7 @@ async def test_a_broker_without_the_virtual_host_without_the_topology_and_withou
             missing = (
                 "no such virtual host|virtual host .* is missing|virtual host, or the object|has no queues"
             )
-            await assert_each_says(
+            await assert_each_prints(
                 tmp_path / "1", found, ONLY_BROKER - {"topology apply", "client list"}, missing
             )
 
@@ -281,17 +281,17 @@ async def test_a_broker_without_the_virtual_host_without_the_topology_and_withou
                 await admin.delete_queue("journey", queue)
             missing = "no queue|queue .* is missing|no journal|audit log is missing|has no queues"
             without = {"topology apply", "dlq show", "client add", "client list", "client remove"}
-            await assert_each_says(tmp_path / "2", found, ONLY_BROKER - without, missing)
+            await assert_each_prints(tmp_path / "2", found, ONLY_BROKER - without, missing)
 
             await admin.apply(topology, "journey", passwords)
             detail = "MongoDB does not answer, or has no primary; try again"
-            with answering(503, title="The database does not answer", detail=detail) as services:
+            with responding(503, title="The database does not answer", detail=detail) as services:
                 asking = {"doctor", "doctor --recent", "replay --check", "seed", "stuck", "explain"}
-                await assert_each_says(tmp_path / "5", replace(found, services=services), asking, "MongoDB")
+                await assert_each_prints(tmp_path / "5", replace(found, services=services), asking, "MongoDB")
 
             await short_of_disk_space(broker, short=True)
             sending = {"place", "cancel", "dispatch", "receive", "staff grant", "seed"}
-            await assert_each_says(tmp_path / "3", found, sending, "takes no messages.*disk")
-            await assert_each_says(
+            await assert_each_prints(tmp_path / "3", found, sending, "takes no messages.*disk")
+            await assert_each_prints(
                 tmp_path / "4", found, {"explain", "stuck"}, "publishers are blocked.*disk space"
             )

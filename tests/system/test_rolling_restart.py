@@ -7,7 +7,7 @@ import pytest
 
 from journey.admin.registry import SERVICES
 from journey.devenv.process_shop import ProcessShop
-from tests.support.system_fixtures import Crowd
+from tests.support.system_fixtures import OrderLoad
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -18,11 +18,11 @@ GRACE_S = 30.0
 @pytest.mark.parametrize(
     "system", [{"cold": True}], indirect=True
 )  # a fork server would get their exit codes
-async def test_services_that_are_asked_to_go_under_load_finish_what_they_hold_and_nothing_is_a_dead_letter(
-    system: ProcessShop, crowd: Crowd
+async def test_a_rolling_restart_under_load_dead_letters_nothing(
+    system: ProcessShop, order_load: OrderLoad
 ) -> None:
     enough = asyncio.Event()
-    load = asyncio.create_task(crowd.place_over_time(100, pause_s=0.1, until=enough.is_set))
+    load = asyncio.create_task(order_load.place_over_time(100, pause_s=0.1, until=enough.is_set))
     for name in SERVICES:
         system.start(name, instance=2)
         await system.ready([f"{name}.2"])
@@ -32,9 +32,9 @@ async def test_services_that_are_asked_to_go_under_load_finish_what_they_hold_an
         await goes_well(system, f"{name}.2")
     enough.set()
     await load
-    await crowd.all_end_as_expected(wait_s=WAIT_S)
-    await crowd.one_mail_each(wait_s=WAIT_S)
-    await crowd.doctor_agrees()  # also: no dead letter
+    await order_load.all_end_as_expected(wait_s=WAIT_S)
+    await order_load.one_mail_each(wait_s=WAIT_S)
+    await order_load.doctor_agrees()  # also: no dead letter
 
 
 async def goes_well(system: ProcessShop, process: str) -> None:

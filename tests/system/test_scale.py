@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from journey.admin.endpoints import GATEWAY, recorded
-from journey.admin.instances import answering, counts
-from journey.admin.registry import DOORS, SERVICES
+from journey.admin.instances import counts, responding
+from journey.admin.registry import SERVICES, WEB_PROGRAMS
 from journey.devenv import demo_users
 from journey.devenv.process_shop import ProcessShop
 from tests.support.cli_runner import run_journey
-from tests.support.system_fixtures import Crowd
+from tests.support.system_fixtures import OrderLoad
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -25,9 +25,11 @@ MORE = {"order_svc": 3, "payment_svc": 2, "inventory_svc": 2}
 FEWER = {"order_svc": 1, "payment_svc": 1, "inventory_svc": 2}
 
 
-async def test_instances_come_are_killed_and_go_under_load(system: ProcessShop, crowd: Crowd) -> None:
+async def test_instances_come_are_killed_and_go_under_load(
+    system: ProcessShop, order_load: OrderLoad
+) -> None:
     enough = asyncio.Event()
-    load = asyncio.create_task(crowd.place_over_time(60, pause_s=0.2, until=enough.is_set))
+    load = asyncio.create_task(order_load.place_over_time(60, pause_s=0.2, until=enough.is_set))
     try:
         await system.scale(MORE)
         assert {service: _counts(system)[service] for service in MORE} == MORE
@@ -35,9 +37,9 @@ async def test_instances_come_are_killed_and_go_under_load(system: ProcessShop, 
         await system.kill("order_svc")
         await system.kill("payment_svc", 2)
         async with httpx.AsyncClient() as http:
-            asked = await answering(http, system.endpoints.http)
+            asked = await responding(http, system.endpoints.http)
         assert asked["order_svc"] in {system.endpoints.http[name] for name in ("order_svc.2", "order_svc.3")}
-        await crowd.place(20)
+        await order_load.place(20)
 
         await system.scale(MORE)  # restarts the killed ones
         assert system.processes.running("order_svc") and system.processes.running("payment_svc.2")
@@ -47,23 +49,23 @@ async def test_instances_come_are_killed_and_go_under_load(system: ProcessShop, 
     finally:
         enough.set()
         await load
-    await crowd.all_end_as_expected(wait_s=WAIT_S)
-    await crowd.one_mail_each(wait_s=WAIT_S)
-    await crowd.doctor_agrees()  # also: no dead letter
+    await order_load.all_end_as_expected(wait_s=WAIT_S)
+    await order_load.one_mail_each(wait_s=WAIT_S)
+    await order_load.doctor_agrees()  # also: no dead letter
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGSTOP])
 async def test_tools_pages_and_mails_do_without_the_first_instance(
-    system: ProcessShop, crowd: Crowd, signal_: signal.Signals
+    system: ProcessShop, order_load: OrderLoad, signal_: signal.Signals
 ) -> None:
     """SIGSTOP: the process accepts connections and does not respond."""
     await system.scale(dict.fromkeys(SERVICES, 2))
-    for door in DOORS:
-        system.start(door)
-    await system.ready(list(DOORS))
-    await crowd.place(6)
-    await crowd.all_end_as_expected(wait_s=WAIT_S)
-    await crowd.one_mail_each(wait_s=WAIT_S)
+    for name in WEB_PROGRAMS:
+        system.start(name)
+    await system.ready(list(WEB_PROGRAMS))
+    await order_load.place(6)
+    await order_load.all_end_as_expected(wait_s=WAIT_S)
+    await order_load.one_mail_each(wait_s=WAIT_S)
     await demo_users.ensure(system)
     stopped = [record.pid for service in SERVICES if (record := system.processes.running(service))]
     assert len(stopped) == len(SERVICES)
@@ -71,14 +73,14 @@ async def test_tools_pages_and_mails_do_without_the_first_instance(
         os.kill(pid, signal_)
     try:
         if signal_ is signal.SIGKILL:  # a stopped process keeps messages until its heartbeats are missed
-            await crowd.place(6)
-            await crowd.all_end_as_expected(wait_s=WAIT_S)
-            await crowd.one_mail_each(wait_s=WAIT_S)
-        order_id = str(next(iter(crowd.expected)))
-        for words in (("explain", order_id), ("stuck",), ("watch", order_id), ("stock",), ("replay",)):
-            done = await asyncio.to_thread(run_journey, system.state_dir, *words)
-            assert done.returncode == 0, (words, done.stdout, done.stderr)
-        await crowd.doctor_agrees()
+            await order_load.place(6)
+            await order_load.all_end_as_expected(wait_s=WAIT_S)
+            await order_load.one_mail_each(wait_s=WAIT_S)
+        order_id = str(next(iter(order_load.expected)))
+        for parts in (("explain", order_id), ("stuck",), ("watch", order_id), ("stock",), ("replay",)):
+            done = await asyncio.to_thread(run_journey, system.state_dir, *parts)
+            assert done.returncode == 0, (parts, done.stdout, done.stderr)
+        await order_load.doctor_agrees()
         people = await demo_users.ensure(system)
         async with httpx.AsyncClient(timeout=30) as http:
             form = {"email": people.customer.email, "password": people.customer.password}

@@ -23,7 +23,7 @@ from journey.admin import paging
 from journey.devenv.process_shop import ProcessShop
 from tests.support.cli_runner import finish_journey
 from tests.support.eventually import until
-from tests.support.system_fixtures import Crowd
+from tests.support.system_fixtures import OrderLoad
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -40,13 +40,13 @@ Group = tuple[str, str, str]
 
 
 @pytest.mark.parametrize("system", [{"delay_scale": DELAY_SCALE, **BUG}], indirect=True)
-async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothing_and_are_repaired(
-    system: ProcessShop, crowd: Crowd
+async def test_poison_bug_and_outage_together_lose_no_healthy_order(
+    system: ProcessShop, order_load: OrderLoad
 ) -> None:
     outage = f"{system.endpoints.http['payment_svc']}/provider/outage"
     enough = asyncio.Event()
     async with httpx.AsyncClient(timeout=60) as http:
-        load = asyncio.create_task(crowd.place_over_time(0, pause_s=0.1, until=enough.is_set))
+        load = asyncio.create_task(order_load.place_over_time(0, pause_s=0.1, until=enough.is_set))
         await until(lambda: some_ended(http, system), within_s=WAIT_S)
         (await http.put(outage)).raise_for_status()
         await poison(system)
@@ -54,16 +54,16 @@ async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothin
         await until(lambda: many_wait_for_payment_alone(http, system), within_s=WAIT_S)
         assert (await system.dead())["payment_svc"] == 0, "an outage is nobody's fault and kills no message"
         (await http.delete(outage)).raise_for_status()
-        during_outage = len(crowd.expected)
-        await until(lambda: len(crowd.expected) >= during_outage + WAITING_FOR_PAYMENT, within_s=WAIT_S)
+        during_outage = len(order_load.expected)
+        await until(lambda: len(order_load.expected) >= during_outage + WAITING_FOR_PAYMENT, within_s=WAIT_S)
         enough.set()
         await load
-        hit = await with_the_article(http, system, len(crowd.expected))
+        hit = await with_the_article(http, system, len(order_load.expected))
 
-    stuck = {order_id: crowd.expected.pop(order_id) for order_id in hit}
+    stuck = {order_id: order_load.expected.pop(order_id) for order_id in hit}
     assert len(stuck) >= 5
-    assert len(crowd.expected) > len(stuck)
-    await crowd.all_end_as_expected(wait_s=WAIT_S)  # the healthy ones: nothing is repaired yet
+    assert len(order_load.expected) > len(stuck)
+    await order_load.all_end_as_expected(wait_s=WAIT_S)  # the healthy ones: nothing is repaired yet
     bug = ("inventory_svc", orders.OrderPlaced.TYPE, "RuntimeError")
     garbled = ("order_svc", orders.PlaceOrder.TYPE, "Malformed")
     await until(lambda: all_are_dead(system, bug, stuck), within_s=WAIT_S)
@@ -74,15 +74,15 @@ async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothin
     await system.ready(["inventory_svc"])
     await redrive(system)
     await dlq(system, "drop", "--service", "order_svc", "--reason", "a stranger's broken program", "--yes")
-    crowd.expected |= stuck
-    await crowd.all_end_as_expected(wait_s=WAIT_S)
-    await crowd.one_mail_each(wait_s=WAIT_S)
+    order_load.expected |= stuck
+    await order_load.all_end_as_expected(wait_s=WAIT_S)
+    await order_load.one_mail_each(wait_s=WAIT_S)
     # a lost connection makes copies; those that were dead-lettered later are harmless, too
     await redrive(system)
     # including: one capture each, every piece sold once, no dead letter left
-    await crowd.doctor_agrees(wait_s=WAIT_S)
+    await order_load.doctor_agrees(wait_s=WAIT_S)
     assert await groups(system) == {}
-    print(f"{len(crowd.expected)} orders, {len(stuck)} of them hit by the bug and redriven")
+    print(f"{len(order_load.expected)} orders, {len(stuck)} of them hit by the bug and redriven")
 
 
 async def poison(system: ProcessShop) -> None:
@@ -122,11 +122,11 @@ async def groups(system: ProcessShop) -> dict[Group, set[str]]:
     """Dead letters grouped by service, type and error, as in `journey dlq list`:
     the journeys of each group.
     """
-    letters: list[Json] = json.loads(await dlq(system, "list", "--json"))
+    dead_letters: list[Json] = json.loads(await dlq(system, "list", "--json"))
     found: dict[Group, set[str]] = {}
-    for letter in letters:
-        group = letter["service"], letter["type"], letter["error_type"]
-        found.setdefault(group, set()).add(letter["journey_id"])
+    for dead_letter in dead_letters:
+        group = dead_letter["service"], dead_letter["type"], dead_letter["error_type"]
+        found.setdefault(group, set()).add(dead_letter["journey_id"])
     return found
 
 
@@ -138,8 +138,8 @@ async def redrive(system: ProcessShop) -> None:
     await dlq(system, "redrive", "--service", "inventory_svc", "--error", "INVENTORY_FAULT_SKU", "--yes")
 
 
-async def dlq(system: ProcessShop, *words: str) -> str:
+async def dlq(system: ProcessShop, *parts: str) -> str:
     """Run `journey dlq …` as an operator would, in a separate process; returns its output."""
-    code, printed = await finish_journey(system.state_dir, "dlq", *words)
+    code, printed = await finish_journey(system.state_dir, "dlq", *parts)
     assert code == 0, printed
     return printed

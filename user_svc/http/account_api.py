@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from chassis.web.app import flatten_routers
-from chassis.web.problems import ALWAYS, answers
+from chassis.web.problems import ALWAYS, problem_responses
 from contracts.http.users import Erasure, Me, PasswordChange, PostalAddress, Profile
 from user_svc.accounts.email_reservation import reservation_key
 from user_svc.accounts.user import AddAddress, Address, ChangeProfile, RemoveAddress
@@ -48,13 +48,13 @@ def _addresses(deps: UserDependencies) -> APIRouter:
     )
     authenticated = Depends(user_dependency(deps))
 
-    @router.post("", status_code=201, responses=BODY_RESPONSES | answers(409))
+    @router.post("", status_code=201, responses=BODY_RESPONSES | problem_responses(409))
     async def add(current_user: Annotated[AuthenticatedUser, authenticated], form: PostalAddress) -> Me:
         """Replaces the address with the same label, so a repeated request has no effect."""
         command = AddAddress(Address(**form.model_dump()))
         return Me.model_validate(await deps.accounts.change(current_user.user.user_id, command))
 
-    @router.delete("/{label}", status_code=204, responses=answers(404))
+    @router.delete("/{label}", status_code=204, responses=problem_responses(404))
     async def remove(current_user: Annotated[AuthenticatedUser, authenticated], label: str) -> None:
         await deps.accounts.change(current_user.user.user_id, RemoveAddress(label))
 
@@ -67,7 +67,7 @@ def _password_protected(deps: UserDependencies) -> APIRouter:
         prefix=ME,
         route_class=BoundedRoute,
         tags=TAGS,
-        responses=ALWAYS | LOGIN_RESPONSES | BODY_RESPONSES | answers(403, 429),
+        responses=ALWAYS | LOGIN_RESPONSES | BODY_RESPONSES | problem_responses(403, 429),
     )
     authenticated, network = Depends(user_dependency(deps)), Depends(network_dependency(deps))
 

@@ -8,7 +8,7 @@ from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from chassis.web.problems import answers, problem_response
+from chassis.web.problems import problem_response, problem_responses
 from contracts.http.access import NotValid
 from user_svc.accounts.account_service import AddressNotProved, CurrentPasswordWrong
 from user_svc.accounts.user import AccountRule, AccountRuleViolation
@@ -32,8 +32,8 @@ HANDLED_ERRORS = (
 _STATUS = {AccountRule.NO_SUCH_ADDRESS: 404, AccountRule.ADDRESSES_FULL: 409}
 
 # The error responses of every route with a body, and of every route that requires an access token.
-BODY_RESPONSES = answers(400, 413)
-LOGIN_RESPONSES = answers(401)
+BODY_RESPONSES = problem_responses(400, 413)
+LOGIN_RESPONSES = problem_responses(401)
 
 
 def error_response(exception: Exception) -> JSONResponse:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, HTTPException, Response
 
 from chassis.web.jwks import JWKS_PATH
-from chassis.web.problems import ALWAYS, answers
+from chassis.web.problems import ALWAYS, problem_responses
 from contracts.http.users import Recipient
 from contracts.notifications import MailKind
 from contracts.values import Id
@@ -27,7 +27,7 @@ def routes(deps: UserDependencies) -> APIRouter:
 
     @router.get(
         "/internal/contacts/{user_id}",
-        responses=LOGIN_RESPONSES | answers(404),
+        responses=LOGIN_RESPONSES | problem_responses(404),
         response_model_exclude_unset=True,
         dependencies=[Depends(service_dependency(deps))],
     )

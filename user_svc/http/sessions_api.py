@@ -8,7 +8,7 @@ from prometheus_client import Counter
 from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from chassis.web.app import flatten_routers
-from chassis.web.problems import ALWAYS, answers
+from chassis.web.problems import ALWAYS, problem_responses
 from contracts.http.users import PasswordResetConfirmation, Proof, Refresh, Registered, Tokens
 from user_svc.accounts.account_service import MIN_RESPONSE_S, AddressNotProved
 from user_svc.accounts.email_reservation import reservation_key
@@ -26,7 +26,7 @@ from user_svc.signing.signer import LinkPurpose
 
 LOGINS = Counter("user_log_ins_total", "Login attempts", ["outcome"])
 _OUTCOMES = {WrongPassword: "wrong", AddressNotProved: "unproved", TooManyAttempts: "throttled"}
-_AGAIN = answers(429)
+_AGAIN = problem_responses(429)
 
 
 def routes(
@@ -109,7 +109,9 @@ def _sessions(deps: UserDependencies) -> APIRouter:
     router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=BoundedRoute, responses=ALWAYS)
     authenticated, network = Depends(user_dependency(deps)), Depends(network_dependency(deps))
 
-    @router.post("", status_code=201, responses=BODY_RESPONSES | LOGIN_RESPONSES | answers(403, 429))
+    @router.post(
+        "", status_code=201, responses=BODY_RESPONSES | LOGIN_RESPONSES | problem_responses(403, 429)
+    )
     async def log_in(form: LoginBody, response: Response, network: Annotated[str, network]) -> Tokens:
         """All 401 responses have the same text.
 
@@ -125,7 +127,9 @@ def _sessions(deps: UserDependencies) -> APIRouter:
         response.headers["Cache-Control"] = "no-store"
         return Tokens.model_validate(tokens)
 
-    @router.post("/refresh", status_code=201, responses=BODY_RESPONSES | LOGIN_RESPONSES | answers(429))
+    @router.post(
+        "/refresh", status_code=201, responses=BODY_RESPONSES | LOGIN_RESPONSES | problem_responses(429)
+    )
     async def refresh(form: Refresh, response: Response) -> Tokens:
         """A refresh token can be used once. Reuse ends the login, because the token may have been stolen."""
         response.headers["Cache-Control"] = "no-store"

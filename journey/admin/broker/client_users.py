@@ -65,7 +65,7 @@ class ClientUser:
         return [command.TYPE for command in self.commands]
 
     def tags(self, vhost: str) -> str:
-        return ",".join((_TAG, _VHOST + vhost, *(_MAY + word for word in self.may)))
+        return ",".join((_TAG, _VHOST + vhost, *(_MAY + name for name in self.may)))
 
     def rights(self) -> BrokerUser:
         own = f"client[.]{self.name}[.]"
@@ -80,20 +80,20 @@ class ClientUser:
 
 def permitted(text: str | None) -> tuple[str, ...]:
     """Parse `--may place,cancel`. None: all commands that clients may send; `none`: no command."""
-    words = list(dict.fromkeys(map(_without_version, CATALOG.sent_by(topology.CLIENT))))
+    names = list(dict.fromkeys(map(_without_version, CATALOG.sent_by(topology.CLIENT))))
     if text is None:
-        return tuple(words)
-    asked = [] if text.strip() == NONE else [word.strip() for word in text.split(",")]
-    found = {word for each in asked for word in _meant(each, words)}
-    return tuple(word for word in words if word in found)
+        return tuple(names)
+    asked = [] if text.strip() == NONE else [name.strip() for name in text.split(",")]
+    found = {name for each in asked for name in _meant(each, names)}
+    return tuple(name for name in names if name in found)
 
 
-def _meant(asked: str, words: Sequence[str]) -> list[str]:
-    matching = [word for word in words if asked in (word, word.partition(".")[2])]
+def _meant(asked: str, names: Sequence[str]) -> list[str]:
+    matching = [name for name in names if asked in (name, name.partition(".")[2])]
     if len(matching) == 1:
         return matching
     what = "may mean several commands" if matching else "is not a command that clients can send"
-    raise NotAllowed(f"--may: {asked[:60]!r} {what}; choose from {', '.join(words)}, or {NONE}")
+    raise NotAllowed(f"--may: {asked[:60]!r} {what}; choose from {', '.join(names)}, or {NONE}")
 
 
 def known(users: Iterable[Mapping[str, Any]], vhost: str) -> list[ClientUser]:
@@ -128,8 +128,8 @@ def owner(queue: str) -> str:
     """The broker user that owns a client's queue: its name up to the second dot,
     else the shop's own client.
     """
-    words = queue.split(".")
-    return ".".join(words[:2]) if len(words) > 2 else topology.CLIENT
+    names = queue.split(".")
+    return ".".join(names[:2]) if len(names) > 2 else topology.CLIENT
 
 
 def _tags(user: Mapping[str, Any]) -> list[str]:

@@ -58,7 +58,7 @@ class Clients:
 
     def __init__(self, admin: BrokerAdmin, endpoints: ShopEndpoints) -> None:
         self._admin = admin
-        self._place = endpoints
+        self._endpoints = endpoints
         self._vhost = quote(endpoints.vhost, safe="")
 
     async def add(self, name: str, may: str | None, *, rotate: bool = False) -> ClientCredentials:
@@ -73,7 +73,7 @@ class Clients:
         password = secrets.token_urlsafe(24)
         hashed = {
             "password_hash": definitions.password_hash(password),
-            "tags": client.tags(self._place.vhost),
+            "tags": client.tags(self._endpoints.vhost),
         }
         await self._admin.ask("PUT", f"users/{client.user}", json=hashed)
         await self._entitle(client)
@@ -82,8 +82,8 @@ class Clients:
         return self._credentials(client, password)
 
     async def listed(self) -> list[Listed]:
-        clients = client_users.known(await self._admin.ask("GET", "users"), self._place.vhost)
-        queues = await self._admin.depths(self._place.vhost)
+        clients = client_users.known(await self._admin.ask("GET", "users"), self._endpoints.vhost)
+        queues = await self._admin.depths(self._endpoints.vhost)
         found = []
         for client in clients:
             own = sorted(name for name in queues if name.startswith(client.queue_prefix))
@@ -124,7 +124,7 @@ class Clients:
         found = await self._admin.ask("GET", f"users/{user}", missing_ok=True)
         if found is None:
             return None
-        clients = client_users.known([found], self._place.vhost)
+        clients = client_users.known([found], self._endpoints.vhost)
         if not clients:
             raise AlreadyThere(
                 f"the broker has a user {user} that belongs to another virtual host; choose another name"
@@ -144,13 +144,13 @@ class Clients:
         await self._admin.limit_user(client.user, client_users.LIMITS)
 
     def _credentials(self, client: ClientUser, password: str) -> ClientCredentials:
-        parts = urlsplit(self._place.amqp_base)
+        parts = urlsplit(self._endpoints.amqp_base)
         host, port = parts.hostname or "127.0.0.1", parts.port or (5671 if parts.scheme == "amqps" else 5672)
-        where = f"{host}:{port}/{quote(self._place.vhost, safe='')}"
+        where = f"{host}:{port}/{quote(self._endpoints.vhost, safe='')}"
         return ClientCredentials(
             host=host,
             port=port,
-            vhost=self._place.vhost,
+            vhost=self._endpoints.vhost,
             user=client.user,
             password=password,
             url=f"{parts.scheme}://{client.user}:{password}@{where}",

@@ -31,7 +31,7 @@ from chassis.bus.topology import CLIENT, LOSSES, LOST, UNCOUNTED
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
 from chassis.messaging.untrusted import shortened
-from journey.admin.dead_letters.reader import ANSWER_S_MAX, connected
+from journey.admin.dead_letters.reader import RESPONSE_S_MAX, connected
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import shop_topology
 
@@ -55,8 +55,10 @@ class Losses:
         known = sorted(
             ((queue, n) for queue, n in self.lost.items() if queue != LOST), key=lambda each: -each[1]
         )
-        said = [f"{queue} was full and discarded {least}{n:,} message{'s' * (n > 1)}" for queue, n in known]
-        return said or ["full queues discarded messages that were not counted"] * (LOST in self.lost)
+        sentences = [
+            f"{queue} was full and discarded {least}{n:,} message{'s' * (n > 1)}" for queue, n in known
+        ]
+        return sentences or ["full queues discarded messages that were not counted"] * (LOST in self.lost)
 
 
 async def read_losses(amqp_url: str) -> Losses:
@@ -67,7 +69,7 @@ async def read_losses(amqp_url: str) -> Losses:
     async with connected(amqp_url) as connection:
         try:
             async with _alone(connection):
-                async with aiormq_connection.broker_call(ANSWER_S_MAX):
+                async with aiormq_connection.broker_call(RESPONSE_S_MAX):
                     lost, totals = await connection.channel(), await connection.channel()
                 user = unquote(urlsplit(amqp_url).username or "")
                 return Losses(await _Counting(lost, totals, user).run())
@@ -81,7 +83,7 @@ async def read_losses(amqp_url: str) -> Losses:
 async def _alone(connection: aiormq_connection.Connection) -> AsyncIterator[None]:
     """Only one process counts at a time. The broker releases the lock when the connection closes."""
     for _ in range(_TRIES):
-        async with aiormq_connection.broker_call(ANSWER_S_MAX):
+        async with aiormq_connection.broker_call(RESPONSE_S_MAX):
             channel = await connection.channel()
             try:
                 await channel.queue_declare(_LOCK, exclusive=True)
@@ -120,10 +122,10 @@ class _Counting:
             self._counts.update(_thrower(message) for message in fresh)
             self._before = Counter(map(_fingerprint, batch))
             newest = await self._write()
-            async with aiormq_connection.broker_call(ANSWER_S_MAX):
+            async with aiormq_connection.broker_call(RESPONSE_S_MAX):
                 await self._lost.basic_ack(batch[-1].delivery_tag or 0, multiple=True)
         if newest:
-            async with aiormq_connection.broker_call(ANSWER_S_MAX):
+            async with aiormq_connection.broker_call(RESPONSE_S_MAX):
                 await self._totals.basic_nack(newest, requeue=True)
         for channel in (self._lost, self._totals):
             await aiormq_connection.best_effort(
@@ -150,7 +152,7 @@ class _Counting:
         body = json.dumps({"lost": self._counts, "before": list(self._before.elements())}).encode()
         wire_message = WireMessage("", LOSSES, body, str(new_id()), "losses", "journey", None)
         for error in await aiormq_connection.publish(
-            self._totals, [wire_message], self._user, limit_s=ANSWER_S_MAX
+            self._totals, [wire_message], self._user, limit_s=RESPONSE_S_MAX
         ):
             if isinstance(error, BusUnavailable):
                 raise error
@@ -158,7 +160,7 @@ class _Counting:
                 raise InfrastructureUnavailable(
                     f"discarded messages cannot be counted: {error}", "run `journey topology apply`"
                 )
-        async with aiormq_connection.broker_call(ANSWER_S_MAX):
+        async with aiormq_connection.broker_call(RESPONSE_S_MAX):
             await self._totals.basic_ack(0, multiple=True)
         return 0
 
@@ -173,7 +175,7 @@ class _Counting:
 
 
 async def _taken(channel: aiormq.Channel, queue: str) -> DeliveredMessage | None:
-    async with aiormq_connection.broker_call(ANSWER_S_MAX):
+    async with aiormq_connection.broker_call(RESPONSE_S_MAX):
         message = await channel.basic_get(queue)
     return message if isinstance(message.delivery, Basic.GetOk) else None
 

@@ -60,11 +60,11 @@ class BrokerAdmin:
     def __init__(self, management_url: str) -> None:
         parts = urlsplit(management_url)
         self.user, password = _account(management_url)
-        self._place = parts._replace(
+        self._origin = parts._replace(
             netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/")
         ).geturl()
         self._http = httpx.AsyncClient(
-            base_url=f"{self._place}/api/", auth=(self.user, password), timeout=TIMEOUT_S, verify=tls()
+            base_url=f"{self._origin}/api/", auth=(self.user, password), timeout=TIMEOUT_S, verify=tls()
         )
 
     async def __aenter__(self) -> "BrokerAdmin":
@@ -210,31 +210,31 @@ class BrokerAdmin:
 
     async def _ask(self, method: str, path: str, *, missing_ok: bool = False, **how: Any) -> Any:
         try:
-            answer = await self._http.request(method, path, **how)
+            response = await self._http.request(method, path, **how)
         except httpx.HTTPError as error:
             raise AdminUnavailable(
-                f"RabbitMQ's management API at {self._place} {_why(error)}",
+                f"RabbitMQ's management API at {self._origin} {_why(error)}",
                 "start the broker (`journey up`) and enable its API: `rabbitmq-plugins enable "
                 "rabbitmq_management`",
             ) from error
-        if answer.status_code in (401, 403):
+        if response.status_code in (401, 403):
             raise AdminUnavailable(
-                f"{self.user} is not authorized to do this with the management API at {self._place}",
+                f"{self.user} is not authorized to do this with the management API at {self._origin}",
                 f"check the password, and set the tag: `rabbitmqctl set_user_tags {self.user} administrator`",
             )
-        if answer.status_code == 404 and missing_ok:
+        if response.status_code == 404 and missing_ok:
             return None
-        if answer.status_code == 404 or (answer.status_code == 400 and "not_found" in answer.text):
+        if response.status_code == 404 or (response.status_code == 400 and "not_found" in response.text):
             raise AdminUnavailable(
                 f"the virtual host, or the object in it, does not exist ({method} {path})",
                 "`journey up` creates the virtual host, `journey topology apply` the objects in it",
             )
-        if answer.is_error:
+        if response.is_error:
             raise AdminUnavailable(
-                f"RabbitMQ responded with {answer.status_code} to {method} {path}: {answer.text[:300]}",
+                f"RabbitMQ responded with {response.status_code} to {method} {path}: {response.text[:300]}",
                 "check the broker's log; `journey topology plan` shows what is not applied",
             )
-        return answer.json() if answer.content else None
+        return response.json() if response.content else None
 
 
 def derived_passwords(topology: Topology, management_url: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from chassis.bus.topology import AUDIT
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
 from chassis.messaging.untrusted import shortened
-from journey.admin.dead_letters.reader import ANSWER_S_MAX, connected
+from journey.admin.dead_letters.reader import RESPONSE_S_MAX, connected
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 
 ACT, MARK = "audit.act", "audit.mark"  # not wire types: no service consumes them
@@ -86,7 +86,7 @@ async def read(
     entries: deque[AuditEntry] = deque(maxlen=latest)
     async with connected(amqp_url) as connection:
         arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
-        async with aiormq_connection.broker_call(ANSWER_S_MAX):
+        async with aiormq_connection.broker_call(RESPONSE_S_MAX):
             channel = await connection.channel()
             await channel.basic_qos(prefetch_count=_PREFETCH)
             try:
@@ -98,11 +98,11 @@ async def read(
         mark = str(new_id())
         wire_message = WireMessage("", AUDIT, b"", mark, MARK, "journey", None)
         user = unquote(urlsplit(amqp_url).username or "")
-        for refused in await aiormq_connection.publish(channel, [wire_message], user, limit_s=ANSWER_S_MAX):
+        for refused in await aiormq_connection.publish(channel, [wire_message], user, limit_s=RESPONSE_S_MAX):
             if refused is not None:
                 raise BusUnavailable(str(refused))
         while True:
-            async with aiormq_connection.broker_call(ANSWER_S_MAX):
+            async with aiormq_connection.broker_call(RESPONSE_S_MAX):
                 message = await arrived.get()
                 await channel.basic_ack(message.delivery_tag or 0)
             properties = message.header.properties

@@ -98,7 +98,7 @@ class DeadLetter:
         }
 
     @property
-    def said_at(self) -> datetime | None:
+    def sent_at(self) -> datetime | None:
         """When the message was first published, as its unverified header says."""
         return _time(self.wire_message.headers.get("time"))
 
@@ -123,9 +123,9 @@ class DeadLetter:
         contract = CATALOG.get(self.type)
         if contract is None:
             return Origin(user, "", "")
-        told = origin_before(contract)
+        recorded = origin_before(contract)
         climbed = user == self.service and (self.attempts > 1 or self.wire_message.postponed > 0)
-        return told if climbed else replace(told, user=user)
+        return recorded if climbed else replace(recorded, user=user)
 
     @property
     def message_at_failure(self) -> WireMessage:

@@ -70,19 +70,25 @@ class DeadLetterGroup:
 
     def until(self, cutoff: datetime) -> list[DeadLetter]:
         """The kept dead letters up to this time. One without a time counts as old."""
-        return [letter for letter in self.dead_letters if letter.died_at is None or letter.died_at <= cutoff]
+        return [
+            dead_letter
+            for dead_letter in self.dead_letters
+            if dead_letter.died_at is None or dead_letter.died_at <= cutoff
+        ]
 
-    def add(self, letter: DeadLetter) -> None:
+    def add(self, dead_letter: DeadLetter) -> None:
         """Count a dead letter of this group, without keeping it."""
-        if letter.sort_key() < self.oldest.sort_key():
-            self.oldest = letter.brief
-        if letter.sort_key() >= self.newest.sort_key():
-            self.newest = letter.brief
-        self.attempts_min = min(self.attempts_min, letter.attempts) if self.count else letter.attempts
-        self.attempts_max = max(self.attempts_max, letter.attempts)
+        if dead_letter.sort_key() < self.oldest.sort_key():
+            self.oldest = dead_letter.brief
+        if dead_letter.sort_key() >= self.newest.sort_key():
+            self.newest = dead_letter.brief
+        self.attempts_min = (
+            min(self.attempts_min, dead_letter.attempts) if self.count else dead_letter.attempts
+        )
+        self.attempts_max = max(self.attempts_max, dead_letter.attempts)
         self.count += 1
-        _add_bounded(self.error_texts, error_in_general(letter))
-        _add_bounded(self.origin_queues, letter.origin_queue)
+        _add_bounded(self.error_texts, error_in_general(dead_letter))
+        _add_bounded(self.origin_queues, dead_letter.origin_queue)
 
 
 class DeadLetterGroups:
@@ -97,15 +103,17 @@ class DeadLetterGroups:
         self._keep = keep
         self._groups_max = groups_max
 
-    def add(self, letter: DeadLetter) -> None:
-        key = _key(letter)
+    def add(self, dead_letter: DeadLetter) -> None:
+        key = _key(dead_letter)
         if key not in self._groups and self._groups_max is not None and len(self._groups) >= self._groups_max:
-            key = (letter.service, OTHER_ERRORS, OTHER_TYPES)
+            key = (dead_letter.service, OTHER_ERRORS, OTHER_TYPES)
         if (group := self._groups.get(key)) is None:
-            group = self._groups[key] = DeadLetterGroup(*key, oldest=letter.brief, newest=letter.brief)
-        group.add(letter)
+            group = self._groups[key] = DeadLetterGroup(
+                *key, oldest=dead_letter.brief, newest=dead_letter.brief
+            )
+        group.add(dead_letter)
         if self._keep:
-            group.dead_letters.append(letter)
+            group.dead_letters.append(dead_letter)
 
     def sorted(self) -> list[DeadLetterGroup]:
         """The largest group first."""
@@ -116,23 +124,23 @@ class DeadLetterGroups:
 
 
 def group_dead_letters(
-    letters: Iterable[DeadLetter], *, keep: bool = False, groups_max: int | None = GROUPS_MAX
+    dead_letters: Iterable[DeadLetter], *, keep: bool = False, groups_max: int | None = GROUPS_MAX
 ) -> list[DeadLetterGroup]:
     """The largest group first. `keep` and `groups_max` as in DeadLetterGroups."""
     groups = DeadLetterGroups(keep=keep, groups_max=groups_max)
-    for letter in letters:
-        groups.add(letter)
+    for dead_letter in dead_letters:
+        groups.add(dead_letter)
     return groups.sorted()
 
 
-def group_id(letter: DeadLetter) -> str:
+def group_id(dead_letter: DeadLetter) -> str:
     """The id of the group that the dead letter belongs to."""
-    return _id(_key(letter))
+    return _id(_key(dead_letter))
 
 
-def error_in_general(letter: DeadLetter) -> str:
+def error_in_general(dead_letter: DeadLetter) -> str:
     """The first line of the error without ids and numbers, so that one bug has one text."""
-    first = letter.error.partition("\n")[0]
+    first = dead_letter.error.partition("\n")[0]
     return _VARIES.sub("…", first)[:_ERROR_CHARS_MAX]
 
 
@@ -141,8 +149,8 @@ def _add_bounded(different: set[str], value: str) -> None:
         different.add(value)
 
 
-def _key(letter: DeadLetter) -> GroupKey:
-    return letter.service, shortened(letter.error_type), shortened(letter.type)
+def _key(dead_letter: DeadLetter) -> GroupKey:
+    return dead_letter.service, shortened(dead_letter.error_type), shortened(dead_letter.type)
 
 
 def _id(key: GroupKey) -> str:

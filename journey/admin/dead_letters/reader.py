@@ -21,7 +21,7 @@ from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 
 HEARTBEAT_S = 20
-ANSWER_S_MAX = 30.0
+RESPONSE_S_MAX = 30.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LockedDeadLetter:
     `left`: the number of unlocked dead letters in the queue.
     """
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     tag: int
     left: int
 
@@ -46,7 +46,7 @@ class DeadQueue:
     async def take(self) -> LockedDeadLetter | None:
         """Lock the next letter; None if there is no unlocked one."""
         try:
-            async with aiormq_connection.broker_call(ANSWER_S_MAX):
+            async with aiormq_connection.broker_call(RESPONSE_S_MAX):
                 message = await self._channel.basic_get(self._queue)
         except ChannelClosed as error:
             raise InfrastructureUnavailable(
@@ -55,12 +55,12 @@ class DeadQueue:
         if not isinstance(message.delivery, Basic.GetOk):
             return None
         wire_message = decoded_wire_message(message.delivery, message.header, message.body)
-        letter = dead_letter_of(self._queue.partition(".")[0], wire_message)
-        return LockedDeadLetter(letter, message.delivery_tag or 0, message.delivery.message_count or 0)
+        dead_letter = dead_letter_of(self._queue.partition(".")[0], wire_message)
+        return LockedDeadLetter(dead_letter, message.delivery_tag or 0, message.delivery.message_count or 0)
 
     async def remove(self, held: Collection[LockedDeadLetter]) -> None:
         for each in held:
-            async with aiormq_connection.broker_call(ANSWER_S_MAX):
+            async with aiormq_connection.broker_call(RESPONSE_S_MAX):
                 await self._channel.basic_ack(each.tag)
 
     async def give_back(self) -> None:
@@ -68,7 +68,7 @@ class DeadQueue:
 
         Closing the channel would too, but some brokers count that as a failure.
         """
-        async with aiormq_connection.broker_call(ANSWER_S_MAX):
+        async with aiormq_connection.broker_call(RESPONSE_S_MAX):
             await self._channel.basic_nack(0, multiple=True, requeue=True)
 
 
@@ -99,7 +99,7 @@ async def dead_queue(connection: aiormq_connection.Connection, queue: str) -> As
 
     Those not removed return to the queue at the end, also if the process is killed.
     """
-    async with aiormq_connection.broker_call(ANSWER_S_MAX):
+    async with aiormq_connection.broker_call(RESPONSE_S_MAX):
         channel = await connection.channel()
     held = DeadQueue(channel, queue)
     try:
@@ -124,12 +124,15 @@ async def each(amqp_url: str, queues: Iterable[str]) -> AsyncGenerator[DeadLette
         for name in queues:
             async with dead_queue(connection, name) as queue:
                 while held := await queue.take():
-                    yield held.letter
+                    yield held.dead_letter
 
 
 async def read(
-    amqp_url: str, services: Iterable[str], is_wanted: Callable[[DeadLetter], bool] = lambda letter: True
+    amqp_url: str, services: Iterable[str], is_wanted: Callable[[DeadLetter], bool] = lambda dead_letter: True
 ) -> list[DeadLetter]:
     """The matching dead letters of these services, oldest first."""
-    async with aclosing(each(amqp_url, queues_of(services))) as letters:
-        return sorted([letter async for letter in letters if is_wanted(letter)], key=DeadLetter.sort_key)
+    async with aclosing(each(amqp_url, queues_of(services))) as dead_letters:
+        return sorted(
+            [dead_letter async for dead_letter in dead_letters if is_wanted(dead_letter)],
+            key=DeadLetter.sort_key,
+        )

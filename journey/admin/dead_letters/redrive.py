@@ -70,7 +70,7 @@ class ActionResult:
 
 async def settle(
     amqp_url: str,
-    letters: Sequence[DeadLetter],
+    dead_letters: Sequence[DeadLetter],
     act: DeadLetterAction,
     progress: Callable[[int], None] = lambda count: None,
 ) -> ActionResult:
@@ -84,13 +84,13 @@ async def settle(
         async with connected(amqp_url) as connection:
             await bus.start()
             settling = _Settling(bus, act, done, progress)
-            for queue in dict.fromkeys(letter.queue for letter in letters):
-                wanted = Counter(letter.id for letter in letters if letter.queue == queue)
+            for queue in dict.fromkeys(dead_letter.queue for dead_letter in dead_letters):
+                wanted = Counter(dead_letter.id for dead_letter in dead_letters if dead_letter.queue == queue)
                 await settling.all_of(connection, queue, wanted)
                 done.missing += wanted.total()
     except InfrastructureUnavailable as error:
         raise InfrastructureUnavailable(
-            f"after {done.settled} of {len(letters)}: {error.reason}", error.remedy
+            f"after {done.settled} of {len(dead_letters)}: {error.reason}", error.remedy
         ) from None
     finally:
         await bus.stop()
@@ -144,15 +144,15 @@ class _Settling:
         await asyncio.sleep(max(0.0, self._next - self._clock()))
         taken: dict[str, LockedDeadLetter] = {}
         while len(taken) < self._act.at_once and (held := await queue.take()):
-            gone, chosen = _death(held) in self._gone, wanted[held.letter.id] > 0
-            if held.letter.id not in taken and (gone or chosen):
-                wanted[held.letter.id] -= chosen
+            gone, chosen = _death(held) in self._gone, wanted[held.dead_letter.id] > 0
+            if held.dead_letter.id not in taken and (gone or chosen):
+                wanted[held.dead_letter.id] -= chosen
                 self._done.settled += gone and chosen  # dead-lettered twice within a moment, redriven once
-                taken[held.letter.id] = held
+                taken[held.dead_letter.id] = held
         return list(taken.values())
 
     async def _settle(self, queue: DeadQueue, held: list[LockedDeadLetter]) -> None:
-        await audit_log.record(self._bus, [self._entry(each.letter) for each in held])
+        await audit_log.record(self._bus, [self._entry(each.dead_letter) for each in held])
         if self._act.action == REDRIVE:
             held = await self._sent(held)
         await queue.remove(held)
@@ -164,25 +164,25 @@ class _Settling:
 
         If the broker does not respond, this is unknown: all stay.
         """
-        results = await self._bus.publish([each.letter.original_message for each in held])
+        results = await self._bus.publish([each.dead_letter.original_message for each in held])
         for error in results:
             if isinstance(error, BusUnavailable):
                 raise error
         self._done.unsent += [_unsent(error) for error in results if error is not None]
         return [each for each, error in zip(held, results, strict=True) if error is None]
 
-    def _entry(self, letter: DeadLetter) -> audit_log.AuditEntry:
+    def _entry(self, dead_letter: DeadLetter) -> audit_log.AuditEntry:
         return audit_log.AuditEntry(
             at=utc_now(),
             by=self._act.by,
             action=self._act.action,
             reason=self._act.reason,
-            message_id=shortened(letter.id),
-            type=shortened(letter.type),
-            journey_id=shortened(letter.journey_id),
-            service=letter.service,
-            queue=shortened(letter.origin_queue),
-            error=shortened(letter.error, _ERROR_BYTES_MAX),
+            message_id=shortened(dead_letter.id),
+            type=shortened(dead_letter.type),
+            journey_id=shortened(dead_letter.journey_id),
+            service=dead_letter.service,
+            queue=shortened(dead_letter.origin_queue),
+            error=shortened(dead_letter.error, _ERROR_BYTES_MAX),
         )
 
 
@@ -198,4 +198,4 @@ def _unsent(error: Exception) -> str:
 
 def _death(held: LockedDeadLetter) -> Death:
     """Distinguishes two deaths of one message: a redriven message can die again before the walk ends."""
-    return held.letter.id, held.letter.died_at, held.letter.origin.user
+    return held.dead_letter.id, held.dead_letter.died_at, held.dead_letter.origin.user

@@ -30,19 +30,19 @@ class DeadLetterFilter:
     def narrows(self) -> bool:
         return bool(self.ids or self.type or self.error)
 
-    def matches(self, letter: DeadLetter) -> bool:
-        contract = CATALOG.get(letter.type)
-        names = {letter.type, contract.__name__ if contract else letter.type}
-        errors = (letter.error.lower(), error_in_general(letter).lower())
+    def matches(self, dead_letter: DeadLetter) -> bool:
+        contract = CATALOG.get(dead_letter.type)
+        names = {dead_letter.type, contract.__name__ if contract else dead_letter.type}
+        errors = (dead_letter.error.lower(), error_in_general(dead_letter).lower())
         return (
-            (not self.ids or letter.id in self.ids)
+            (not self.ids or dead_letter.id in self.ids)
             and (not self.type or self.type in names)
             and (not self.error or any(self.error.lower() in error for error in errors))
         )
 
 
 async def redrive_blocker(
-    letter: DeadLetter, http: httpx.AsyncClient, addresses: Mapping[str, str], now: datetime
+    dead_letter: DeadLetter, http: httpx.AsyncClient, addresses: Mapping[str, str], now: datetime
 ) -> str:
     """Why a letter may not be redriven; empty if it may.
 
@@ -50,39 +50,45 @@ async def redrive_blocker(
     sender. It may only go to its own service's inboxes, because a service writes the headers of its dead
     letters itself.
     """
-    service = CONSUMING_SERVICES[letter.service]()
-    if letter.origin_queue not in (service.events_queue, service.commands_queue):
+    service = CONSUMING_SERVICES[dead_letter.service]()
+    if dead_letter.origin_queue not in (service.events_queue, service.commands_queue):
         return (
-            f"it came from {letter.origin_queue or 'an unknown queue'}, which is "
+            f"it came from {dead_letter.origin_queue or 'an unknown queue'}, which is "
             "not a queue of "
             f"{service.name}"
         )
     try:
-        _, message = parse(letter.message_at_failure, CATALOG, reader=service.name)
+        _, message = parse(dead_letter.message_at_failure, CATALOG, reader=service.name)
     except Malformed as error:
         return f"it would be rejected again: {error}"
     if type(message) not in service.by_type:
-        return f"{service.name} no longer consumes {letter.type}"
-    return await _past_horizon(letter, message, http, addresses, now)
+        return f"{service.name} no longer consumes {dead_letter.type}"
+    return await _past_horizon(dead_letter, message, http, addresses, now)
 
 
 async def _past_horizon(
-    letter: DeadLetter, message: Message, http: httpx.AsyncClient, addresses: Mapping[str, str], now: datetime
+    dead_letter: DeadLetter,
+    message: Message,
+    http: httpx.AsyncClient,
+    addresses: Mapping[str, str],
+    now: datetime,
 ) -> str:
-    if message.HORIZON is None or (letter.said_at and now - letter.said_at <= message.HORIZON):
+    if message.HORIZON is None or (dead_letter.sent_at and now - dead_letter.sent_at <= message.HORIZON):
         return ""
     late = (
         f"it was sent more than {message.HORIZON / timedelta(hours=1):.0f} h ago, its "
         "effect must not "
         "be repeated"
     )
-    aggregate = CONSUMING_SERVICES[letter.service]().by_type[type(message)]
+    aggregate = CONSUMING_SERVICES[dead_letter.service]().by_type[type(message)]
     try:
-        answer = await http.get(f"{addresses[letter.service]}/{aggregate.kind}/{message.subject}")
-        status = "unknown" if answer.status_code == 404 else answer.raise_for_status().json()["status"]
+        response = await http.get(f"{addresses[dead_letter.service]}/{aggregate.kind}/{message.subject}")
+        status = "unknown" if response.status_code == 404 else response.raise_for_status().json()["status"]
     except httpx.HTTPError as error:
         return (
-            f"{late}, and {letter.service} cannot tell whether it still waits for it ({type(error).__name__})"
+            f"{late}, and {dead_letter.service} cannot tell whether it "
+            "still waits for it "
+            f"({type(error).__name__})"
         )
     if status in statuses_that_wait_for(message, aggregate):
         return ""

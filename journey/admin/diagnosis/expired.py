@@ -11,7 +11,7 @@ import httpx
 from chassis.core.definition import CLOCK_MARGIN
 
 Json = dict[str, Any]
-_ANSWER_S_MAX = 20.0
+_RESPONSE_S_MAX = 20.0
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 _SERVICES = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
 
@@ -50,12 +50,14 @@ class Rules:
 
 async def rules_of(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> Rules:
     """Raises httpx.HTTPError if a service does not respond. Services of an earlier version have no rules."""
-    answers = await asyncio.gather(
-        *(http.get(f"{addresses[service]}/retention", timeout=_ANSWER_S_MAX) for service in _SERVICES)
+    responses = await asyncio.gather(
+        *(http.get(f"{addresses[service]}/retention", timeout=_RESPONSE_S_MAX) for service in _SERVICES)
     )
     rules = {}
-    for answer in answers:
-        for kept in [] if answer.status_code == httpx.codes.NOT_FOUND else answer.raise_for_status().json():
+    for response in responses:
+        for kept in (
+            [] if response.status_code == httpx.codes.NOT_FOUND else response.raise_for_status().json()
+        ):
             began_at = datetime.fromisoformat(kept["began_at"]) if kept["began_at"] else None
             rules[kept["kind"]] = Rule(timedelta(days=kept["kept_for_days"]), began_at)
     return Rules(rules, datetime.now(UTC))
@@ -66,8 +68,8 @@ async def confirmed_at(http: httpx.AsyncClient, order_svc: str, order_id: str) -
 
     Later changes of the order do not matter: its payment ended soon after that.
     """
-    answer = await http.get(f"{order_svc}/journeys/{order_id}", timeout=_ANSWER_S_MAX)
-    steps: list[Json] = answer.raise_for_status().json()
+    response = await http.get(f"{order_svc}/journeys/{order_id}", timeout=_RESPONSE_S_MAX)
+    steps: list[Json] = response.raise_for_status().json()
     times = [each["at"] for each in steps if each["key"] == order_id and _confirms(each)]
     return times[0] if times else None
 

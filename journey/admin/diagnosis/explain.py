@@ -24,11 +24,11 @@ from journey.admin.diagnosis.pending_messages import (
     awaited,
     concerns,
 )
-from journey.admin.diagnosis.snapshot import ROOM, Location, ShopSnapshot, contents, locate, remedy
+from journey.admin.diagnosis.snapshot import ALARM_REMEDY, Location, ShopSnapshot, contents, locate, remedy
 from journey.admin.endpoints import ShopEndpoints
 
 Json = dict[str, Any]
-_ANSWER_S_MAX = 2.0
+_RESPONSE_S_MAX = 2.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Explanation:
     def reason(self) -> str:
         """Why it ended, or what needs attention, as order_svc describes it."""
         order = self.order or {}
-        words = (order.get(name) for name in ("cancel_reason", "reject_reason", "detail"))
-        return ": ".join(str(word).replace("_", " ") for word in words if word)
+        reasons = (order.get(name) for name in ("cancel_reason", "reject_reason", "detail"))
+        return ": ".join(str(reason).replace("_", " ") for reason in reasons if reason)
 
     @cached_property
     def awaited(self) -> list[tuple[PendingDelivery, Location]]:
@@ -76,15 +76,23 @@ class Explanation:
             for service in KEPT.keys() - set(self.trail.silent)
         }
         began = self.trail.steps[0].at if self.trail.steps else self.at
-        missing = awaited(_words(self.trail), handled)
+        missing = awaited(_sent_messages(self.trail), handled)
         return [(each, locate(each, self.snapshot, self.at, began)) for each in missing]
 
     @cached_property
-    def letters(self) -> list[DeadLetter]:
+    def dead_letters(self) -> list[DeadLetter]:
         """The dead letters about this order, except those that their service has handled since."""
         handled = {step.id for step in self.trail.steps}
-        letters = (letter for letter in self.snapshot.letters or () if concerns(letter, self.order_id))
-        return [letter for letter in letters if (letter.service, letter.id) not in handled]
+        dead_letters = (
+            dead_letter
+            for dead_letter in self.snapshot.dead_letters or ()
+            if concerns(dead_letter, self.order_id)
+        )
+        return [
+            dead_letter
+            for dead_letter in dead_letters
+            if (dead_letter.service, dead_letter.id) not in handled
+        ]
 
     @property
     def verdict(self) -> str:
@@ -108,7 +116,7 @@ class Explanation:
     def _unknown(self) -> str:
         if self.trail.silent:
             return f"no responding service knows order {self.order_id}; {', '.join(self.trail.silent)} might"
-        if self.letters:
+        if self.dead_letters:
             return f"no service has handled order {self.order_id}: its first message is a dead letter"
         [(_, queue)] = CONSUMERS_BY_TYPE[PlaceOrder.TYPE]
         waiting = contents(queue, self.snapshot)
@@ -118,9 +126,9 @@ class Explanation:
     def remedies(self) -> list[str]:
         """What to do next, without duplicates."""
         found = [where.remedy for _, where in self.awaited]
-        found += [remedy(letter) for letter in self.letters]
+        found += [remedy(dead_letter) for dead_letter in self.dead_letters]
         if self.snapshot.blocked:
-            found.append(ROOM)
+            found.append(ALARM_REMEDY)
         if self.partial:
             found.append("`journey up` starts what is not running")
         if not found and not self.known:
@@ -144,7 +152,7 @@ class Explanation:
             "awaited": [each.as_json() | asdict(where) for each, where in self.awaited],
             "dead_letters": [
                 {"id": each.id, "type": each.type, "service": each.service, "error": each.error}
-                for each in self.letters
+                for each in self.dead_letters
             ],
             "not_ready": dict(self.snapshot.unready),
             "alarms": list(self.snapshot.alarms),
@@ -171,7 +179,7 @@ async def explain_under(now: ShopSnapshot, http: httpx.AsyncClient, order_id: st
 async def _trail(http: httpx.AsyncClient, addresses: dict[str, str], order_id: str) -> JourneyHistory:
     """A client can give its messages another correlation id: the messages that follow are found by it."""
     trail = await fetch(http, addresses, order_id)
-    named = {said["journey"] for step in trail.steps for said in step.says} - {order_id}
+    named = {emitted["journey"] for step in trail.steps for emitted in step.says} - {order_id}
     for other in await asyncio.gather(*(fetch(http, addresses, name) for name in named)):
         known = {step.id for step in trail.steps}
         trail.steps += [step for step in other.steps if step.id not in known]
@@ -182,14 +190,14 @@ async def _trail(http: httpx.AsyncClient, addresses: dict[str, str], order_id: s
 
 async def _order(http: httpx.AsyncClient, url: str) -> Json | None:
     try:
-        answer = await http.get(url, timeout=_ANSWER_S_MAX)
+        response = await http.get(url, timeout=_RESPONSE_S_MAX)
     except httpx.HTTPError:
         return None
-    order: Json | None = answer.json() if answer.is_success else None
+    order: Json | None = response.json() if response.is_success else None
     return order
 
 
-def _words(trail: JourneyHistory) -> Iterator[SentMessage]:
+def _sent_messages(trail: JourneyHistory) -> Iterator[SentMessage]:
     for step in trail.steps:
-        for said in step.says:
-            yield SentMessage(said["id"], said["type"], said["subject"], step.at, step.service)
+        for emitted in step.says:
+            yield SentMessage(emitted["id"], emitted["type"], emitted["subject"], step.at, step.service)

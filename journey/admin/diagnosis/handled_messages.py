@@ -13,7 +13,7 @@ from journey.admin.errors import failure_of
 from journey.admin.paging import Json, growing, joined, read_ahead
 
 PAGE = 500
-NO_ANSWER = "it does not respond"
+NO_RESPONSE = "it does not respond"
 Kind = tuple[str, str]  # service, kind of aggregate
 
 
@@ -28,7 +28,7 @@ class Reader:
     ) -> None:
         self._http = http
         self._addresses = addresses
-        self.silent = {service: NO_ANSWER for service, kinds in KEPT.items() if kinds and service in silent}
+        self.silent = {service: NO_RESPONSE for service, kinds in KEPT.items() if kinds and service in silent}
 
     @property
     def kinds(self) -> list[Kind]:
@@ -81,11 +81,11 @@ class Reader:
             return []
         try:
             where = f"{self._addresses[service]}/handled/{name}"
-            answer = await self._http.get(where, params={"limit": limit, **which})
-            page: list[Json] = answer.raise_for_status().json()
+            response = await self._http.get(where, params={"limit": limit, **which})
+            page: list[Json] = response.raise_for_status().json()
         except httpx.HTTPError as error:
             failure = failure_of(error, None)
-            self.silent[service] = failure.cause if failure else NO_ANSWER
+            self.silent[service] = failure.cause if failure else NO_RESPONSE
             return []
         except ValueError:
             self.silent[service] = "its response is not a service's"

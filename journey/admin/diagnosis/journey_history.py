@@ -41,40 +41,46 @@ class JourneyHistory:
 
     def cause_of(self, step: HistoryEntry) -> HistoryEntry | None:
         """The entry that emitted the message which this entry handled; None if it came from outside."""
-        return next((s for s in self.steps if any(said["id"] == step.message_id for said in s.says)), None)
+        return next(
+            (s for s in self.steps if any(emitted["id"] == step.message_id for emitted in s.says)), None
+        )
 
     def status(self, kind: str) -> str:
         """The current status of the aggregate of this kind."""
         return next((s.status_to for s in reversed(self.steps) if s.kind == kind), "")
 
-    def said(self) -> list[str]:
+    def emitted_types(self) -> list[str]:
         """The types of all emitted messages, in order."""
-        return [said["type"] for step in self.steps for said in step.says]
+        return [emitted["type"] for step in self.steps for emitted in step.says]
 
     def unheard(self) -> list[tuple[HistoryEntry, Mapping[str, Any]]]:
         """Emitted messages that no service has handled (yet): an event without a consumer,
         or a stopped service.
         """
         handled = {step.message_id for step in self.steps}
-        return [(step, said) for step in self.steps for said in step.says if said["id"] not in handled]
+        return [
+            (step, emitted) for step in self.steps for emitted in step.says if emitted["id"] not in handled
+        ]
 
 
 async def fetch(http: httpx.AsyncClient, addresses: Mapping[str, str], journey_id: str) -> JourneyHistory:
     """Ask every service at once, except gateway and operations; those that do not respond are in `silent`."""
     names = [name for name in SERVICES if name in addresses]
-    answers = await asyncio.gather(*(_ask(http, addresses[name], journey_id) for name in names))
-    trail = JourneyHistory(silent=[name for name, steps in zip(names, answers, strict=True) if steps is None])
-    trail.steps = sorted((step for steps in answers for step in steps or ()), key=lambda step: step.at)
+    responses = await asyncio.gather(*(_ask(http, addresses[name], journey_id) for name in names))
+    trail = JourneyHistory(
+        silent=[name for name, steps in zip(names, responses, strict=True) if steps is None]
+    )
+    trail.steps = sorted((step for steps in responses for step in steps or ()), key=lambda step: step.at)
     return trail
 
 
 async def _ask(http: httpx.AsyncClient, address: str, journey_id: str) -> list[HistoryEntry] | None:
     try:
-        answer = await http.get(f"{address}/journeys/{journey_id}", timeout=2)
-        answer.raise_for_status()
+        response = await http.get(f"{address}/journeys/{journey_id}", timeout=2)
+        response.raise_for_status()
     except httpx.HTTPError:
         return None
     return [
         HistoryEntry(**{**step, "at": datetime.fromisoformat(step["at"]), "says": tuple(step["says"])})
-        for step in answer.json()
+        for step in response.json()
     ]

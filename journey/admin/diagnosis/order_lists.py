@@ -18,7 +18,7 @@ from journey.admin.paging import batched, joined, pages
 Json = dict[str, Any]
 STARTS = "`journey up` starts what is not running"
 _AT_ONCE = 16
-_ANSWER_S_MAX = 20.0
+_RESPONSE_S_MAX = 20.0
 _ONE = ("/orders", "/reservations", "/payments")  # one item per order, with the order's id as its key
 _LISTS = {
     "/orders": "order_svc",
@@ -98,8 +98,10 @@ class Lists:
 
     async def _one(self, order_id: str) -> Views:
         paths = [path for path in await self._of_orders() if path in _ONE]
-        answers = await asyncio.gather(*(self._get(path, f"{path}/{order_id}") for path in paths))
-        found = {path: [answer] if answer else [] for path, answer in zip(paths, answers, strict=True)}
+        responses = await asyncio.gather(*(self._get(path, f"{path}/{order_id}") for path in paths))
+        found = {
+            path: [response] if response else [] for path, response in zip(paths, responses, strict=True)
+        }
         mails = await self._get("/mails", "/mails", about=order_id, limit="100")
         found["/mails"] = mails["items"] if mails else []
         if self._has_ledger:
@@ -126,10 +128,10 @@ class Lists:
     async def _get(self, list_: str, path: str, **which: str) -> Json | None:
         """None if it does not exist."""
         url = f"{self._addresses[_LISTS[list_]]}{path}"
-        answer = await self._http.get(url, params=which, timeout=_ANSWER_S_MAX)
-        if answer.status_code in (404, 422):  # a key that is not an order id belongs to no order
+        response = await self._http.get(url, params=which, timeout=_RESPONSE_S_MAX)
+        if response.status_code in (404, 422):  # a key that is not an order id belongs to no order
             return None
-        found: Json = answer.raise_for_status().json()
+        found: Json = response.raise_for_status().json()
         return found
 
 

@@ -34,7 +34,7 @@ class PendingDelivery:
     `certain`: the service reports it so; else it did not respond.
     """
 
-    word: SentMessage
+    message: SentMessage
     service: str
     queue: str
     certain: bool
@@ -42,20 +42,20 @@ class PendingDelivery:
     @property
     def meaning(self) -> str:
         """The first line of its contract's docstring, e.g. which effect it requests."""
-        return (CATALOG[self.word.type].__doc__ or "").partition("\n")[0]
+        return (CATALOG[self.message.type].__doc__ or "").partition("\n")[0]
 
     @property
     def is_effect(self) -> bool:
         """Whether it requests an external effect: these are the commands that a service sends to itself."""
-        contract = CATALOG[self.word.type]
+        contract = CATALOG[self.message.type]
         return issubclass(contract, Command) and contract.SENDER is Sender.SELF
 
     def as_json(self) -> dict[str, str | bool]:
         return {
-            "message_id": self.word.id,
-            "type": self.word.type,
-            "said_by": self.word.by,
-            "since": self.word.at.isoformat(),
+            "message_id": self.message.id,
+            "type": self.message.type,
+            "said_by": self.message.by,
+            "since": self.message.at.isoformat(),
             "service": self.service,
             "queue": self.queue,
             "certain": self.certain,
@@ -71,36 +71,36 @@ KEPT = {
 """Service -> the kinds of its aggregates that keep all handled ids, so that they can be asked."""
 
 
-def _hearers() -> Iterator[tuple[str, tuple[str, str]]]:
+def _consumers() -> Iterator[tuple[str, tuple[str, str]]]:
     for service in _SERVICES:
-        for heard, aggregate in service.by_type.items():
+        for consumed, aggregate in service.by_type.items():
             if aggregate.kind in KEPT[service.name]:
-                queue = service.commands_queue if issubclass(heard, Command) else service.events_queue
-                yield heard.TYPE, (service.name, queue)
+                queue = service.commands_queue if issubclass(consumed, Command) else service.events_queue
+                yield consumed.TYPE, (service.name, queue)
 
 
 CONSUMERS_BY_TYPE: dict[str, list[tuple[str, str]]] = {}
 """Wire type -> the services that consume it, each with its queue."""
-for _type, _hearer in _hearers():
-    CONSUMERS_BY_TYPE.setdefault(_type, []).append(_hearer)
+for _type, _consumer in _consumers():
+    CONSUMERS_BY_TYPE.setdefault(_type, []).append(_consumer)
 
 
-def awaited(words: Iterable[SentMessage], handled: Handled) -> list[PendingDelivery]:
+def awaited(sent_messages: Iterable[SentMessage], handled: Handled) -> list[PendingDelivery]:
     """Oldest first."""
     found = (
-        PendingDelivery(word, service, queue, certain=service in handled)
-        for word in words
-        for service, queue in CONSUMERS_BY_TYPE.get(word.type, ())
-        if word.id not in handled.get(service, ())
+        PendingDelivery(message, service, queue, certain=service in handled)
+        for message in sent_messages
+        for service, queue in CONSUMERS_BY_TYPE.get(message.type, ())
+        if message.id not in handled.get(service, ())
     )
-    return sorted(found, key=lambda each: each.word.at)
+    return sorted(found, key=lambda each: each.message.at)
 
 
-def concerns(letter: DeadLetter, order_id: str) -> bool:
+def concerns(dead_letter: DeadLetter, order_id: str) -> bool:
     """Whether a dead letter is about this order: by its journey,
     or by its subject if the journey has another id.
     """
-    return order_id in (letter.journey_id, letter.subject)
+    return order_id in (dead_letter.journey_id, dead_letter.subject)
 
 
 def span(passed: timedelta) -> str:

@@ -269,14 +269,14 @@ class Early:
     def broken(self, broken: Broken) -> Broken:
         """Yields the violations and reports them."""
         for promise, sentence in broken:
-            self._tell(promise, sentence)
+            self._announce(promise, sentence)
             yield promise, sentence
 
     def holds(self, promise: str) -> None:
         if promise not in self._reported:
-            self._tell(promise, "")
+            self._announce(promise, "")
 
-    def _tell(self, promise: str, sentence: str) -> None:
+    def _announce(self, promise: str, sentence: str) -> None:
         reported = self._reported.setdefault(promise, set())
         if sentence not in reported and len(reported) < _EARLY_MAX:
             reported.add(sentence)

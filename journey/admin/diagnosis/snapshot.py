@@ -23,15 +23,15 @@ from journey.admin.registry import SERVICES, shop_topology
 
 LADDER_QUEUES = tuple(rung.name for rung in shop_topology().ladder)
 
-NO_ANSWER = "it does not respond"
-ROOM = (
+NO_RESPONSE = "it does not respond"
+ALARM_REMEDY = (
     "free memory or disk space on the broker (`rabbitmqctl status` shows its limits); publishing then resumes"
 )
 # The broker counts its queues every few seconds, so an empty count proves nothing about a younger message.
 COUNTED_AFTER = timedelta(seconds=30)
-_ANSWER_S_MAX = 2.0
+_RESPONSE_S_MAX = 2.0
 _BROKER_S_MAX = 5.0
-_LETTERS_OF_ORDER_MAX = 200
+_DEAD_LETTERS_OF_ORDER_MAX = 200
 
 
 class LocationKind(StrEnum):
@@ -68,7 +68,7 @@ class ShopSnapshot:
     addresses: Mapping[str, str] = field(default_factory=dict)
     unready: Mapping[str, str] = field(default_factory=dict)
     depths: Mapping[str, Depth] | None = None
-    letters: Sequence[DeadLetter] | None = None
+    dead_letters: Sequence[DeadLetter] | None = None
     alarms: Sequence[str] = ()
     unread: Mapping[str, int] = field(default_factory=dict)
 
@@ -79,7 +79,7 @@ class ShopSnapshot:
 
     @property
     def broker_is_silent(self) -> bool:
-        return self.depths is None or self.letters is None
+        return self.depths is None or self.dead_letters is None
 
     def waiting(self, queue: str) -> int | None:
         """Ready and unacknowledged messages of a queue; None if unknown."""
@@ -92,27 +92,27 @@ class ShopSnapshot:
         counts = [self.waiting(rung) for rung in LADDER_QUEUES]
         return None if None in counts else sum(count or 0 for count in counts)
 
-    def letter_of(self, awaited: PendingDelivery) -> DeadLetter | None:
+    def dead_letter_for(self, awaited: PendingDelivery) -> DeadLetter | None:
         of_it = (
             each
-            for each in self.letters or ()
-            if (each.service, each.id) == (awaited.service, awaited.word.id)
+            for each in self.dead_letters or ()
+            if (each.service, each.id) == (awaited.service, awaited.message.id)
         )
         return next(of_it, None)
 
 
 async def take_snapshot(endpoints: ShopEndpoints, http: httpx.AsyncClient, order_id: str) -> ShopSnapshot:
     """Ask every service and the broker at once. Only dead letters about this order are kept."""
-    now, (depths, alarms), letters = await asyncio.gather(
-        readiness(endpoints, http), counted(endpoints), _letters_about(endpoints, order_id)
+    now, (depths, alarms), dead_letters = await asyncio.gather(
+        readiness(endpoints, http), counted(endpoints), _dead_letters_about(endpoints, order_id)
     )
-    return replace(now, depths=depths, alarms=alarms, letters=letters)
+    return replace(now, depths=depths, alarms=alarms, dead_letters=dead_letters)
 
 
 async def readiness(endpoints: ShopEndpoints, http: httpx.AsyncClient) -> ShopSnapshot:
     """What the services report; the broker is not asked."""
-    answers = await asyncio.gather(*(why_unready(http, address) for address in endpoints.http.values()))
-    why = dict(zip(endpoints.http, answers, strict=True))
+    responses = await asyncio.gather(*(why_unready(http, address) for address in endpoints.http.values()))
+    why = dict(zip(endpoints.http, responses, strict=True))
     asked = {service: _readiest(service, why) for service in SERVICES}
     return ShopSnapshot(
         addresses={service: endpoints.http[instance] for service, instance in asked.items()},
@@ -122,8 +122,8 @@ async def readiness(endpoints: ShopEndpoints, http: httpx.AsyncClient) -> ShopSn
 
 async def look_at(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> dict[str, str]:
     """Service -> the instance that is ready, or most likely to respond."""
-    answers = await asyncio.gather(*(why_unready(http, address) for address in addresses.values()))
-    why = dict(zip(addresses, answers, strict=True))
+    responses = await asyncio.gather(*(why_unready(http, address) for address in addresses.values()))
+    why = dict(zip(addresses, responses, strict=True))
     return {
         service: _readiest(service, why) for service in dict.fromkeys(name.partition(".")[0] for name in why)
     }
@@ -132,11 +132,11 @@ async def look_at(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> dict
 def locate(awaited: PendingDelivery, now: ShopSnapshot, at: datetime, since: datetime) -> Location:
     """Where the message is. `at`: the current time; `since`: the start of the journey."""
     queue, service = contents(awaited.queue, now), awaited.service
-    if letter := now.letter_of(awaited):
-        gave_up = f"{service} dead-lettered it after {letter.attempts} attempts: {letter.error}"
-        return Location(LocationKind.DEAD, gave_up, remedy(letter))
+    if dead_letter := now.dead_letter_for(awaited):
+        gave_up = f"{service} dead-lettered it after {dead_letter.attempts} attempts: {dead_letter.error}"
+        return Location(LocationKind.DEAD, gave_up, remedy(dead_letter))
     if why := now.unready.get(service):
-        where = LocationKind.SERVICE_DOWN if why == NO_ANSWER else LocationKind.NOT_READY
+        where = LocationKind.SERVICE_DOWN if why == NO_RESPONSE else LocationKind.NOT_READY
         return Location(
             where, f"{service} is not ready: {why}; {queue}", "`journey up` starts what is not running"
         )
@@ -144,7 +144,7 @@ def locate(awaited: PendingDelivery, now: ShopSnapshot, at: datetime, since: dat
         return Location(LocationKind.UNKNOWN, queue, "check that the broker is running: `journey up`")
     depth = (now.depths or {}).get(awaited.queue)
     if now.blocked and not now.waiting(awaited.queue):
-        return Location(LocationKind.BLOCKED, f"{now.blocked}; {queue}", ROOM)
+        return Location(LocationKind.BLOCKED, f"{now.blocked}; {queue}", ALARM_REMEDY)
     if depth is None:
         return Location(
             LocationKind.NOWHERE, queue, f"`journey topology apply`, then {_backfill(service, since)}"
@@ -155,32 +155,38 @@ def locate(awaited: PendingDelivery, now: ShopSnapshot, at: datetime, since: dat
             LocationKind.PAUSED, paused, "none: it resumes by itself when the external service responds"
         )
     ladder = now.on_the_ladder
-    if now.waiting(awaited.queue) == 0 and ladder == 0 and at - awaited.word.at > COUNTED_AFTER:
+    if now.waiting(awaited.queue) == 0 and ladder == 0 and at - awaited.message.at > COUNTED_AFTER:
         unread = now.unread.get(f"{service}.{DEAD}", 0)
         return _unread(awaited, unread) if unread else _nowhere(awaited, now, since)
     retried = f"; the retry ladder holds {_count(ladder)} of all services, possibly this one"
     return Location(
         LocationKind.ON_ITS_WAY,
         f"on its way or being retried: {queue}{'' if ladder == 0 else retried}",
-        f"`journey watch {awaited.word.subject}`",
+        f"`journey watch {awaited.message.subject}`",
     )
 
 
-def remedy(letter: DeadLetter) -> str:
+def remedy(dead_letter: DeadLetter) -> str:
     """What to do about a dead letter."""
-    return f"`journey dlq show {letter.id}`; once the cause is fixed: `journey dlq redrive {letter.id}`"
+    return (
+        f"`journey dlq show {dead_letter.id}`; once the cause is fixed: "
+        "`journey dlq redrive "
+        f"{dead_letter.id}`"
+    )
 
 
 def _unread(awaited: PendingDelivery, count: int) -> Location:
     sentence = f"possibly one of {count:,} unread dead letters of {awaited.service}"
-    return Location(LocationKind.UNREAD, sentence, f"`journey explain {awaited.word.subject}` reads them all")
+    return Location(
+        LocationKind.UNREAD, sentence, f"`journey explain {awaited.message.subject}` reads them all"
+    )
 
 
 def _nowhere(awaited: PendingDelivery, now: ShopSnapshot, since: datetime) -> Location:
     """Perhaps its sender has not published it: it does so when its cause is redelivered."""
-    sayer = awaited.word.by
-    if why := now.unready.get(sayer):
-        unsaid = f"perhaps {sayer} has not published it yet: {sayer} is not ready: {why}"
+    sender = awaited.message.by
+    if why := now.unready.get(sender):
+        unsaid = f"perhaps {sender} has not published it yet: {sender} is not ready: {why}"
         return Location(LocationKind.NOWHERE, unsaid, "`journey up` starts what is not running")
     lost = f"{awaited.queue} and the retry ladder are empty, and it is no dead letter: it was lost or dropped"
     return Location(
@@ -212,18 +218,18 @@ def _count(number: int | None) -> str:
 def _readiest(service: str, why: Mapping[str, str]) -> str:
     """Of several instances (payment_svc, payment_svc.2), the one to ask: ready, else responding, else any."""
     instances = [name for name in why if name.partition(".")[0] == service]
-    return min(instances, key=lambda name: (why[name] == NO_ANSWER, bool(why[name])))
+    return min(instances, key=lambda name: (why[name] == NO_RESPONSE, bool(why[name])))
 
 
 async def why_unready(http: httpx.AsyncClient, address: str) -> str:
     """The reason that the service gives; empty if it is ready."""
     try:
-        answer = await http.get(f"{address}/readyz", timeout=_ANSWER_S_MAX)
-        return "" if answer.is_success else str(answer.json().get("detail") or answer.status_code)
+        response = await http.get(f"{address}/readyz", timeout=_RESPONSE_S_MAX)
+        return "" if response.is_success else str(response.json().get("detail") or response.status_code)
     except httpx.HTTPError:
-        return NO_ANSWER
+        return NO_RESPONSE
     except ValueError:
-        return f"it responds with {answer.status_code}, and not like a service"
+        return f"it responds with {response.status_code}, and not like a service"
 
 
 async def counted(endpoints: ShopEndpoints) -> tuple[Mapping[str, Depth] | None, Sequence[str]]:
@@ -235,23 +241,25 @@ async def counted(endpoints: ShopEndpoints) -> tuple[Mapping[str, Depth] | None,
         return None, ()
 
 
-async def oldest_letters(endpoints: ShopEndpoints, most: int) -> Oldest | None:
+async def oldest_dead_letters(endpoints: ShopEndpoints, most: int) -> Oldest | None:
     """None if the broker does not respond."""
     try:
-        return await dead_letter_reader.oldest(endpoints.amqp_url(OPERATOR), list(SERVICES), letters_max=most)
+        return await dead_letter_reader.oldest(
+            endpoints.amqp_url(OPERATOR), list(SERVICES), dead_letters_max=most
+        )
     except InfrastructureUnavailable:
         return None
 
 
-async def _letters_about(endpoints: ShopEndpoints, order_id: str) -> Sequence[DeadLetter] | None:
+async def _dead_letters_about(endpoints: ShopEndpoints, order_id: str) -> Sequence[DeadLetter] | None:
     """The oldest ones. Reads every dead letter, one at a time."""
     queues = reader.queues_of(SERVICES)
     found: list[DeadLetter] = []
     try:
-        async with aclosing(reader.each(endpoints.amqp_url(OPERATOR), queues)) as letters:
-            async for letter in letters:
-                if concerns(letter, order_id) and len(found) < _LETTERS_OF_ORDER_MAX:
-                    found.append(letter)
+        async with aclosing(reader.each(endpoints.amqp_url(OPERATOR), queues)) as dead_letters:
+            async for dead_letter in dead_letters:
+                if concerns(dead_letter, order_id) and len(found) < _DEAD_LETTERS_OF_ORDER_MAX:
+                    found.append(dead_letter)
     except InfrastructureUnavailable:
         return None
     return sorted(found, key=DeadLetter.sort_key)

@@ -32,7 +32,7 @@ class HandledSnapshot:
 
     orders: dict[str, OrderSummary] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
-    words: list[SentMessage] = field(default_factory=list)
+    sent_messages: list[SentMessage] = field(default_factory=list)
     handled: dict[str, set[str]] = field(default_factory=dict)
     subjects: set[str] = field(default_factory=set)
     open: set[str] = field(default_factory=set)
@@ -59,9 +59,11 @@ class HandledSnapshot:
         if item["is_open"]:
             self.open.add(subject)
         self.handled.setdefault(service, set()).update(item["handled"])
-        for said in item["said"]:
-            at = datetime.fromisoformat(said["time"])
-            self.words.append(SentMessage(said["id"], said["type"], said["subject"], at, service))
+        for emitted in item["said"]:
+            at = datetime.fromisoformat(emitted["time"])
+            self.sent_messages.append(
+                SentMessage(emitted["id"], emitted["type"], emitted["subject"], at, service)
+            )
         if kind == ORDERS:
             deadline = item["deadline_at"]
             self.orders[item["key"]] = OrderSummary(
@@ -78,7 +80,7 @@ class StuckOrder:
     since: datetime
     deadline_at: datetime | None
     awaited: tuple[PendingDelivery, ...]
-    letters: tuple[DeadLetter, ...]
+    dead_letters: tuple[DeadLetter, ...]
 
     def as_json(self) -> Json:
         return {
@@ -87,11 +89,13 @@ class StuckOrder:
             "since": self.since.isoformat(),
             "deadline_at": self.deadline_at and self.deadline_at.isoformat(),
             "awaited": [each.as_json() for each in self.awaited],
-            "dead_letters": [letter.id for letter in self.letters],
+            "dead_letters": [dead_letter.id for dead_letter in self.dead_letters],
         }
 
 
-def stuck(accounts: HandledSnapshot, letters: Iterable[DeadLetter], before: datetime) -> list[StuckOrder]:
+def stuck(
+    accounts: HandledSnapshot, dead_letters: Iterable[DeadLetter], before: datetime
+) -> list[StuckOrder]:
     """The orders that have been waiting since before `before`, longest first.
 
     An order is waiting if it has a deadline, if a responding service has still to handle a message about it,
@@ -99,16 +103,18 @@ def stuck(accounts: HandledSnapshot, letters: Iterable[DeadLetter], before: date
     order stuck.
     """
     missing: dict[str, list[PendingDelivery]] = {}
-    for each in awaited(accounts.words, accounts.handled):
-        missing.setdefault(each.word.subject, []).append(each)
-    dead = _about_orders(letters, accounts)
+    for each in awaited(accounts.sent_messages, accounts.handled):
+        missing.setdefault(each.message.subject, []).append(each)
+    dead = _about_orders(dead_letters, accounts)
     waiting = {order_id for order_id, order in accounts.orders.items() if order.deadline_at is not None}
     behind = {id_ for id_ in missing.keys() & accounts.keys if any(each.certain for each in missing[id_])}
-    begun = _begun(accounts.words)
+    begun = _begun(accounts.sent_messages)
     found = []
     for order_id in waiting | behind | dead.keys():
         steps, died = missing.get(order_id, []), dead.get(order_id, [])
-        times = [step.word.at for step in steps] + [letter.died_at for letter in died if letter.died_at]
+        times = [step.message.at for step in steps] + [
+            dead_letter.died_at for dead_letter in died if dead_letter.died_at
+        ]
         since = min(times, default=begun.get(order_id, before))
         if since <= before:
             order = accounts.orders.get(order_id, OrderSummary("", None))
@@ -118,22 +124,24 @@ def stuck(accounts: HandledSnapshot, letters: Iterable[DeadLetter], before: date
     return sorted(found, key=lambda order: (order.since, order.order_id))
 
 
-def _about_orders(letters: Iterable[DeadLetter], accounts: HandledSnapshot) -> dict[str, list[DeadLetter]]:
+def _about_orders(
+    dead_letters: Iterable[DeadLetter], accounts: HandledSnapshot
+) -> dict[str, list[DeadLetter]]:
     """Dead letters by order, except those that their service has handled since."""
     found: dict[str, list[DeadLetter]] = {}
-    for letter in letters:
-        contract = CATALOG.get(letter.type)
+    for dead_letter in dead_letters:
+        contract = CATALOG.get(dead_letter.type)
         is_about_order = contract is not None and contract.SUBJECT == PlaceOrder.SUBJECT
-        if is_about_order or letter.journey_id in accounts.keys:
-            subject = letter.subject or letter.journey_id
-            if letter.id not in accounts.handled.get(letter.service, ()):
-                found.setdefault(subject, []).append(letter)
+        if is_about_order or dead_letter.journey_id in accounts.keys:
+            subject = dead_letter.subject or dead_letter.journey_id
+            if dead_letter.id not in accounts.handled.get(dead_letter.service, ()):
+                found.setdefault(subject, []).append(dead_letter)
     return found
 
 
-def _begun(words: Iterable[SentMessage]) -> dict[str, datetime]:
+def _begun(sent_messages: Iterable[SentMessage]) -> dict[str, datetime]:
     """Subject -> time of the first message about it."""
     begun: dict[str, datetime] = {}
-    for word in words:
-        begun[word.subject] = min(word.at, begun.get(word.subject, word.at))
+    for message in sent_messages:
+        begun[message.subject] = min(message.at, begun.get(message.subject, message.at))
     return begun

@@ -22,9 +22,9 @@ from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis import snapshot
 from journey.admin.diagnosis.handled_messages import Reader
 from journey.admin.diagnosis.pending_messages import KEPT
-from journey.admin.diagnosis.snapshot import NO_ANSWER, ShopSnapshot
+from journey.admin.diagnosis.snapshot import NO_RESPONSE, ShopSnapshot
 from journey.admin.diagnosis.stuck import HandledSnapshot, StuckOrder, stuck
-from journey.admin.diagnosis.stuck_dead_letters import Letters, StuckDeadLetters
+from journey.admin.diagnosis.stuck_dead_letters import DeadLetterStream, StuckDeadLetters
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.paging import batched
 from journey.admin.ssl_context import tls
@@ -36,7 +36,7 @@ RECENT = timedelta(hours=1)
 LISTED_MAX = 1_000
 _AT_ONCE = 100
 _REMEMBERED = 100_000
-_ANSWER_S_MAX = 20.0
+_RESPONSE_S_MAX = 20.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class StuckResult:
 
     @property
     def partial(self) -> bool:
-        return bool(self.silent) or self.snapshot.letters is None
+        return bool(self.silent) or self.snapshot.dead_letters is None
 
     def as_json(self) -> Json:
         return {
@@ -81,16 +81,16 @@ class Search:
         before: datetime,
         *,
         everything: bool = False,
-        other_letters: Callable[[], Letters] | None = None,
+        other_dead_letters: Callable[[], DeadLetterStream] | None = None,
         on_progress: Callable[["Search"], None] = lambda search: None,
     ) -> None:
         """`other_letters`: dead letters that `now` does not contain, read after the first results."""
-        away = [service for service in KEPT if now.unready.get(service) == NO_ANSWER]
+        away = [service for service in KEPT if now.unready.get(service) == NO_RESPONSE]
         self._reader = Reader(http, now.addresses, away)
-        self._letters = now.letters or ()
+        self._dead_letters_found = now.dead_letters or ()
         self._before = before
         self._everything = everything
-        self._other_letters = other_letters
+        self._other_dead_letters = other_dead_letters
         self.since = None if everything else before - RECENT
         self.compared = 0
         self._on_progress = on_progress
@@ -101,11 +101,13 @@ class Search:
 
     async def found(self) -> AsyncGenerator[StuckOrder, None]:
         """Yields each once: with the first dead letters, open, with other dead letters, the rest."""
-        told, listed = _Remembered(), _Remembered()
-        parts = [self._dead(_given(self._letters), told), self._compared(self._open(told))]
-        if self._other_letters is not None:
-            parts.append(self._dead(self._other_letters(), told))
-        parts.append(self._compared(self._everywhere(told) if self._everything else self._recent(told)))
+        reported, listed = _Remembered(), _Remembered()
+        parts = [self._dead(_given(self._dead_letters_found), reported), self._compared(self._open(reported))]
+        if self._other_dead_letters is not None:
+            parts.append(self._dead(self._other_dead_letters(), reported))
+        parts.append(
+            self._compared(self._everywhere(reported) if self._everything else self._recent(reported))
+        )
         for part in parts:
             async with aclosing(part) as orders:
                 async for order in orders:
@@ -113,13 +115,15 @@ class Search:
                         listed.add(order.order_id)
                         yield order
 
-    async def _dead(self, letters: Letters, told: "_Remembered") -> AsyncGenerator[StuckOrder, None]:
+    async def _dead(
+        self, dead_letters: DeadLetterStream, reported: "_Remembered"
+    ) -> AsyncGenerator[StuckOrder, None]:
         """The orders with these dead letters. Adds all subjects of the letters to `told`."""
-        async with aclosing(batched(letters, _AT_ONCE)) as batches:
+        async with aclosing(batched(dead_letters, _AT_ONCE)) as batches:
             async for batch in batches:
-                names = {name for letter in batch for name in _subjects(letter)}
+                names = {name for dead_letter in batch for name in _subjects(dead_letter)}
                 for name in names:
-                    told.add(name)
+                    reported.add(name)
                 for order in self._compare(await self._about(names), batch):
                     yield order
 
@@ -131,10 +135,10 @@ class Search:
                 for order in self._compare(each, ()):
                     yield order
 
-    def _compare(self, accounts: HandledSnapshot, letters: Sequence[DeadLetter]) -> list[StuckOrder]:
+    def _compare(self, accounts: HandledSnapshot, dead_letters: Sequence[DeadLetter]) -> list[StuckOrder]:
         self.compared += len(accounts.subjects)
         self._on_progress(self)
-        return stuck(accounts, letters, self._before)
+        return stuck(accounts, dead_letters, self._before)
 
     async def _everywhere(self, but: "_Remembered") -> AsyncGenerator[HandledSnapshot, None]:
         """All except the open ones: these were found before, or are too new."""
@@ -188,17 +192,17 @@ async def find(
 ) -> StuckResult:
     """`on_found` is called with each order to list, as soon as it is found."""
     counting = asyncio.create_task(snapshot.counted(endpoints))
-    letters = StuckDeadLetters(endpoints)
+    dead_letters = StuckDeadLetters(endpoints)
     try:
-        async with httpx.AsyncClient(timeout=_ANSWER_S_MAX, verify=tls()) as http:
-            now, first = await asyncio.gather(snapshot.readiness(endpoints, http), letters.first())
-            now, at = replace(now, letters=first), datetime.now(UTC)
+        async with httpx.AsyncClient(timeout=_RESPONSE_S_MAX, verify=tls()) as http:
+            now, first = await asyncio.gather(snapshot.readiness(endpoints, http), dead_letters.first())
+            now, at = replace(now, dead_letters=first), datetime.now(UTC)
             search = Search(
                 http,
                 now,
                 at - older_than,
                 everything=everything,
-                other_letters=letters.others,
+                other_dead_letters=dead_letters.others,
                 on_progress=on_progress,
             )
             listed: list[StuckOrder] = []
@@ -211,9 +215,9 @@ async def find(
                         on_found(order)
         depths, alarms = await counting
     finally:
-        await letters.close()
+        await dead_letters.close()
         counting.cancel()
-    now = replace(now, depths=depths, alarms=alarms, letters=None if letters.silent else first)
+    now = replace(now, depths=depths, alarms=alarms, dead_letters=None if dead_letters.silent else first)
     listed.sort(key=lambda order: order.since)
     return StuckResult(at, listed, count, search.compared, search.since, search.silent, now)
 
@@ -233,9 +237,9 @@ class _Remembered:
             self._names.popitem(last=False)
 
 
-async def _given(letters: Sequence[DeadLetter]) -> Letters:
-    for letter in letters:
-        yield letter
+async def _given(dead_letters: Sequence[DeadLetter]) -> DeadLetterStream:
+    for dead_letter in dead_letters:
+        yield dead_letter
 
 
 def _batches(subjects: AsyncGenerator[str, None], but: _Remembered) -> AsyncGenerator[list[str], None]:
@@ -253,11 +257,11 @@ async def _new(subjects: AsyncGenerator[str, None], but: _Remembered) -> AsyncGe
                 yield subject
 
 
-def _subjects(letter: DeadLetter) -> set[str]:
+def _subjects(dead_letter: DeadLetter) -> set[str]:
     """The subjects that a dead letter may have; a client may set any journey id and no subject."""
-    named = {letter.subject or letter.journey_id, letter.journey_id}
-    contract = CATALOG.get(letter.type)
+    named = {dead_letter.subject or dead_letter.journey_id, dead_letter.journey_id}
+    contract = CATALOG.get(dead_letter.type)
     try:
-        return named | ({read_body(contract, letter.wire_message.body).subject} if contract else set())
+        return named | ({read_body(contract, dead_letter.wire_message.body).subject} if contract else set())
     except Malformed:
         return named

@@ -37,7 +37,7 @@ BATCH = 200
 WAITING_MAX = 1_000
 NO_ROOM_S_MAX = 60.0
 _PAUSE_S = 0.05
-_ANSWER_S_MAX = 30.0
+_RESPONSE_S_MAX = 30.0
 
 
 @dataclass
@@ -59,17 +59,17 @@ class Backfilled:
 
 
 async def missed(
-    endpoints: ShopEndpoints, service: ServiceDefinition, since: datetime, done: Backfilled, say: Log
+    endpoints: ShopEndpoints, service: ServiceDefinition, since: datetime, done: Backfilled, log: Log
 ) -> AsyncGenerator[list[WireMessage], None]:
     """Events that `service` consumes, from `since` until now, routed to it alone;
     in batches of distinct ids.
     """
-    heard = consumed_types(service)
+    consumed = consumed_types(service)
     batch: dict[str, WireMessage] = {}
-    entries = journal.with_progress(journal.read(endpoints.amqp_url(OPERATOR), since), say)
+    entries = journal.with_progress(journal.read(endpoints.amqp_url(OPERATOR), since), log)
     async with aclosing(entries):
         async for entry in entries:
-            if entry.wire_message.type not in heard:
+            if entry.wire_message.type not in consumed:
                 continue
             try:
                 envelope, _ = parse(
@@ -92,7 +92,7 @@ async def missed(
 
 
 def consumed_types(service: ServiceDefinition) -> set[str]:
-    return {heard.TYPE for heard in service.by_type if issubclass(heard, Event)}
+    return {consumed.TYPE for consumed in service.by_type if issubclass(consumed, Event)}
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ async def throttled_publisher(
         )
     try:
         await bus.start()
-        async with aiormq_connection.broker_call(_ANSWER_S_MAX):
+        async with aiormq_connection.broker_call(_RESPONSE_S_MAX):
             channel = await watching.channel()
         yield ThrottledPublisher(service, QueueLimits(events, commands), bus, channel, rate)
     finally:
@@ -214,7 +214,7 @@ class ThrottledPublisher:
         """Ready counts are exact; unacknowledged counts lag behind, so the prefetch limit is used instead."""
         service = self._service
         try:
-            async with aiormq_connection.broker_call(_ANSWER_S_MAX):
+            async with aiormq_connection.broker_call(_RESPONSE_S_MAX):
                 events = (
                     await self._channel.declare_queue(service.events_queue, passive=True)
                 ).declaration_result

@@ -76,7 +76,7 @@ async def read(amqp_url: str, since: Since = None) -> Entries:
         await aiormq_connection.best_effort(connection.close())
 
 
-async def with_progress(entries: Entries, say: Callable[[str], None]) -> Entries:
+async def with_progress(entries: Entries, log: Callable[[str], None]) -> Entries:
     """The same entries; reports progress every few seconds."""
     clock = asyncio.get_running_loop().time
     count, due = 0, clock() + _PROGRESS_S
@@ -85,7 +85,7 @@ async def with_progress(entries: Entries, say: Callable[[str], None]) -> Entries
             yield entry
             count += 1
             if clock() > due:
-                say(f"{count:,} events read, up to {entry.at}")
+                log(f"{count:,} events read, up to {entry.at}")
                 due = clock() + _PROGRESS_S
 
 

@@ -31,27 +31,27 @@ class ProjectedOrder:
     events: Mapping[str, OrderEvent] = field(default_factory=dict)
 
     @property
-    def said(self) -> set[EventType]:
-        return {told.contract for told in self.events.values()}
+    def event_types(self) -> set[EventType]:
+        return {event.contract for event in self.events.values()}
 
     @property
     def status(self) -> str:
         """The status as in order_svc; empty without an event of order_svc."""
-        said = self.said
-        return next((STATUSES[event] for event in reversed(STATUSES) if event in said), "")
+        event_types = self.event_types
+        return next((STATUSES[event] for event in reversed(STATUSES) if event in event_types), "")
 
     @property
     def awaits(self) -> list[str]:
         """What is awaited, and from which service."""
-        said, mailed = self.said, {told.mail for told in self.events.values()}
-        mails = [kind for event, kind in MAILS.items() if event in said and kind not in mailed]
-        named = [f"{step.name} ({step.service})" for step in awaited(said)]
+        event_types, mailed = self.event_types, {event.mail for event in self.events.values()}
+        mails = [kind for event, kind in MAILS.items() if event in event_types and kind not in mailed]
+        named = [f"{step.name} ({step.service})" for step in awaited(event_types)]
         named += [f"mail {kind} ({notifications.MailSent.OWNER})" for kind in mails]
         return list(dict.fromkeys(named))
 
     @property
     def timeline(self) -> list[OrderEvent]:
-        return sorted(self.events.values(), key=lambda told: (told.at, told.id))
+        return sorted(self.events.values(), key=lambda event: (event.at, event.id))
 
 
 def order_of(event: Message) -> str | None:
@@ -69,9 +69,9 @@ def fold(order: ProjectedOrder, envelope: Envelope, event: Event) -> ProjectedOr
     """The order with one more event; a duplicate changes nothing."""
     if envelope.id in order.events:
         return order
-    return ProjectedOrder({**order.events, envelope.id: told_by(envelope, event)})
+    return ProjectedOrder({**order.events, envelope.id: order_event_of(envelope, event)})
 
 
-def told_by(envelope: Envelope, event: Event) -> OrderEvent:
+def order_event_of(envelope: Envelope, event: Event) -> OrderEvent:
     mail = getattr(event, "kind", None)
     return OrderEvent(envelope.id, envelope.time, type(event), mail if isinstance(mail, MailKind) else None)

@@ -24,8 +24,8 @@ from contracts.notifications import MailKind
 from journey.admin import paging
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.event_log import journal
-from journey.admin.event_log.order_events import OrderEvent, ProjectedOrder, order_of, told_by
-from journey.admin.instances import answering
+from journey.admin.event_log.order_events import OrderEvent, ProjectedOrder, order_event_of, order_of
+from journey.admin.instances import responding
 from journey.admin.progress_log import Log
 
 Statuses = AsyncGenerator[tuple[str, str], None]
@@ -35,7 +35,7 @@ DIFFERING_MAX = 20
 _REASONS_MAX = 1_000
 _PAUSE_S = 0.5
 # order_svc's status of an order of which it knows only an early cancellation, and has emitted no event.
-_UNSAID = "new"
+_UNRECORDED = "new"
 _TABLE = """
 CREATE TABLE events (
     order_id TEXT, id TEXT, at TEXT, type TEXT, mail TEXT, PRIMARY KEY (order_id, id)
@@ -83,8 +83,8 @@ class Replay:
     ) -> None:
         self._database.close()
 
-    async def advance(self, endpoints: ShopEndpoints, say: Log) -> None:
-        entries = journal.with_progress(journal.read(endpoints.amqp_url(OPERATOR), self._next), say)
+    async def advance(self, endpoints: ShopEndpoints, log: Log) -> None:
+        entries = journal.with_progress(journal.read(endpoints.amqp_url(OPERATOR), self._next), log)
         async with aclosing(entries):
             async for entry in entries:
                 self.take(entry)
@@ -100,38 +100,38 @@ class Replay:
             self._leave_out(str(error))
             return
         if isinstance(event, Event) and (order_id := order_of(event)) and self._only in ("", order_id):
-            told = told_by(envelope, event)
-            row = (order_id, told.id, told.at, told.contract.TYPE, told.mail)
+            recorded = order_event_of(envelope, event)
+            row = (order_id, recorded.id, recorded.at, recorded.contract.TYPE, recorded.mail)
             self._database.execute("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?)", row)
 
     def orders(self) -> Iterator[tuple[str, ProjectedOrder]]:
         """Every order, sorted by id."""
         rows = self._database.execute("SELECT * FROM events ORDER BY order_id, id")
         for order_id, events in groupby(rows, key=lambda row: str(row[0])):
-            yield order_id, ProjectedOrder({told.id: told for told in map(_told, events)})
+            yield order_id, ProjectedOrder({recorded.id: recorded for recorded in map(_order_event, events)})
 
     def order(self, order_id: str) -> ProjectedOrder:
         rows = self._database.execute("SELECT * FROM events WHERE order_id = ?", (order_id,))
-        return ProjectedOrder({told.id: told for told in map(_told, rows)})
+        return ProjectedOrder({recorded.id: recorded for recorded in map(_order_event, rows)})
 
     async def compare(self, statuses: Statuses) -> Comparison:
         """Merge the orders of both sides by id."""
         result = Comparison()
         orders = self.orders()
-        told = next(orders, None)
+        recorded = next(orders, None)
         async with aclosing(statuses) as remembered:
             async for order_id, status in remembered:
-                while told is not None and told[0] < order_id:
-                    self._judge(result, told[0], told[1], "")
-                    told = next(orders, None)
-                if told is not None and told[0] == order_id:
-                    self._judge(result, order_id, told[1], status)
-                    told = next(orders, None)
+                while recorded is not None and recorded[0] < order_id:
+                    self._judge(result, recorded[0], recorded[1], "")
+                    recorded = next(orders, None)
+                if recorded is not None and recorded[0] == order_id:
+                    self._judge(result, order_id, recorded[1], status)
+                    recorded = next(orders, None)
                 else:
                     self._judge(result, order_id, ProjectedOrder(), status)
-        while told is not None:
-            self._judge(result, told[0], told[1], "")
-            told = next(orders, None)
+        while recorded is not None:
+            self._judge(result, recorded[0], recorded[1], "")
+            recorded = next(orders, None)
         return result
 
     def is_older(self, order_id: str) -> bool:
@@ -139,15 +139,15 @@ class Replay:
         return bool(self.begins) and (placed := _placed_at(order_id)) is not None and placed < self.begins
 
     def _judge(self, result: Comparison, order_id: str, order: ProjectedOrder, remembered: str) -> None:
-        told, remembered = order.status, remembered.replace(_UNSAID, "")
-        if told == remembered:
+        recorded, remembered = order.status, remembered.replace(_UNRECORDED, "")
+        if recorded == remembered:
             result.agreeing += 1
-        elif not told and self.is_older(order_id):
+        elif not recorded and self.is_older(order_id):
             result.older += 1
         else:
             result.differing += 1
             if len(result.sentences) < DIFFERING_MAX:
-                sentence = f"{remembered or 'unknown'} in order_svc, {told or 'unknown'} in the journal"
+                sentence = f"{remembered or 'unknown'} in order_svc, {recorded or 'unknown'} in the journal"
                 result.sentences.append(f"order {order_id}: {sentence}")
 
     def _leave_out(self, reason: str) -> None:
@@ -162,7 +162,7 @@ async def compared(replay: Replay, endpoints: ShopEndpoints, *, wait_s: float) -
         while True:
             await replay.advance(endpoints, lambda text: None)
             result = await replay.compare(
-                _statuses(http, (await answering(http, endpoints.http))["order_svc"])
+                _statuses(http, (await responding(http, endpoints.http))["order_svc"])
             )
             if not result.differing or asyncio.get_running_loop().time() > end:
                 return result
@@ -175,7 +175,7 @@ async def _statuses(http: httpx.AsyncClient, address: str) -> Statuses:
             yield order["order_id"], order["status"]
 
 
-def _told(row: tuple[str, str, str, str, str | None]) -> OrderEvent:
+def _order_event(row: tuple[str, str, str, str, str | None]) -> OrderEvent:
     _, id_, at, type_, mail = row
     contract = CATALOG[type_]
     assert issubclass(contract, Event)

@@ -10,7 +10,7 @@ from pathlib import Path
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.devenv.infra.model import masked
 from journey.devenv.infra.processes import Processes
-from journey.devenv.infra.resolve import answers, obtain, recorded_in, release
+from journey.devenv.infra.resolve import obtain, recorded_in, release, responds
 
 EPILOG = """\
 Sources, in this order:
@@ -41,12 +41,12 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="start | stop | status")
-    for name, told in (
+    for name, summary in (
         ("start", "find or start them; can be repeated"),
         ("stop", "stop what was started; the data is kept"),
         ("status", "print what is in use; exit code 1 if it does not respond"),
     ):
-        command = commands.add_parser(name, help=told, description=told)
+        command = commands.add_parser(name, help=summary, description=summary)
         command.add_argument("--dir", type=Path, default=Path(".journey"), help="state directory (.journey)")
         command.add_argument(
             "--json", action="store_true", help="print JSON, with passwords in the addresses"
@@ -60,7 +60,7 @@ def _aside(text: str) -> None:
 
 
 async def _start(state_dir: Path, as_json: bool) -> int:
-    found = await obtain(state_dir, say=_aside)
+    found = await obtain(state_dir, log=_aside)
     if as_json:
         print(found.to_json(), end="")
     else:
@@ -70,7 +70,7 @@ async def _start(state_dir: Path, as_json: bool) -> int:
 
 
 async def _stop(state_dir: Path, as_json: bool) -> int:
-    await release(state_dir, say=_aside)
+    await release(state_dir, log=_aside)
     if as_json:
         print("{}")
     return 0
@@ -80,11 +80,11 @@ async def _status(state_dir: Path, as_json: bool) -> int:
     found = recorded_in(state_dir)
     processes = Processes(state_dir)
     running = {name: processes.running(name) for name in processes.recorded()}
-    well = found is not None and await answers(found)
+    well = found is not None and await responds(found)
     if as_json:
         pids = {name: None if record is None else record.pid for name, record in running.items()}
-        told = {"answers": well, "pids": pids, "infrastructure": found and dataclasses.asdict(found)}
-        print(json.dumps(told, indent=2))
+        summary = {"answers": well, "pids": pids, "infrastructure": found and dataclasses.asdict(found)}
+        print(json.dumps(summary, indent=2))
         return 0 if well else 1
     if found is None:
         print("nothing is in use; run `start`")

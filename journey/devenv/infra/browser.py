@@ -18,14 +18,14 @@ FONTS = "fonts-dejavu-core"
 REMEDY = f"install Chromium (apt-get install {PACKAGE}), or name a browser of that kind in CHROMIUM"
 
 
-def chromium(say: Log) -> Path:
+def chromium(log: Log) -> Path:
     """CHROMIUM, else the first of NAMES in PATH, else apt's. Raises InfrastructureUnavailable.
 
     Call it outside of a running event loop, e.g. in a session fixture.
     """
     if (found := find_chromium()) is not None:
         return found
-    asyncio.run(_install(say))
+    asyncio.run(_install(log))
     if (found := find_chromium()) is None:
         raise InfrastructureUnavailable(
             f"{PACKAGE} is installed, but no {' or '.join(NAMES)} is in PATH", REMEDY
@@ -33,10 +33,10 @@ def chromium(say: Log) -> Path:
     return found
 
 
-async def _install(say: Log) -> None:
+async def _install(log: Log) -> None:
     async with installing():
         if find_chromium() is None:
-            await apt_install(PACKAGE, FONTS, say=say, otherwise=REMEDY)
+            await apt_install(PACKAGE, FONTS, log=log, otherwise=REMEDY)
 
 
 def find_chromium() -> Path | None:

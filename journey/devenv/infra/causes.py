@@ -26,21 +26,23 @@ _CHARS_MAX = 300
 def cause_of(log: str) -> tuple[str, str] | None:
     """Cause and remedy of the last known error in a log; None if there is none."""
     found = [
-        (match.start(), cause, helps) for words, cause, helps in _CAUSES for match in re.finditer(words, log)
+        (match.start(), cause, helps)
+        for pattern, cause, helps in _CAUSES
+        for match in re.finditer(pattern, log)
     ]
     return max(found)[1:] if found else None
 
 
-def last_word(log: str) -> str:
+def last_message(log: str) -> str:
     """The last log entry, without a stack trace."""
     for line in reversed(log.splitlines()):
-        said = _said(line.strip())
-        if said:
-            return said[:_CHARS_MAX]
+        found_text = _text_of(line.strip())
+        if found_text:
+            return found_text[:_CHARS_MAX]
     return "it wrote nothing"
 
 
-def _said(line: str) -> str:
+def _text_of(line: str) -> str:
     """Event and error of a structured log line; other lines unchanged."""
     try:
         entry = json.loads(line)
@@ -61,4 +63,4 @@ def why(log: Path) -> tuple[str, str]:
         return "it wrote no log", "start it again"
     if known := cause_of(text):
         return known[0], f"{known[1]} (its log: {log})"
-    return last_word(text), f"check its log: {log}"
+    return last_message(text), f"check its log: {log}"

@@ -37,7 +37,7 @@ async def run(
     """Exit code and combined output. 127: the command does not exist; 124: it took too long."""
     try:
         child = await asyncio.create_subprocess_exec(
-            *(str(word) for word in command),
+            *(str(argument) for argument in command),
             env=None if env is None else dict(env),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -68,7 +68,7 @@ async def _end_group(child: asyncio.subprocess.Process) -> None:
                 return
 
 
-async def apt_install(*packages: str, say: Log, otherwise: str) -> None:
+async def apt_install(*packages: str, log: Log, otherwise: str) -> None:
     """Install packages as root, or through sudo without a password.
 
     `otherwise`: the remedy if that is not possible.
@@ -85,7 +85,7 @@ async def apt_install(*packages: str, say: Log, otherwise: str) -> None:
                 f"{wanted} is missing, and this user cannot install packages without a password",
                 f"sudo apt-get install --no-install-recommends {wanted}\n  or: {otherwise}",
             )
-    say(f"installing {wanted} with apt-get")
+    log(f"installing {wanted} with apt-get")
     script = [*become_root, "sh", "-c", APT_SCRIPT, "apt", *packages]
     code, output = await run(script, timeout_s=APT_TIMEOUT_S)
     if code != 0:

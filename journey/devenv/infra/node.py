@@ -14,13 +14,13 @@ REMEDY = "install Node 18 or newer with npm (apt-get install nodejs npm), both i
 _INSTALL_S_MAX = 300.0
 
 
-def node(say: Log) -> Path:
+def node(log: Log) -> Path:
     """The path of Node; npm is in PATH, too.
 
     Raises InfrastructureUnavailable. Call it outside of an event loop.
     """
     if _missing():
-        asyncio.run(_install(say))
+        asyncio.run(_install(log))
     if missing := _missing():
         raise InfrastructureUnavailable(
             f"{' and '.join(missing)} not found in PATH after the installation", REMEDY
@@ -51,7 +51,7 @@ def _missing() -> list[str]:
     return [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
 
 
-async def _install(say: Log) -> None:
+async def _install(log: Log) -> None:
     async with installing():
         if missing := _missing():
-            await apt_install(*missing, say=say, otherwise=REMEDY)
+            await apt_install(*missing, log=log, otherwise=REMEDY)

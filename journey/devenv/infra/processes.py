@@ -69,7 +69,7 @@ class Processes:
         _raise_open_files_limit()
         private_dir(log.parent)
         with log.open("ab") as output:
-            pid = self.spawn([str(word) for word in command], output, env, cwd)
+            pid = self.spawn([str(argument) for argument in command], output, env, cwd)
         try:
             created = psutil.Process(pid).create_time()
         except psutil.NoSuchProcess:

@@ -29,22 +29,22 @@ async def http_get(url: str, path: str, *, limit_s: float = LIMIT_S) -> httpx.Re
         return None
 
 
-async def mailbox_answers(mailbox_url: str) -> bool:
-    answer = await http_get(mailbox_url, "/livez")
-    return answer is not None and answer.is_success
+async def mailbox_responds(mailbox_url: str) -> bool:
+    response = await http_get(mailbox_url, "/livez")
+    return response is not None and response.is_success
 
 
 async def management_refuses(management_url: str) -> str | None:
     """Why this user cannot manage the broker, or None if it can."""
-    answer = await http_get(management_url, "/api/whoami")
-    if answer is None:
+    response = await http_get(management_url, "/api/whoami")
+    if response is None:
         return "nothing responds there"
-    if answer.status_code == 401:
+    if response.status_code == 401:
         return "the user or the password is wrong"
-    if not answer.is_success:
-        return f"it responded with HTTP {answer.status_code}"
+    if not response.is_success:
+        return f"it responded with HTTP {response.status_code}"
     try:
-        tags = answer.json()["tags"]
+        tags = response.json()["tags"]
     except (ValueError, KeyError, TypeError):
         return "it is not RabbitMQ's management API"
     if "administrator" not in tags:

@@ -21,36 +21,36 @@ NOTHING_NAMED = "because the environment sets no addresses"
 
 
 async def obtain(
-    state_dir: Path, *, for_tests: bool = False, allow_memory: bool = False, say: Log = print
+    state_dir: Path, *, for_tests: bool = False, allow_memory: bool = False, log: Log = print
 ) -> Infrastructure:
     """The infrastructure in use, or the first available one. Raises InfrastructureUnavailable."""
     async with locked(state_dir):
         before = set(Processes(state_dir).recorded())
         containers_before = _container_ids(state_dir)
         try:
-            taker = _Taker(state_dir, for_tests=for_tests, allow_memory=allow_memory, say=say)
-            found = await _with_mailbox(await taker.take(), state_dir, say)
+            taker = _Taker(state_dir, for_tests=for_tests, allow_memory=allow_memory, log=log)
+            found = await _with_mailbox(await taker.take(), state_dir, log)
         except BaseException:
             await _stop_processes(state_dir, keep=before)
             if _container_ids(state_dir) != containers_before:
                 await _remove_containers(state_dir)
             raise
         write_private(_state_file(state_dir), found.to_json())
-        say(found.said)
+        log(found.said)
         return found
 
 
-async def release(state_dir: Path, say: Log = print) -> None:
+async def release(state_dir: Path, log: Log = print) -> None:
     """Stop what `obtain` started and nothing else; the data is kept."""
     if not _ever_used(state_dir):
-        say("nothing was running")
+        log("nothing was running")
         return
     async with locked(state_dir):
         stopped = await _stop_processes(state_dir)
         if await _remove_containers(state_dir):
             stopped.append("containers")
         _state_file(state_dir).unlink(missing_ok=True)
-        say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+        log(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
 
 
 def recorded_in(state_dir: Path) -> Infrastructure | None:
@@ -61,7 +61,7 @@ def recorded_in(state_dir: Path) -> Infrastructure | None:
         return None
 
 
-async def answers(found: Infrastructure) -> bool:
+async def responds(found: Infrastructure) -> bool:
     return found.kind == "memory" or not any((await _refusals(found)).values())
 
 
@@ -86,11 +86,11 @@ async def _refusals(found: Infrastructure) -> dict[str, str | None]:
 class _Taker:
     """One attempt to obtain an infrastructure, in the order given in the module's docstring."""
 
-    def __init__(self, state_dir: Path, *, for_tests: bool, allow_memory: bool, say: Log) -> None:
+    def __init__(self, state_dir: Path, *, for_tests: bool, allow_memory: bool, log: Log) -> None:
         self.state_dir = state_dir
         self.for_tests = for_tests
         self.allow_memory = allow_memory
-        self.say = say
+        self.log = log
 
     async def take(self) -> Infrastructure:
         asked = environment.forced_kind() or ("environment" if environment.names_any() else None)
@@ -116,13 +116,13 @@ class _Taker:
             processes = Processes(self.state_dir)
             names = [name for name in processes.recorded() if name != MAILBOX]
             return recorded if any(map(processes.running, names)) else None
-        return recorded if await answers(recorded) else None
+        return recorded if await responds(recorded) else None
 
     async def _exactly(self, kind: Kind) -> Infrastructure:
         match kind:
             case "environment":
                 named = environment.from_environment()
-                await environment.require_answers(named)
+                await environment.require_responses(named)
                 return named
             case "docker":
                 return await self._docker(NOTHING_NAMED)
@@ -153,7 +153,7 @@ class _Taker:
                 "use `docker compose`, or JOURNEY_INFRA=local",
             )
         await _remove_containers(self.state_dir)
-        started = await docker.start_containers(self.say)
+        started = await docker.start_containers(self.log)
         write_private(_containers_file(self.state_dir), json.dumps(started.ids))
         return Infrastructure(
             kind="docker",
@@ -167,14 +167,14 @@ class _Taker:
 
     async def _local(self, why: str) -> Infrastructure:
         async with installing():  # before any process starts
-            await local_rabbit.find_or_install(self.say)
-            await local_mongo.find_or_download(self.say)
+            await local_rabbit.find_or_install(self.log)
+            await local_mongo.find_or_download(self.log)
         rabbit = local_rabbit.LocalRabbit(self.state_dir, one_core=self.for_tests)
         mongo = local_mongo.LocalMongo(self.state_dir)
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(rabbit.start(self.say))
-                both.create_task(mongo.start(self.say))
+                both.create_task(rabbit.start(self.log))
+                both.create_task(mongo.start(self.log))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None  # report one cause instead of a group
         return Infrastructure(
@@ -197,9 +197,9 @@ class _Taker:
         return Infrastructure("memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, "", "", said)
 
 
-async def _with_mailbox(found: Infrastructure, state_dir: Path, say: Log) -> Infrastructure:
+async def _with_mailbox(found: Infrastructure, state_dir: Path, log: Log) -> Infrastructure:
     """Add the mailbox of the environment, or start a local one."""
-    if found.mailbox_url and await ready.mailbox_answers(found.mailbox_url):
+    if found.mailbox_url and await ready.mailbox_responds(found.mailbox_url):
         return found
     if found.kind == "environment" and environment.names_any_mail():
         raise InfrastructureUnavailable(
@@ -207,7 +207,7 @@ async def _with_mailbox(found: Infrastructure, state_dir: Path, say: Log) -> Inf
             "correct it, or unset SMTP_URL and MAILBOX_URL to start a mailbox",
         )
     try:
-        smtp_url, mailbox_url = await start_mailbox(state_dir, say)
+        smtp_url, mailbox_url = await start_mailbox(state_dir, log)
     except InfrastructureUnavailable:
         if found.kind != "memory":
             raise

@@ -15,7 +15,7 @@ from journey.admin.broker.management import BrokerAdmin, derived_passwords
 from journey.admin.registry import shop_topology
 from journey.devenv.infra.local_rabbit import LocalRabbit
 from tests.support.eventually import until
-from tests.support.recording_consumer import sealed
+from tests.support.recording_consumer import wrapped
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -38,15 +38,15 @@ async def short_of_disk_space(broker: LocalRabbit, *, short: bool) -> None:
         await until(admin.alarms, lambda alarms: bool(alarms) is short, within_s=60)
 
 
-async def test_publishing_fails_at_once_and_says_why_while_consumers_go_on(tmp_path: Path) -> None:
+async def test_publishing_fails_at_once_while_consumers_continue(tmp_path: Path) -> None:
     async with own_broker(tmp_path) as broker:
         topology = shop_topology()
         passwords = derived_passwords(topology, broker.management_url)
         async with BrokerAdmin(broker.management_url) as admin:
             await admin.apply(topology, "/", passwords)
         url = f"amqp://order_svc:{passwords['order_svc']}@127.0.0.1:{broker.settings.amqp_port}/%2F"
-        bus, late = RabbitBus(url, answer_s_max=NEVER_S), RabbitBus(url, answer_s_max=NEVER_S)
-        wire_message = sealed(orders.DeadlinePassed(order_id=new_id()), "").wire_message(CATALOG)
+        bus, late = RabbitBus(url, response_s_max=NEVER_S), RabbitBus(url, response_s_max=NEVER_S)
+        wire_message = wrapped(orders.DeadlinePassed(order_id=new_id()), "").wire_message(CATALOG)
         got: list[Delivery] = []
         await bus.start()
         await late.start()
@@ -67,7 +67,7 @@ async def test_publishing_fails_at_once_and_says_why_while_consumers_go_on(tmp_p
 
             await short_of_disk_space(broker, short=False)
             assert await until(
-                lambda: bus.publish([wire_message]), lambda answers: answers == [None], within_s=60
+                lambda: bus.publish([wire_message]), lambda responses: responses == [None], within_s=60
             )
         finally:
             await bus.stop()

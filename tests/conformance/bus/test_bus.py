@@ -15,11 +15,11 @@ from inventory_svc.service import inventory_service
 from tests.support.brokers import Broker
 from tests.support.eventually import until
 from tests.support.recording_consumer import (
-    PATIENCE_S,
+    WAIT_S_MAX,
     Inbox,
     as_kept,
     captured,
-    heard_by_nobody,
+    consumed_by_none,
     placed,
     reminder,
 )
@@ -124,7 +124,7 @@ async def test_two_consumers_share_a_queue(broker: Broker) -> None:
     await (await broker.bus("order_svc")).publish(wire_messages)
     for inbox in inboxes:
         await inbox.has(4)  # a new consumer may get one more than its prefetch
-    await until(lambda: sum(len(inbox.deliveries) for inbox in inboxes) == 10, within_s=PATIENCE_S)
+    await until(lambda: sum(len(inbox.deliveries) for inbox in inboxes) == 10, within_s=WAIT_S_MAX)
     shared = [id_ for inbox in inboxes for id_ in inbox.ids]
     assert sorted(map(str, shared)) == sorted(str(wire_message.message_id) for wire_message in wire_messages)
 
@@ -147,18 +147,18 @@ async def test_a_paused_subscription_takes_no_more_until_it_is_resumed(broker: B
     assert rabbitmq_subscription.alive
 
 
-async def test_a_command_that_no_queue_takes_is_an_error_for_it_alone(broker: Broker) -> None:
+async def test_an_unroutable_command_fails_alone(broker: Broker) -> None:
     inbox = Inbox()
     bus = await broker.bus("operator")
     await bus.subscribe(ORDERS, 10, inbox)
     first, second = reminder(), reminder()
-    results = await bus.publish([first, heard_by_nobody(), second])
+    results = await bus.publish([first, consumed_by_none(), second])
     assert [type(result) for result in results] == [type(None), Unroutable, type(None)]
     await inbox.has(2)
     assert inbox.ids == [first.message_id, second.message_id]
 
 
-async def test_a_message_that_its_sender_may_not_send_is_an_error_for_it_alone(broker: Broker) -> None:
+async def test_a_forbidden_message_fails_alone(broker: Broker) -> None:
     inbox = Inbox()
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 300, inbox)
     bus = await broker.bus("order_svc")
@@ -174,7 +174,7 @@ async def test_a_message_that_its_sender_may_not_send_is_an_error_for_it_alone(b
     assert {wire_message.message_id for wire_message in innocent} == set(inbox.ids)
 
 
-async def test_an_exchange_that_does_not_exist_is_an_error_for_that_message_alone(broker: Broker) -> None:
+async def test_a_message_to_a_missing_exchange_fails_alone(broker: Broker) -> None:
     bus = await broker.bus("operator")
     nowhere = placed().with_route("no.such.exchange", "key")
     results = await bus.publish([placed(), nowhere, placed()])
@@ -187,7 +187,7 @@ async def test_the_same_id_published_twice_at_once_is_confirmed_twice(broker: Br
     inbox, wire_message = Inbox(), reminder()
     bus = await broker.bus("operator")
     await bus.subscribe(ORDERS, 10, inbox)
-    astray = heard_by_nobody()
+    astray = consumed_by_none()
     lost = WireMessage(
         astray.exchange, astray.routing_key, wire_message.body, wire_message.message_id, None, None, None
     )
@@ -199,7 +199,7 @@ async def test_the_same_id_published_twice_at_once_is_confirmed_twice(broker: Br
     assert inbox.ids.count(wire_message.message_id) == 2
 
 
-async def test_a_message_on_the_ladder_comes_back_to_its_queue_as_it_was(broker: Broker) -> None:
+async def test_a_retried_message_returns_unchanged_to_its_queue(broker: Broker) -> None:
     inbox, wire_message = Inbox(), placed()
     bus = await broker.bus("inventory_svc")
     await bus.subscribe(INVENTORY, 10, inbox)
@@ -228,10 +228,10 @@ async def test_a_dead_letter_waits_in_its_services_own_queue(broker: Broker) -> 
     inbox, wire_message = Inbox(), placed()
     bus = await broker.bus("inventory_svc")
     await bus.subscribe("inventory_svc.dead", 10, inbox)
-    letter = retry.dead_letter(
+    dead_letter = retry.dead_letter(
         wire_message, RuntimeError("why"), queue=INVENTORY, service=inventory_service(), now=NOW
     )
-    assert await bus.publish([letter]) == [None]
+    assert await bus.publish([dead_letter]) == [None]
     await inbox.has(1)
     assert inbox.wire_messages[0].body == wire_message.body
     assert inbox.wire_messages[0].headers["error"] == "RuntimeError: why"
@@ -249,11 +249,12 @@ async def test_a_body_of_any_size_that_is_allowed_arrives_whole(broker: Broker, 
     assert inbox.wire_messages[0].body == wire_message.body
 
 
-async def test_a_message_without_an_id_is_published_or_returned_like_any_other(broker: Broker) -> None:
+async def test_a_message_without_an_id_is_published_or_returned(broker: Broker) -> None:
     inbox, bus = Inbox(), await broker.bus("operator")
     await bus.subscribe(ORDERS, 10, inbox)
     nameless = [
-        replace(wire_message, message_id=None) for wire_message in (reminder(), heard_by_nobody(), reminder())
+        replace(wire_message, message_id=None)
+        for wire_message in (reminder(), consumed_by_none(), reminder())
     ]
     results = await bus.publish(nameless)
     assert [type(result) for result in results] == [type(None), Unroutable, type(None)]

@@ -7,12 +7,12 @@ import pytest
 from chassis.bus.protocol import BusUnavailable, QueueMissing
 from tests.support.brokers import Broker
 from tests.support.eventually import until
-from tests.support.recording_consumer import PATIENCE_S, Inbox, placed
+from tests.support.recording_consumer import WAIT_S_MAX, Inbox, placed
 
 INVENTORY, PAYMENT = "inventory_svc.events", "payment_svc.events"
 
 
-async def test_a_delivery_says_how_often_its_message_came_back(broker: Broker) -> None:
+async def test_a_delivery_counts_its_redeliveries(broker: Broker) -> None:
     """A sender cannot forge the count, and other messages are not counted."""
     inbox = Inbox(acks=False)
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
@@ -30,7 +30,7 @@ async def test_a_delivery_says_how_often_its_message_came_back(broker: Broker) -
     assert inbox.deliveries[-1].returned == 0
 
 
-async def test_what_is_not_acknowledged_comes_again_after_the_connection_is_lost(broker: Broker) -> None:
+async def test_unacknowledged_messages_are_redelivered_after_a_lost_connection(broker: Broker) -> None:
     inbox, wire_messages = Inbox(acks=False), [placed(), placed()]
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
     sender = await broker.bus("order_svc")
@@ -43,7 +43,7 @@ async def test_what_is_not_acknowledged_comes_again_after_the_connection_is_lost
     )
     for late in inbox.deliveries[:2]:
         await late.ack()  # no error, and no effect on the new copies
-    await until(lambda: sender.ready, within_s=PATIENCE_S)
+    await until(lambda: sender.ready, within_s=WAIT_S_MAX)
     assert await sender.publish([placed()]) == [None]
     await inbox.has(5)
     await broker.cut()
@@ -70,16 +70,16 @@ async def test_a_queue_that_does_not_exist_is_named(broker: Broker) -> None:
         await bus.subscribe(INVENTORY, 10, Inbox())
 
 
-async def test_a_deleted_queue_is_noticed_and_consumed_again_when_it_is_back(broker: Broker) -> None:
+async def test_a_deleted_queue_is_consumed_again_once_it_is_back(broker: Broker) -> None:
     inbox = Inbox()
     bus = await broker.bus("inventory_svc")
     subscription = await bus.subscribe(INVENTORY, 10, inbox)
     assert bus.ready
     await broker.delete_queue(INVENTORY)
-    await until(lambda: not subscription.alive, within_s=PATIENCE_S)
+    await until(lambda: not subscription.alive, within_s=WAIT_S_MAX)
     assert not bus.ready
     await broker.apply_topology()
-    await until(lambda: subscription.alive and bus.ready, within_s=PATIENCE_S)
+    await until(lambda: subscription.alive and bus.ready, within_s=WAIT_S_MAX)
     wire_message = placed()
     assert await (await broker.bus("order_svc")).publish([wire_message]) == [None]
     await inbox.has(1)
@@ -96,15 +96,15 @@ async def test_a_broker_that_goes_away_and_returns_is_used_again(broker: Broker)
     results = await sender.publish([placed(), placed()])
     assert all(isinstance(result, BusUnavailable) for result in results)
     await until(
-        lambda: not subscription.alive and not consumer.ready and not sender.ready, within_s=PATIENCE_S
+        lambda: not subscription.alive and not consumer.ready and not sender.ready, within_s=WAIT_S_MAX
     )
     with pytest.raises(BusUnavailable):
         await broker.bus("inventory_svc")
     await broker.come_back()
-    await until(lambda: consumer.ready and sender.ready, within_s=PATIENCE_S)
+    await until(lambda: consumer.ready and sender.ready, within_s=WAIT_S_MAX)
     wire_message = placed()
     assert await sender.publish([wire_message]) == [None]
-    await until(lambda: wire_message.message_id in inbox.ids, within_s=PATIENCE_S)
+    await until(lambda: wire_message.message_id in inbox.ids, within_s=WAIT_S_MAX)
 
 
 async def test_a_paused_subscription_stays_paused_when_the_broker_returns(broker: Broker) -> None:
@@ -114,9 +114,9 @@ async def test_a_paused_subscription_stays_paused_when_the_broker_returns(broker
     await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, others)
     await subscription.pause()
     await broker.leave()
-    await until(lambda: not consumer.ready and not sender.ready, within_s=PATIENCE_S)
+    await until(lambda: not consumer.ready and not sender.ready, within_s=WAIT_S_MAX)
     await broker.come_back()
-    await until(lambda: consumer.ready and sender.ready, within_s=PATIENCE_S)
+    await until(lambda: consumer.ready and sender.ready, within_s=WAIT_S_MAX)
     assert await sender.publish([placed()]) == [None]
     await others.has(1)
     assert inbox.deliveries == []

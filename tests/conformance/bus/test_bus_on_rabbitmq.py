@@ -14,10 +14,10 @@ from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import BusUnavailable, MessageNotEncodable, QueueMissing
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import JOURNAL
-from tests.support.brokers import ANSWER_S_MAX, RabbitMq
+from tests.support.brokers import RESPONSE_S_MAX, RabbitMq
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
-from tests.support.recording_consumer import PATIENCE_S, Inbox, placed, reminder
+from tests.support.recording_consumer import WAIT_S_MAX, Inbox, placed, reminder
 
 pytestmark = pytest.mark.real
 
@@ -39,7 +39,7 @@ async def test_every_event_is_in_the_journal(rabbit: RabbitMq) -> None:
         await channel.set_qos(prefetch_count=100)
         journal = await channel.get_queue(JOURNAL, ensure=False)
         await journal.consume(on_message, arguments={"x-stream-offset": "first"})
-        await until(lambda: len(read) == 50, within_s=PATIENCE_S)
+        await until(lambda: len(read) == 50, within_s=WAIT_S_MAX)
     assert [(message.message_id, message.body) for message in read] == [
         (p.message_id, p.body) for p in wire_messages
     ]
@@ -52,17 +52,17 @@ async def test_connections_that_the_operator_closes_come_back(rabbit: RabbitMq) 
     await sender.publish([placed()])
     await inbox.has(1)
     closed = 0
-    async with asyncio.timeout(2 * PATIENCE_S), rabbit.vhost.admin as admin:
+    async with asyncio.timeout(2 * WAIT_S_MAX), rabbit.vhost.admin as admin:
         while closed < 4:  # the management API lists a connection with a delay
             closed += await admin.close_connections(rabbit.vhost.name)
             await asyncio.sleep(0.1)
-    await until(lambda: consumer.ready and sender.ready, within_s=PATIENCE_S)
+    await until(lambda: consumer.ready and sender.ready, within_s=WAIT_S_MAX)
     await inbox.has(2)
     assert await sender.publish([placed()]) == [None]
     await inbox.has(3)
 
 
-async def test_a_connection_lost_during_probation_does_not_keep_the_prefetch_at_one(
+async def test_a_connection_lost_during_probation_restores_the_prefetch(
     rabbit: RabbitMq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The delivered message is not settled, so no further delivery can widen the prefetch again."""
@@ -77,7 +77,7 @@ async def test_a_connection_lost_during_probation_does_not_keep_the_prefetch_at_
     await inbox.has(2)
     await until(
         lambda: set(inbox.ids) == {wire_message.message_id for wire_message in wire_messages},
-        within_s=PATIENCE_S,
+        within_s=WAIT_S_MAX,
     )
 
 
@@ -87,23 +87,23 @@ async def test_a_missing_virtual_host_is_named(rabbit: RabbitMq) -> None:
         await bus.start()
 
 
-async def test_a_frozen_broker_is_unavailable_within_the_time_limit_and_used_again_afterwards(
+async def test_a_frozen_broker_is_unavailable_in_time_and_reused_later(
     rabbit: RabbitMq,
 ) -> None:
     sender = await rabbit.bus("order_svc")
     assert await sender.publish([placed()]) == [None]
     rabbit.proxy.freeze()
-    sender._answer_s_max = SILENT_S
-    async with asyncio.timeout(PATIENCE_S):
+    sender._response_s_max = SILENT_S
+    async with asyncio.timeout(WAIT_S_MAX):
         results = await sender.publish([placed() for _ in range(300)])
     assert all(isinstance(result, BusUnavailable) for result in results)
-    sender._answer_s_max = ANSWER_S_MAX
+    sender._response_s_max = RESPONSE_S_MAX
     rabbit.proxy.thaw()
     assert await sender.publish([placed()]) == [None]
 
 
 @pytest.mark.parametrize("prefetch", [1, 4, 100])
-async def test_acknowledgements_wait_for_each_other_and_no_delivery_waits_for_them(
+async def test_acknowledgements_are_batched_without_delaying_deliveries(
     rabbit: RabbitMq, monkeypatch: pytest.MonkeyPatch, prefetch: int
 ) -> None:
     """The broker delivers no more than the prefetch before it has processed some acknowledgements."""
@@ -134,13 +134,13 @@ async def test_an_acknowledgement_that_nothing_follows_is_written_too(rabbit: Ra
         await until(
             lambda: admin.depths(rabbit.vhost.name),
             lambda depths: depths[INVENTORY].unacked == 1,
-            within_s=PATIENCE_S,
+            within_s=WAIT_S_MAX,
         )
         await inbox.deliveries[0].ack()
         await until(
             lambda: admin.depths(rabbit.vhost.name),
             lambda depths: depths[INVENTORY].unacked == 0,
-            within_s=PATIENCE_S,
+            within_s=WAIT_S_MAX,
         )
 
 
@@ -157,13 +157,13 @@ async def test_acknowledging_on_a_dying_connection_takes_no_time(rabbit: RabbitM
     rabbit.proxy.cut()
     for _ in range(steps):
         await asyncio.sleep(0)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S_MAX):
         for delivery in inbox.deliveries[:100]:
             await delivery.ack()
     await inbox.has(200)
 
 
-async def test_a_connection_that_stays_frozen_is_given_up_and_made_anew(rabbit: RabbitMq) -> None:
+async def test_a_connection_that_stays_frozen_is_replaced(rabbit: RabbitMq) -> None:
     """The heartbeat detects it; pending publishes get an error, and no task is cancelled."""
     inbox = Inbox(acks=False)
     consumer = await rabbit.bus("inventory_svc", heartbeat_s=3)
@@ -172,49 +172,49 @@ async def test_a_connection_that_stays_frozen_is_given_up_and_made_anew(rabbit: 
     await sender.publish([placed() for _ in range(10)])
     await inbox.has(10)
     rabbit.proxy.freeze()
-    sender._answer_s_max = SILENT_S
+    sender._response_s_max = SILENT_S
 
     async def insist() -> set[type]:
-        answers: set[type] = set()
+        responses: set[type] = set()
         while rabbitmq_subscription.alive or sender.ready:
-            answers |= {type(result) for result in await sender.publish([placed()])}
-        return answers
+            responses |= {type(result) for result in await sender.publish([placed()])}
+        return responses
 
-    async with asyncio.timeout(2 * PATIENCE_S):
+    async with asyncio.timeout(2 * WAIT_S_MAX):
         assert await insist() == {BusUnavailable}
     rabbit.proxy.thaw()
-    await until(lambda: consumer.ready and sender.ready, within_s=PATIENCE_S)
+    await until(lambda: consumer.ready and sender.ready, within_s=WAIT_S_MAX)
     await inbox.has(20)
 
 
-async def test_a_lost_connection_cancels_nobody(rabbit: RabbitMq) -> None:
+async def test_a_lost_connection_cancels_no_task(rabbit: RabbitMq) -> None:
     sender = await rabbit.bus("order_svc")
     assert await sender.publish([placed()]) == [None]
     rabbit.proxy.freeze()
-    sender._answer_s_max = 3_600.0  # only the end of the connection can end the wait for confirms
+    sender._response_s_max = 3_600.0  # only the end of the connection can end the wait for confirms
 
     async def lose_it() -> None:
         rabbit.proxy.cut()
         rabbit.proxy.thaw()
 
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S_MAX):
         results, _ = await asyncio.gather(sender.publish([placed() for _ in range(50)]), lose_it())
     assert all(isinstance(result, BusUnavailable) for result in results)
 
 
-async def test_a_death_that_looks_like_a_cancellation_is_told_from_a_real_one() -> None:
+async def test_a_dead_connection_is_distinguished_from_a_cancellation() -> None:
     """aiormq ends calls that wait on a dead connection with CancelledError."""
-    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    response: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def wait() -> None:
         async with aiormq_connection.broker_call(10):
-            await answer
+            await response
 
-    answer.set_exception(asyncio.CancelledError())
+    response.set_exception(asyncio.CancelledError())
     with pytest.raises(BusUnavailable, match="died"):
         await wait()
 
-    answer = asyncio.get_running_loop().create_future()
+    response = asyncio.get_running_loop().create_future()
     waiting = asyncio.create_task(wait())
     await asyncio.sleep(0)
     waiting.cancel()
@@ -249,7 +249,7 @@ async def test_a_service_cannot_speak_in_the_name_of_another(rabbit: RabbitMq) -
         await _publish_raw(rabbit.vhost, "client", "commands", "payment.capture.v1")
 
 
-async def test_a_service_can_neither_declare_nor_read_what_is_not_its_own(rabbit: RabbitMq) -> None:
+async def test_a_service_cannot_declare_or_read_foreign_queues(rabbit: RabbitMq) -> None:
     bus = await rabbit.bus("payment_svc")
     with pytest.raises(QueueMissing, match=r"lacks the right to read from.*order_svc\.commands"):
         await bus.subscribe(ORDERS, 10, Inbox())
@@ -259,7 +259,7 @@ async def test_a_service_can_neither_declare_nor_read_what_is_not_its_own(rabbit
             await channel.declare_queue("mine")
 
 
-async def test_a_parcel_that_cannot_be_encoded_is_an_error_for_it_alone(rabbit: RabbitMq) -> None:
+async def test_an_unencodable_message_fails_alone(rabbit: RabbitMq) -> None:
     bus = await rabbit.bus("order_svc")
     strange: Any = replace(reminder(), headers={"no such": object()})
     long = replace(reminder(), app_id="x" * 300)

@@ -11,44 +11,48 @@ import pytest
 from chassis.core.definition import Aggregate
 from chassis.messaging.message import Message
 from journey.admin.registry import SERVICES
-from tests.support.decision_table_fixtures import DECKS, ORDERS
+from tests.support.decision_table_fixtures import DECISION_TABLES, ORDERS
 from tests.support.decision_tables import OUT_OF_TURN, Cell, DecisionTable, cells, state_table
 from tests.support.documents import MARKED, ROOT, documents, main, stale, tables
 
-BY_NAME = {deck.name: deck for deck in DECKS}
+BY_NAME = {decision_table.name: decision_table for decision_table in DECISION_TABLES}
 
 
-@pytest.mark.parametrize("deck", DECKS, ids=BY_NAME)
-def test_every_message_in_every_state_is_ruled_or_out_of_turn(deck: DecisionTable) -> None:
+@pytest.mark.parametrize("decision_table", DECISION_TABLES, ids=BY_NAME)
+def test_every_message_in_every_state_has_a_rule(decision_table: DecisionTable) -> None:
     """Any other exception of a decider would fail here."""
-    played = cells(deck)
-    assert played.keys() == {(message, state) for message in deck.messages for state in deck.histories}
+    played = cells(decision_table)
+    assert played.keys() == {
+        (message, state) for message in decision_table.messages for state in decision_table.histories
+    }
 
 
-@pytest.mark.parametrize("deck", DECKS, ids=BY_NAME)
-def test_every_status_has_an_example(deck: DecisionTable) -> None:
-    for name, state in deck.states.items():
-        assert deck.statuses is None or name.startswith(state.status.replace("_", " "))
-    shown = {state.status for state in deck.states.values()} if deck.statuses else set()
-    assert shown == set(deck.statuses or ())
+@pytest.mark.parametrize("decision_table", DECISION_TABLES, ids=BY_NAME)
+def test_every_status_has_an_example(decision_table: DecisionTable) -> None:
+    for name, state in decision_table.states.items():
+        assert decision_table.statuses is None or name.startswith(state.status.replace("_", " "))
+    shown = {state.status for state in decision_table.states.values()} if decision_table.statuses else set()
+    assert shown == set(decision_table.statuses or ())
 
 
-@pytest.mark.parametrize("deck", DECKS, ids=BY_NAME)
-def test_every_message_that_is_heard_has_an_example_and_no_other(deck: DecisionTable) -> None:
-    played = {type(message) for message in deck.messages.values() if isinstance(message, Message)}
-    assert set(deck.aggregate.handles) == played, (
+@pytest.mark.parametrize("decision_table", DECISION_TABLES, ids=BY_NAME)
+def test_exactly_the_handled_messages_have_examples(decision_table: DecisionTable) -> None:
+    played = {type(message) for message in decision_table.messages.values() if isinstance(message, Message)}
+    assert set(decision_table.aggregate.handles) == played, (
         "add the message to tests/support/decision_table_fixtures.py, or to the decider's `handles`"
     )
 
 
-def test_every_aggregate_that_hears_messages_has_a_deck() -> None:
-    heard: list[Aggregate[Any]] = [a for make in SERVICES.values() for a in make().aggregates if a.handles]
-    assert {a.kind for a in heard} <= set(BY_NAME), (
+def test_every_aggregate_with_messages_has_a_decision_table() -> None:
+    handled_type: list[Aggregate[Any]] = [
+        a for make in SERVICES.values() for a in make().aggregates if a.handles
+    ]
+    assert {a.kind for a in handled_type} <= set(BY_NAME), (
         "add a decision table to tests/support/decision_table_fixtures.py"
     )
 
 
-def test_what_ends_an_order_is_never_out_of_turn_while_it_is_under_way() -> None:
+def test_an_open_order_accepts_every_message_that_ends_it() -> None:
     ends = ("CancelOrder", "StockRejected", "PaymentDeclined", "DeadlinePassed")
     played = cells(ORDERS)
     for state in [name for name in ORDERS.histories if name.startswith("placed")]:

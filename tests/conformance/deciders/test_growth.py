@@ -34,9 +34,9 @@ from journey.admin.registry import CONSUMING_SERVICES
 from journey.devenv.infra.model import Infrastructure
 from order_svc.service import order_service
 from tests.support import order_outcomes
-from tests.support.decision_table_fixtures import DECKS, ORDERS
+from tests.support.decision_table_fixtures import DECISION_TABLES, ORDERS
 from tests.support.decision_tables import DecisionTable
-from tests.support.growth_probe import BEGAN, Growth, Moved, key_of
+from tests.support.growth_probe import BEGAN, Growth, Measured, key_of
 from tests.support.messages import CUSTOMER, ORDER, PLACE
 from user_svc.accounts import email_reservation, user
 from user_svc.auth import refresh_tokens
@@ -62,27 +62,27 @@ def numbered(make: Callable[[int], Any]) -> Iterator[Any]:
         yield make(number)
 
 
-def by_strangers(number: int) -> orders.CancelOrder:
+def by_other_users(number: int) -> orders.CancelOrder:
     return orders.CancelOrder(order_id=ORDER, customer_id=UUID(int=number))
 
 
-def placed_anew(number: int) -> orders.PlaceOrder:
+def placed_again(number: int) -> orders.PlaceOrder:
     return PLACE.model_copy(update={"lines": PLAIN, "customer_id": UUID(int=number), "card_token": "t" * 64})
 
 
 FROM_CLIENTS: dict[type[Message], tuple[Callable[[int], Message], ...]] = {
-    orders.CancelOrder: (by_strangers, lambda _: orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)),
-    orders.PlaceOrder: (placed_anew, lambda _: PLACE),
+    orders.CancelOrder: (by_other_users, lambda _: orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)),
+    orders.PlaceOrder: (placed_again, lambda _: PLACE),
 }
 # The states in which the messages arrive: before the order exists, while it is in progress, and at rest.
-TOLD_WHILE = ("new", "placed", "confirmed", "dispatched", "cancelled", "rejected", "needs attention")
+WHILE_DELIVERED = ("new", "placed", "confirmed", "dispatched", "cancelled", "rejected", "needs attention")
 
 
-async def grows_no_more(growth: Growth, messages: Iterator[Any], many: int = MANY) -> Moved:
+async def grows_no_more(growth: Growth, messages: Iterator[Any], many: int = MANY) -> Measured:
     """The thousandth message and the last one leave the same size, and cost the same."""
-    await growth.tell(islice(messages, EARLY - BATCH_MAX))
+    await growth.deliver(islice(messages, EARLY - BATCH_MAX))
     early, size = await growth.weighed(islice(messages, BATCH_MAX)), growth.size
-    await growth.tell(islice(messages, many - EARLY - BATCH_MAX))
+    await growth.deliver(islice(messages, many - EARLY - BATCH_MAX))
     late = await growth.weighed(islice(messages, BATCH_MAX))
     assert size <= BYTES_MAX
     assert growth.size <= size * 1.1 + BYTES_MORE, f"from {size} to {growth.size} bytes"
@@ -97,12 +97,12 @@ def test_what_clients_may_send_is_played() -> None:
     assert reachable == set(FROM_CLIENTS)
 
 
-@pytest.mark.parametrize("before", TOLD_WHILE)
+@pytest.mark.parametrize("before", WHILE_DELIVERED)
 @pytest.mark.parametrize("message", FROM_CLIENTS, ids=lambda message: message.__name__)
 async def test_commands_of_clients_do_not_make_an_order_grow(before: str, message: type[Message]) -> None:
     growth = Growth(order_service(), ORDERS.aggregate)
     await with_prices(growth)
-    await growth.tell(ORDERS.histories[before])
+    await growth.deliver(ORDERS.histories[before])
     ways = cycle(FROM_CLIENTS[message])
     many = MANY if before == "confirmed" else FEWER
     last = await grows_no_more(growth, numbered(lambda number: next(ways)(number)), many)
@@ -111,7 +111,14 @@ async def test_commands_of_clients_do_not_make_an_order_grow(before: str, messag
 
 async def with_prices(growth: Growth) -> None:
     beside = growth.aggregate.related
-    around = next((deck.around for deck in DECKS if deck.kind == growth.aggregate.kind), {})
+    around = next(
+        (
+            decision_table.around
+            for decision_table in DECISION_TABLES
+            if decision_table.kind == growth.aggregate.kind
+        ),
+        {},
+    )
     for key, state in around.items():
         assert beside is not None
         await growth.store.save([Change(Loaded(beside.kind, key), beside.codec.dump(state))])
@@ -130,7 +137,7 @@ REFUSALS: dict[str, Callable[[int], Message]] = {
 @pytest.mark.parametrize("refusal", REFUSALS)
 async def test_refusals_do_not_make_the_gateways_projection_grow(refusal: str) -> None:
     growth = Growth(gateway_service(), kind(gateway_service(), "journeys"))
-    await growth.tell(
+    await growth.deliver(
         word for word in order_outcomes.OUTCOMES["dispatched"] if isinstance(word, Message | SubmitOrder)
     )
     many = MANY if refusal == RefuseReason.ALREADY_DISPATCHED else FEWER
@@ -219,11 +226,11 @@ OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
 
 
 @pytest.mark.parametrize("name", OVER_HTTP)
-async def test_what_is_asked_over_http_makes_no_document_grow(name: str) -> None:
+async def test_requests_over_http_make_no_document_grow(name: str) -> None:
     service = {"gateway": gateway_service, "user_svc": user_service}[name.partition(" ")[0]]()
     first, then = OVER_HTTP[name]
     growth, ways = Growth(service, kind(service, name.partition(" ")[2])), cycle(then)
-    await growth.tell(first)
+    await growth.deliver(first)
     await grows_no_more(growth, numbered(lambda number: next(ways)(number)), FEWER)
     assert growth.size, "nothing was written"
 
@@ -234,32 +241,38 @@ def test_every_kind_of_every_service_is_played() -> None:
         for name, make in CONSUMING_SERVICES.items()
         for aggregate in make().aggregates
     }
-    decks = {f"{deck.service().name} {deck.kind}" for deck in DECKS}
-    assert kinds == decks | OVER_HTTP.keys()
+    all_tables = {
+        f"{decision_table.service().name} {decision_table.kind}" for decision_table in DECISION_TABLES
+    }
+    assert kinds == all_tables | OVER_HTTP.keys()
 
 
-@pytest.mark.parametrize("deck", DECKS, ids=lambda deck: deck.name)
-async def test_no_message_in_any_state_makes_its_aggregate_grow(deck: DecisionTable) -> None:
+@pytest.mark.parametrize("decision_table", DECISION_TABLES, ids=lambda decision_table: decision_table.name)
+async def test_no_message_in_any_state_makes_its_aggregate_grow(decision_table: DecisionTable) -> None:
     """Including messages that only services and staff may send."""
-    for before, history in deck.histories.items():
-        for name, message in deck.messages.items():
-            growth = Growth(deck.service(), deck.aggregate, key=key_of(deck.aggregate, [*history, message]))
+    for before, history in decision_table.histories.items():
+        for name, message in decision_table.messages.items():
+            growth = Growth(
+                decision_table.service(),
+                decision_table.aggregate,
+                key=key_of(decision_table.aggregate, [*history, message]),
+            )
             await with_prices(growth)
-            await growth.tell(history)
-            await growth.tell([message] * EVERY_PAIR)
+            await growth.deliver(history)
+            await growth.deliver([message] * EVERY_PAIR)
             size = growth.size
-            await growth.tell([message] * BATCH_MAX)
+            await growth.deliver([message] * BATCH_MAX)
             assert growth.size <= size * 1.01 and size <= BYTES_MAX, f"{name} while {before}"
 
 
-async def test_a_mail_about_an_account_makes_no_document_of_an_order() -> None:
+async def test_an_account_mail_makes_no_order_document() -> None:
     growth = Growth(gateway_service(), kind(gateway_service(), "journeys"))
-    await growth.tell([notifications.MailSent(about=ORDER, kind=MailKind.PASSWORD_RESET)])
+    await growth.deliver([notifications.MailSent(about=ORDER, kind=MailKind.PASSWORD_RESET)])
     assert await growth.store.find("journeys") == []
 
 
 @pytest.mark.real
-async def test_on_a_real_database_a_flood_leaves_a_document_as_small_as_it_was(
+async def test_on_a_real_database_a_flood_grows_no_document(
     real_infrastructure: Infrastructure, database_prefix: str
 ) -> None:
     """With fewer messages.
@@ -274,9 +287,9 @@ async def test_on_a_real_database_a_flood_leaves_a_document_as_small_as_it_was(
     sizes = []
     async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as client:
         for history in ([], [PLACE]):
-            await growth.tell(history)
+            await growth.deliver(history)
             for _ in range(2):
-                await growth.tell(by_strangers(number) for number in range(1, 2_001))
+                await growth.deliver(by_other_users(number) for number in range(1, 2_001))
                 [document] = await client[name].orders.find({}).to_list()
                 sizes.append(len(BSON.encode(document)))
     await store.stop()

@@ -29,8 +29,8 @@ from tests.conformance.deciders.test_growth import (
     kind,
 )
 from tests.support.decider_growth import Decided, alternating
-from tests.support.decision_table_fixtures import DECKS
-from tests.support.growth_probe import Growth, Moved, Scales, key_of
+from tests.support.decision_table_fixtures import DECISION_TABLES
+from tests.support.growth_probe import Growth, Measured, Scales, key_of
 from tests.support.order_outcomes import OUTCOMES
 
 History = Sequence[Any]
@@ -69,7 +69,7 @@ class Play:
     def before(self, history: History) -> Decided:
         decided = Decided(self.service(), self.aggregate, dict(self.around))
         for message in history:
-            decided.tell(message)
+            decided.deliver(message)
         return decided
 
 
@@ -79,7 +79,7 @@ def _plays() -> dict[str, Play]:
     """
     made: dict[str, Play] = {}
     keys: dict[str, list[str]] = {}
-    for play in (*_of_decks(), *_of_journeys(), *_over_http()):
+    for play in (*_of_tables(), *_of_journeys(), *_over_http()):
         message = play.messages[0](0)
         name, key = f"{play.kind}: {type(message).__name__}", key_of(play.aggregate, [message])
         if key not in keys.setdefault(name, []):
@@ -91,23 +91,29 @@ def _plays() -> dict[str, Play]:
     return made
 
 
-def _of_decks() -> Iterator[Play]:
-    for deck in DECKS:
-        for message in deck.messages.values():
-            one = alternating(deck.aggregate, message)
-            yield Play(deck.service, deck.kind, (one,), tuple(deck.histories.values()), deck.around)
+def _of_tables() -> Iterator[Play]:
+    for decision_table in DECISION_TABLES:
+        for message in decision_table.messages.values():
+            one = alternating(decision_table.aggregate, message)
+            yield Play(
+                decision_table.service,
+                decision_table.kind,
+                (one,),
+                tuple(decision_table.histories.values()),
+                decision_table.around,
+            )
 
 
 def _of_journeys() -> Iterator[Play]:
     aggregate, words = kind(gateway_service(), "journeys"), chain.from_iterable(OUTCOMES.values())
-    told = tuple(
+    reported = tuple(
         [word for word in way if isinstance(word, Message | SubmitOrder)] for way in OUTCOMES.values()
     )
     news = {
         type(word).__name__: word for word in (*words, REFUSALS["placed anew"](0)) if isinstance(word, Event)
     }
     for word in news.values():
-        yield Play(gateway_service, "journeys", (alternating(aggregate, word),), ([], *told))
+        yield Play(gateway_service, "journeys", (alternating(aggregate, word),), ([], *reported))
 
 
 def _over_http() -> Iterator[Play]:
@@ -125,26 +131,28 @@ def _asked(way: Callable[[int], Any], ways: int, number: int) -> Any:
 PLAYS = _plays()
 
 
-def test_every_message_that_any_aggregate_hears_is_played() -> None:
+def test_every_handled_message_is_played() -> None:
     played = {(play.kind, type(play.message(0))) for play in PLAYS.values()}
     aggregates = [aggregate for make in CONSUMING_SERVICES.values() for aggregate in make().aggregates]
-    assert {(aggregate.kind, heard) for aggregate in aggregates for heard in aggregate.handles} <= played
+    assert {
+        (aggregate.kind, handled_type) for aggregate in aggregates for handled_type in aggregate.handles
+    } <= played
     assert {aggregate.kind for aggregate in aggregates} == {kind for kind, _ in played}
 
 
 @pytest.mark.parametrize("name", PLAYS)
-async def test_a_hundred_thousand_messages_of_one_kind_leave_a_small_document(name: str) -> None:
+async def test_a_hundred_thousand_messages_leave_a_small_document(name: str) -> None:
     play = PLAYS[name]
     history = most_remembered(play)
     thousandth = EARLY * len(play.messages)  # of each example
     decided, messages = play.before(history), [play.message(number) for number in range(1, thousandth + 1)]
     key = key_of(play.aggregate, [*history, *messages])
     for message in messages:
-        decided.tell(message)
+        decided.deliver(message)
     early = await decided.document(key)
     await follows_the_real_path(play, [*history, *messages], key, early)
     for number in range(thousandth + 1, MANY + 1):
-        decided.tell(play.message(number))
+        decided.deliver(play.message(number))
     late = await decided.document(key)
     size, then = early.bytes_of(play.kind, key), late.bytes_of(play.kind, key)
     assert size <= BYTES_MAX
@@ -164,7 +172,7 @@ def most_remembered(play: Play) -> History:
     def left_behind(history: History) -> int:
         decided = play.before(history)
         for number in range(1, SOME + 1):
-            decided.tell(play.message(number))
+            decided.deliver(play.message(number))
         return decided.weight
 
     return max(play.about_one(play.message(0)), key=left_behind)
@@ -173,11 +181,11 @@ def most_remembered(play: Play) -> History:
 async def follows_the_real_path(play: Play, messages: Sequence[Any], key: str, expected: Scales) -> None:
     """The real path writes the same document."""
     path = Growth(play.service(), play.aggregate, await play.before([]).document(key), key)
-    await path.tell(messages)
+    await path.deliver(messages)
     assert path.store.written(play.kind, key) == expected.written(play.kind, key)
 
 
-async def cost_of_more(play: Play, store: Scales, key: str, number: int) -> Moved:
+async def cost_of_more(play: Play, store: Scales, key: str, number: int) -> Measured:
     """On the real path in a fresh process: two of each example, one of them changed."""
     path = Growth(play.service(), play.aggregate, deepcopy(store), key, numbers=count(10 * number))
     return await path.weighed([play.message(number + each) for each in range(2 * len(play.messages))])

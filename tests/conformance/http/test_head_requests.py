@@ -36,7 +36,7 @@ async def compared(http: httpx.AsyncClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-async def test_every_service_answers_head_like_get(name: str) -> None:
+async def test_every_service_responds_to_head_as_to_get(name: str) -> None:
     runtime: Any = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(shop_topology()), name), MemoryStore())
     transport = httpx.ASGITransport(create_app(runtime, None))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
@@ -44,7 +44,7 @@ async def test_every_service_answers_head_like_get(name: str) -> None:
             await compared(http, path)
 
 
-async def test_every_get_of_the_door_answers_head_alike() -> None:
+async def test_the_gateway_responds_to_head_as_to_get() -> None:
     gateway = GatewayFixture()
     await store_timeline(gateway, OUTCOMES["paying"])
     ada = await gateway.logged_in()
@@ -79,7 +79,7 @@ async def test_head_of_a_stream_ends_and_gives_its_seat_back(path: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_stream_that_fails_by_itself_is_not_taken_for_one_that_was_left() -> None:
+async def test_a_failing_stream_is_not_mistaken_for_a_disconnect() -> None:
     app = FastAPI()
 
     @app.get("/broken")

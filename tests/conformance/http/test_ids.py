@@ -79,7 +79,7 @@ async def test_a_service_refuses_an_id_in_another_spelling(path: str, spelling: 
         assert (await http.get(path.format(quote(spelling)))).status_code in (404, 422)
 
 
-async def test_every_id_in_a_path_or_a_query_has_the_canonical_type() -> None:
+async def test_every_path_or_query_id_has_the_canonical_type() -> None:
     """The type rejects other spellings; a route that declares a bare UUID would accept all of them."""
     found = 0
     for route in _all_routes():

@@ -17,7 +17,7 @@ from chassis.store.protocol import Change
 from chassis.web.app import create_app
 from journey.admin.registry import SERVICES
 from tests.support.applications import parts_of
-from tests.support.decision_table_fixtures import DECKS
+from tests.support.decision_table_fixtures import DECISION_TABLES
 from tests.support.messages import KETTLE, PRICE_BOOK, SHELVES
 from tests.support.openapi_checks import complaints
 from tests.support.source_files import ROOT
@@ -34,11 +34,13 @@ BESIDE: dict[str, dict[tuple[str, str], Any]] = {
 def documents_of(name: str) -> dict[tuple[str, str], Any]:
     """(kind, key) -> state: of each decision table, one aggregate for each key, in its last state."""
     found: dict[tuple[str, str], Any] = {}
-    for deck in DECKS:
-        if deck.service().name == name:
-            for state, history in deck.histories.items():
+    for decision_table in DECISION_TABLES:
+        if decision_table.service().name == name:
+            for state, history in decision_table.histories.items():
                 if history:
-                    found[deck.kind, deck.aggregate.key(history[0])] = deck.states[state]
+                    found[decision_table.kind, decision_table.aggregate.key(history[0])] = (
+                        decision_table.states[state]
+                    )
     return found | BESIDE.get(name, {})
 
 
@@ -55,7 +57,7 @@ async def app_of(name: str) -> FastAPI:
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name not in ELSEWHERE])
-async def test_a_service_answers_as_its_document_says(name: str) -> None:
+async def test_a_service_conforms_to_its_openapi_document(name: str) -> None:
     found = list(complaints(await app_of(name)))
     assert not found, "\n\n".join(found)
 
@@ -65,7 +67,7 @@ def test_services_that_are_tested_elsewhere_are() -> None:
         assert name in SERVICES and "complaints(" in (ROOT / file).read_text()
 
 
-async def test_an_answer_that_is_not_documented_is_noticed() -> None:
+async def test_an_undocumented_response_is_noticed() -> None:
     """Otherwise the test above would pass because it checks nothing."""
     app = await app_of("product_svc")
 

@@ -12,7 +12,7 @@ from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change, Handled, Loaded, Store, StoreUnavailable
 from contracts import orders
 from tests.support.databases import SILENT_MS, Database, answered
-from tests.support.recording_consumer import PATIENCE_S, sealed
+from tests.support.recording_consumer import WAIT_S_MAX, wrapped
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
 NESTED: dict[str, Any] = {
@@ -29,9 +29,9 @@ NESTED: dict[str, Any] = {
 }
 
 
-def words(count: int = 1) -> tuple[Envelope, ...]:
-    said = orders.CancelOrder(order_id=uuid4(), customer_id=uuid4())
-    return tuple(sealed(said, "ünïcode \n\0") for _ in range(count))
+def emitted_messages(count: int = 1) -> tuple[Envelope, ...]:
+    emitted = orders.CancelOrder(order_id=uuid4(), customer_id=uuid4())
+    return tuple(wrapped(emitted, "ünïcode \n\0") for _ in range(count))
 
 
 def handled(message_id: str = "", says: tuple[Envelope, ...] = ()) -> Handled:
@@ -63,7 +63,7 @@ async def test_a_state_comes_back_as_it_was_written(database: Database) -> None:
         assert loaded.version == version
 
 
-async def test_a_write_on_an_old_version_is_refused_and_its_neighbours_are_written(
+async def test_a_conflicting_write_fails_alone(
     database: Database,
 ) -> None:
     store = await database.store()
@@ -81,8 +81,8 @@ async def test_a_write_on_an_old_version_is_refused_and_its_neighbours_are_writt
 
 async def test_a_second_insert_is_refused(database: Database) -> None:
     store, other = await database.store(), await database.store()
-    first = Change(Loaded("orders", "a"), {"status": "first"}, handled=[handled("1", words())])
-    second = Change(Loaded("orders", "a"), {"status": "second"}, handled=[handled("2", words())])
+    first = Change(Loaded("orders", "a"), {"status": "first"}, handled=[handled("1", emitted_messages())])
+    second = Change(Loaded("orders", "a"), {"status": "second"}, handled=[handled("2", emitted_messages())])
     results = await asyncio.gather(store.save([first]), other.save([second]))
     assert sorted(results) == [False, True]
     loaded = await load(store, "a")
@@ -106,7 +106,7 @@ async def test_together_means_all_or_none(database: Database) -> None:
     assert (await load(store, "s", "shelves")).state == {"pieces": 1}
 
 
-async def test_together_an_insert_that_comes_too_late_is_refused_beside_an_update_of_the_same_kind(
+async def test_together_a_late_insert_is_refused_beside_an_update(
     database: Database,
 ) -> None:
     """They are sent as two commands, and the first one's failure ends the transaction for the second."""
@@ -140,19 +140,19 @@ async def test_concurrent_transactions_on_one_shelf_lose_no_update(database: Dat
     assert len(await stores[1].find("orders", limit=100)) == 50
 
 
-async def test_the_words_said_come_back_byte_for_byte(database: Database) -> None:
+async def test_emitted_messages_are_read_back_byte_for_byte(database: Database) -> None:
     store = await database.store()
-    said = {str(uuid4()): words(count) for count in (0, 1, 3)}
-    await put(store, "a", handled=[handled(id_, says) for id_, says in said.items()])
+    emitted = {str(uuid4()): emitted_messages(count) for count in (0, 1, 3)}
+    await put(store, "a", handled=[handled(id_, says) for id_, says in emitted.items()])
     later = str(uuid4())
-    await put(store, "a", handled=[handled(later, words())])
+    await put(store, "a", handled=[handled(later, emitted_messages())])
     other = await database.store()
-    assert (await load(other, "a")).handled == {*said, later}
-    assert await other.said("orders", {"a": list(said)}) == said
-    assert await other.said("orders", {"b": list(said)}) == {}
+    assert (await load(other, "a")).handled == {*emitted, later}
+    assert await other.emitted("orders", {"a": list(emitted)}) == emitted
+    assert await other.emitted("orders", {"b": list(emitted)}) == {}
 
 
-async def test_deadlines_ring_in_order_until_they_are_cleared(database: Database) -> None:
+async def test_deadlines_are_due_in_order_until_cleared(database: Database) -> None:
     store = await database.store()
     for number, key in enumerate(("late", "later", "latest", "future")):
         await put(store, key, deadline_at=NOW + timedelta(seconds=number))
@@ -169,28 +169,28 @@ async def test_deadlines_ring_in_order_until_they_are_cleared(database: Database
     assert (await load(store, "later")).deadline_at is None
 
 
-async def test_what_may_be_unpublished_is_found_until_it_is_marked_as_published(database: Database) -> None:
+async def test_unpublished_changes_are_found_until_marked_published(database: Database) -> None:
     store = await database.store()
-    first, second = words(2), words(1)
+    first, second = emitted_messages(2), emitted_messages(1)
     await put(store, "a", handled=[handled("1", first)], unpublished=True)
-    await put(store, "b", handled=[handled("2", words())])
+    await put(store, "b", handled=[handled("2", emitted_messages())])
     assert await store.unpublished("orders", NOW - timedelta(seconds=1), 10) == []
-    [(loaded, said)] = await store.unpublished("orders", NOW, 10)
-    assert (loaded.key, loaded.version, said) == ("a", 1, [*first])
+    [(loaded, emitted)] = await store.unpublished("orders", NOW, 10)
+    assert (loaded.key, loaded.version, emitted) == ("a", 1, [*first])
     assert [(await load(store, key)).unpublished for key in ("a", "b", "c")] == [True, False, False]
 
     # by a delivery: it publishes, and the unpublished flag stays
     await put(store, "a", handled=[handled("3", second)])
     await store.published("orders", "a", 1)  # too late: there is a newer version
-    [(loaded, said)] = await store.unpublished("orders", NOW, 10)
-    assert (loaded.version, said) == (2, [*first, *second])
+    [(loaded, emitted)] = await store.unpublished("orders", NOW, 10)
+    assert (loaded.version, emitted) == (2, [*first, *second])
     await store.published("orders", "a", 2)
     assert await store.unpublished("orders", NOW, 10) == []
     assert not (await load(store, "a")).unpublished
     await store.published("orders", "never written", 1)
 
 
-async def test_aggregates_are_found_by_equality_and_by_what_their_lists_contain(database: Database) -> None:
+async def test_aggregates_are_found_by_equality_and_list_membership(database: Database) -> None:
     store = await database.store()
     await put(store, "a", {"status": "placed", "tags": ["red", "blue"], "customer": {"id": "1"}})
     await put(store, "b", {"status": "placed", "tags": ["red"], "customer": {"id": "2"}})
@@ -258,7 +258,7 @@ async def test_a_database_that_goes_away_and_returns_is_used_again(database: Dat
         store.find("orders"),
         store.ping(),
     )
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S_MAX):
         results = await asyncio.gather(*attempts, return_exceptions=True)
     assert [type(result) for result in results] == [StoreUnavailable] * 6
     await database.thaw()

@@ -17,7 +17,7 @@ async def test_aggregates_are_found_by_one_of_several_statuses(database: Databas
     assert [loaded.key for loaded in await store.find("orders", where, after="2")] == ["3"]
 
 
-async def test_pages_of_what_has_changed_follow_each_other_by_time_and_key(database: Database) -> None:
+async def test_pages_of_changes_are_ordered_by_time_and_key(database: Database) -> None:
     store = await database.store()
     times = {"late": 3, "b": 1, "a": 1, "c": 1, "early": 0}
     for key, seconds in times.items():
@@ -33,7 +33,7 @@ async def test_pages_of_what_has_changed_follow_each_other_by_time_and_key(datab
     assert read == ["a", "b", "c", "early", "late"]
 
 
-async def test_what_is_named_like_a_subject_is_found_with_all_its_kinds(database: Database) -> None:
+async def test_aggregates_of_a_subject_are_found_with_all_kinds(database: Database) -> None:
     store = await database.store()
     for key in ("a", "a:mail", "a:mail:again", "ab", "ab:mail", ".:mail", "c"):
         await put(store, key)

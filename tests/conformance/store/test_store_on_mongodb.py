@@ -32,7 +32,7 @@ async def mongod() -> Path:
     return await find_or_download(lambda text: None)
 
 
-async def test_a_document_that_is_too_large_is_refused_and_its_neighbour_is_not(mongo: MongoDatabase) -> None:
+async def test_a_too_large_document_is_refused_alone(mongo: MongoDatabase) -> None:
     store = await mongo.store()
     await put(store, "grows", {"text": "x" * 9_000_000})
     grown = Change(await load(store, "grows"), {"status": "", "text": "x" * 17_000_000})
@@ -47,7 +47,7 @@ async def test_a_document_that_is_too_large_is_refused_and_its_neighbour_is_not(
     assert await store.save([Change(Loaded("orders", "small"), {})])
 
 
-async def test_what_is_open_or_new_is_found_without_reading_the_history(mongo: MongoDatabase) -> None:
+async def test_open_or_new_aggregates_are_found_without_reading_history(mongo: MongoDatabase) -> None:
     store = await mongo.store()
     history = [
         Change(Loaded("orders", f"{number:05}"), {"status": "confirmed"}, changed_at=NOW - timedelta(days=1))
@@ -70,7 +70,7 @@ async def test_what_is_open_or_new_is_found_without_reading_the_history(mongo: M
     assert examined() <= sum(len(page) for page in found) + 2
 
 
-async def test_transactions_take_turns_in_one_session_and_one_that_failed_is_its_last(
+async def test_transactions_share_a_session_until_one_fails(
     mongo: MongoDatabase,
 ) -> None:
     store = await mongo.store()
@@ -87,7 +87,7 @@ async def test_transactions_take_turns_in_one_session_and_one_that_failed_is_its
     assert (await load(store, "o")).version == (await load(store, "s", "shelves")).version == 1
 
 
-async def test_a_transaction_that_its_owner_left_behind_is_in_nobodys_way_for_ever(
+async def test_an_abandoned_transaction_expires(
     mongo: MongoDatabase, real_infrastructure: Infrastructure
 ) -> None:
     """A killed service does not abort its transaction.
@@ -113,7 +113,7 @@ async def test_a_transaction_that_its_owner_left_behind_is_in_nobodys_way_for_ev
     assert (await load(store, "s", "shelves")).state == {"pieces": 0}
 
 
-async def test_a_document_that_grows_too_large_by_its_history_is_refused(mongo: MongoDatabase) -> None:
+async def test_a_document_too_large_by_its_history_is_refused(mongo: MongoDatabase) -> None:
     """Here the server reports it, not the driver."""
     store = await mongo.store()
     await put(store, "a", {"text": "x" * 9_000_000})
@@ -122,23 +122,23 @@ async def test_a_document_that_grows_too_large_by_its_history_is_refused(mongo: 
         await store.save([Change(await load(store, "a"), {"text": "x" * 9_000_000}, handled=long)])
 
 
-async def test_the_questions_of_the_watchmen_are_answered_by_an_index(
+async def test_the_queries_of_background_loops_use_an_index(
     mongo: MongoDatabase, real_infrastructure: Infrastructure
 ) -> None:
     store = await mongo.store()
     await put(store, "a", deadline_at=NOW, unpublished=True, handled=[handled()])
-    questions: list[dict[str, Any]] = [
+    queries: list[dict[str, Any]] = [
         {"filter": {"deadline_at": {"$lte": NOW}}, "sort": {"deadline_at": 1}},
         {"filter": {"unpublished_since": {"$lte": NOW}}, "sort": {"unpublished_since": 1}},
         {"filter": {"$or": [{path: "j"} for path in ("_id", *_JOURNEYS)]}},
         {"filter": {"state.status": {"$eq": "new"}, "_id": {"$gt": ""}}, "sort": {"_id": 1}},
     ]
     async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as client:
-        for question in questions:
-            plan = await client[mongo.name].command({"explain": {"find": "orders", **question}})
-            assert "IXSCAN" in str(plan["queryPlanner"]["winningPlan"]), question
-            assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"]), question
-            assert "'SORT'" not in str(plan["queryPlanner"]["winningPlan"]), question
+        for effect in queries:
+            plan = await client[mongo.name].command({"explain": {"find": "orders", **effect}})
+            assert "IXSCAN" in str(plan["queryPlanner"]["winningPlan"]), effect
+            assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"]), effect
+            assert "'SORT'" not in str(plan["queryPlanner"]["winningPlan"]), effect
 
 
 async def test_starting_twice_changes_nothing(mongo: MongoDatabase) -> None:
@@ -179,7 +179,7 @@ async def test_a_standalone_server_is_refused_with_the_remedy(tmp_path: Path, mo
         await process.wait()
 
 
-async def test_indexes_that_an_earlier_version_made_otherwise_are_made_anew(
+async def test_different_indexes_of_an_earlier_version_are_rebuilt(
     mongo: MongoDatabase, real_infrastructure: Infrastructure
 ) -> None:
     async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as client:
@@ -189,7 +189,7 @@ async def test_indexes_that_an_earlier_version_made_otherwise_are_made_anew(
         assert (await collection.index_information())["journey_1"].get("sparse") is True
 
 
-async def test_what_is_kept_for_a_while_is_left_to_the_server_to_delete(
+async def test_expiring_documents_are_deleted_by_the_server(
     mongo: MongoDatabase, real_infrastructure: Infrastructure
 ) -> None:
     """The server deletes once a minute, so the test checks the field that the index uses."""
@@ -210,7 +210,7 @@ async def test_what_is_kept_for_a_while_is_left_to_the_server_to_delete(
         assert kept == {"order": None, "ended, then not": None, "unpublished": NOW}
 
 
-async def test_what_an_earlier_version_stored_of_a_journey_is_found_by_it(
+async def test_journeys_stored_by_an_earlier_version_are_found(
     mongo: MongoDatabase, real_infrastructure: Infrastructure
 ) -> None:
     """It stored one journey for the whole document, or none if its id is the document's key."""
@@ -231,7 +231,7 @@ async def test_what_an_earlier_version_stored_of_a_journey_is_found_by_it(
     assert (await load(store, "a")).handled == {"1", "2"}
 
 
-async def test_a_document_that_an_earlier_version_let_grow_is_pruned_by_the_next_write(
+async def test_an_oversized_document_is_pruned_by_the_next_write(
     mongo: MongoDatabase,
 ) -> None:
     store = await mongo.store()

@@ -5,32 +5,37 @@ and on MongoDB with both drivers.
 from dataclasses import replace
 
 from chassis.store.protocol import HANDLED_MAX, UNCHANGED_MAX
-from tests.conformance.store.test_store import handled, load, put, words
+from tests.conformance.store.test_store import emitted_messages, handled, load, put
 from tests.support.databases import Database
 
 
-async def test_of_a_long_life_only_the_newest_handled_ids_are_kept(database: Database) -> None:
+async def test_only_the_newest_handled_ids_are_kept(database: Database) -> None:
     store = await database.store()
     await put(store, "a", handled=[handled(f"0{each}") for each in range(7)], handled_max=5)
     assert (await load(store, "a")).handled == {"02", "03", "04", "05", "06"}
     for each in range(7):
-        await put(store, "a", handled=[handled(f"1{each}", words())], handled_max=5)
+        await put(store, "a", handled=[handled(f"1{each}", emitted_messages())], handled_max=5)
     assert (await load(store, "a")).handled == {"12", "13", "14", "15", "16"}
-    assert set(await store.said("orders", {"a": ["00", "11", "12", "16"]})) == {"12", "16"}
+    assert set(await store.emitted("orders", {"a": ["00", "11", "12", "16"]})) == {"12", "16"}
 
 
 async def test_what_changed_nothing_does_not_push_out_what_changed_something(database: Database) -> None:
     store = await database.store()
-    says = words()
+    says = emitted_messages()
     await put(store, "a", handled=[handled("first", says)], handled_max=5)
     for each in range(7):
-        await put(store, "a", handled=[replace(handled(f"no {each}", words()), changed=False)], handled_max=5)
+        await put(
+            store,
+            "a",
+            handled=[replace(handled(f"no {each}", emitted_messages()), changed=False)],
+            handled_max=5,
+        )
     assert (await load(store, "a")).handled == {"first", *(f"no {each}" for each in range(2, 7))}
-    assert await store.said("orders", {"a": ["first", "no 1"]}) == {"first": says}
-    assert "no 6" in await store.said("orders", {"a": ["no 6"]})
+    assert await store.emitted("orders", {"a": ["first", "no 1"]}) == {"first": says}
+    assert "no 6" in await store.emitted("orders", {"a": ["no 6"]})
 
 
-async def test_without_a_number_enough_is_kept_for_any_aggregate_with_an_end(database: Database) -> None:
+async def test_the_default_limit_suffices_for_ending_aggregates(database: Database) -> None:
     store = await database.store()
     await put(store, "a", handled=[handled(f"{each:03}") for each in range(HANDLED_MAX + 1)])
     nothing = [replace(handled(f"no {each:03}"), changed=False) for each in range(UNCHANGED_MAX + 1)]
@@ -39,11 +44,11 @@ async def test_without_a_number_enough_is_kept_for_any_aggregate_with_an_end(dat
     assert len(kept) == HANDLED_MAX + UNCHANGED_MAX and not kept & {"000", "no 000"}
 
 
-async def test_a_journey_is_found_with_all_that_was_said_on_it(database: Database) -> None:
+async def test_a_journey_is_found_with_all_emitted_messages(database: Database) -> None:
     store = await database.store()
-    first = replace(handled("1", words(2)), journey="j")
+    first = replace(handled("1", emitted_messages(2)), journey="j")
     copy = replace(handled("2"), journey="j", changed=False)
-    other, alone = replace(handled("3", words()), journey="k"), replace(handled("4"), journey="k")
+    other, alone = replace(handled("3", emitted_messages()), journey="k"), replace(handled("4"), journey="k")
     await put(store, "a", handled=[first, copy])
     await put(store, "a", handled=[other])
     await put(store, "b", handled=[alone])

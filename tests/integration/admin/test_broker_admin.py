@@ -17,7 +17,7 @@ from journey.devenv.infra.ports import free_ports
 from tests.support.brokers import RabbitMq
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
-from tests.support.recording_consumer import PATIENCE_S, Inbox, placed
+from tests.support.recording_consumer import WAIT_S_MAX, Inbox, placed
 
 pytestmark = [pytest.mark.real, pytest.mark.every_service]
 
@@ -48,7 +48,7 @@ async def test_what_is_applied_shows_no_drift_also_twice(admin: BrokerAdmin, vho
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "said"),
+    ("method", "path", "body", "emitted"),
     [
         ("DELETE", f"queues/VHOST/{QUEUE}", None, f"queue {QUEUE} is missing"),
         ("DELETE", "exchanges/VHOST/events", None, "exchange events is missing"),
@@ -82,16 +82,16 @@ async def test_drift_is_named_and_applying_mends_it(
     method: str,
     path: str,
     body: dict[str, object] | None,
-    said: str,
+    emitted: str,
 ) -> None:
     (await api.request(method, path.replace("VHOST", vhost.name), json=body)).raise_for_status()
-    assert any(sentence.startswith(said) for sentence in await drift(admin, vhost))
+    assert any(sentence.startswith(emitted) for sentence in await drift(admin, vhost))
     await vhost.apply()
     assert await drift(admin, vhost) == []
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "said"),
+    ("path", "body", "emitted"),
     [
         ("queues/VHOST/mine", {"durable": True}, "queue mine is extra: nothing uses it"),
         ("exchanges/VHOST/mine", {"type": "fanout"}, "exchange mine is extra: nothing uses it"),
@@ -102,18 +102,18 @@ async def test_drift_is_named_and_applying_mends_it(
         ),
     ],
 )
-async def test_what_nobody_needs_is_named_and_left_alone(
+async def test_unneeded_resources_are_named_and_kept(
     admin: BrokerAdmin,
     vhost: VirtualHost,
     api: httpx.AsyncClient,
     path: str,
     body: dict[str, object],
-    said: str,
+    emitted: str,
 ) -> None:
     (await api.put(path.replace("VHOST", vhost.name), json=body)).raise_for_status()
-    assert await drift(admin, vhost) == [said]
+    assert await drift(admin, vhost) == [emitted]
     await vhost.apply()
-    assert await drift(admin, vhost) == [said]
+    assert await drift(admin, vhost) == [emitted]
 
 
 async def test_a_queue_of_the_wrong_type_is_named(
@@ -141,7 +141,7 @@ async def test_applying_again_loses_no_message(rabbit: RabbitMq) -> None:
     assert inbox.ids == [wire_message.message_id]
 
 
-async def test_depths_are_told_once_the_broker_has_counted(
+async def test_depths_are_returned_once_the_broker_has_counted(
     rabbit: RabbitMq, admin: BrokerAdmin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rabbitmq_subscription, "PROBATION_S", 0.0)
@@ -156,12 +156,12 @@ async def test_depths_are_told_once_the_broker_has_counted(
     depths = await until(
         lambda: admin.depths(rabbit.vhost.name),
         lambda depths: depths["inventory_svc.events"] == Depth(ready=3, unacked=2, consumers=1),
-        within_s=PATIENCE_S,
+        within_s=WAIT_S_MAX,
     )
     assert {queue.name for queue in rabbit.vhost.topology.queues} == depths.keys()
 
 
-async def test_every_command_has_one_queue_and_every_event_is_heard_or_journaled(vhost: VirtualHost) -> None:
+async def test_every_command_has_one_queue_and_events_are_journaled(vhost: VirtualHost) -> None:
     bound = {(binding.exchange, binding.key): binding.queue for binding in vhost.topology.bindings}
     for type_, contract in CATALOG.items():
         if issubclass(contract, Command):
@@ -170,16 +170,16 @@ async def test_every_command_has_one_queue_and_every_event_is_heard_or_journaled
     assert bound[DEAD, "order_svc"] == "order_svc.dead"
 
 
-async def test_a_wrong_password_is_told_with_the_remedy(vhost: VirtualHost) -> None:
+async def test_a_wrong_password_is_reported_with_the_remedy(vhost: VirtualHost) -> None:
     scheme, _, rest = vhost.management_url.partition("://")
     async with BrokerAdmin(f"{scheme}://nobody:wrong@{rest.rpartition('@')[2]}") as admin:
         with pytest.raises(AdminUnavailable, match="set_user_tags nobody administrator"):
             await drift(admin, vhost)
 
 
-async def test_a_broker_that_is_not_there_is_told_with_the_remedy(vhost: VirtualHost) -> None:
+async def test_an_unreachable_broker_is_reported_with_the_remedy(vhost: VirtualHost) -> None:
     [port] = free_ports(1)
     async with BrokerAdmin(f"http://app:secret@127.0.0.1:{port}") as admin:
-        with pytest.raises(AdminUnavailable, match="rabbitmq_management") as told:
+        with pytest.raises(AdminUnavailable, match="rabbitmq_management") as reported:
             await drift(admin, vhost)
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(reported.value)

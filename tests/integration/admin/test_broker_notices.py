@@ -11,7 +11,7 @@ from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
 
 
-def test_rejected_messages_are_told_by_queue() -> None:
+def test_rejected_messages_are_reported_by_queue() -> None:
     held = {
         "order_svc.rejected": 1_200,
         "user_svc.rejected": 0,
@@ -25,7 +25,7 @@ def test_rejected_messages_are_told_by_queue() -> None:
     assert [sentence.split()[0] for sentence in every] == [f"{name}.rejected" for name in CONSUMING_SERVICES]
 
 
-def test_losses_are_told_with_one_remedy() -> None:
+def test_losses_are_reported_with_one_remedy() -> None:
     assert lost_messages(Losses()) == []
     first, last = lost_messages(Losses({"order_svc.dead": 2, "user_svc.rejected": 1}))
     assert first == "order_svc.dead was full and discarded 2 messages"
@@ -36,7 +36,7 @@ def test_losses_are_told_with_one_remedy() -> None:
 
 @pytest.mark.real
 @pytest.mark.every_service
-async def test_a_shop_that_lost_nothing_has_no_notices_and_one_without_its_topology_says_so(
+async def test_notices_appear_only_for_losses_or_missing_topology(
     vhost: VirtualHost,
 ) -> None:
     endpoints = ShopEndpoints(
@@ -55,4 +55,6 @@ async def test_a_shop_that_lost_nothing_has_no_notices_and_one_without_its_topol
     assert await notices() == []
     async with vhost.admin as admin:
         await admin.delete_queue(vhost.name, "lost")
-    await until(notices, lambda told: any("is unknown" in one and "topology apply" in one for one in told))
+    await until(
+        notices, lambda reported: any("is unknown" in one and "topology apply" in one for one in reported)
+    )

@@ -34,7 +34,7 @@ SOMEWHERE = ShopEndpoints("local", "journey", "amqp://127.0.0.1:1", {"operator":
 @dataclass(frozen=True)
 class Ended:
     code: int
-    said: str
+    output: str
 
 
 class Terminal:
@@ -54,18 +54,18 @@ class Terminal:
         (self._home / "system.json").write_text(json.dumps(asdict(endpoints)))
         return self
 
-    def dlq(self, *words: str) -> Ended:
-        self._patch.setattr("sys.argv", ["journey", "dlq", *words])
+    def dlq(self, *arguments: str) -> Ended:
+        self._patch.setattr("sys.argv", ["journey", "dlq", *arguments])
         self._capture.readouterr()
         try:
             app.main()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 0
-        said = self._capture.readouterr()
-        return Ended(code, said.out + said.err)
+        output = self._capture.readouterr()
+        return Ended(code, output.out + output.err)
 
-    async def type(self, *words: str) -> Ended:
-        return await asyncio.to_thread(self.dlq, *words)
+    async def type(self, *arguments: str) -> Ended:
+        return await asyncio.to_thread(self.dlq, *arguments)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def place_of(vhost: VirtualHost) -> ShopEndpoints:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "output"),
     [
         (("redrive",), "--all"),
         (("redrive", "--all"), "--yes"),
@@ -95,10 +95,12 @@ def place_of(vhost: VirtualHost) -> ShopEndpoints:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_misuse_is_told_what_to_do(terminal: Terminal, words: tuple[str, ...], said: str) -> None:
-    ended = terminal.at(SOMEWHERE).dlq(*words)
-    assert ended.code == MISUSED, ended.said
-    assert said in ended.said
+def test_misuse_is_reported_with_the_remedy(
+    terminal: Terminal, arguments: tuple[str, ...], output: str
+) -> None:
+    ended = terminal.at(SOMEWHERE).dlq(*arguments)
+    assert ended.code == MISUSED, ended.output
+    assert output in ended.output
 
 
 COMMANDS = [
@@ -110,27 +112,29 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
-def test_a_broker_that_is_down_is_named_with_the_remedy(terminal: Terminal, words: tuple[str, ...]) -> None:
-    [port] = free_ports(1)
-    ended = terminal.at(replace(SOMEWHERE, amqp_base=f"amqp://127.0.0.1:{port}")).dlq(*words)
-    assert ended.code == UNAVAILABLE, ended.said
-    assert f"127.0.0.1:{port} does not respond" in ended.said and "journey up" in ended.said
-    assert "s3cret" not in ended.said
-
-
-@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
-def test_without_a_running_shop_one_is_told_how_to_start_it(
-    terminal: Terminal, words: tuple[str, ...]
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
+def test_a_broker_that_is_down_is_named_with_the_remedy(
+    terminal: Terminal, arguments: tuple[str, ...]
 ) -> None:
-    ended = terminal.dlq(*words)
-    assert ended.code == MISUSED and "journey up" in ended.said
+    [port] = free_ports(1)
+    ended = terminal.at(replace(SOMEWHERE, amqp_base=f"amqp://127.0.0.1:{port}")).dlq(*arguments)
+    assert ended.code == UNAVAILABLE, ended.output
+    assert f"127.0.0.1:{port} does not respond" in ended.output and "journey up" in ended.output
+    assert "s3cret" not in ended.output
 
 
-@pytest.mark.parametrize("command", ["", *(words[0] for words in COMMANDS)])
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
+def test_without_a_running_shop_the_error_names_the_start_command(
+    terminal: Terminal, arguments: tuple[str, ...]
+) -> None:
+    ended = terminal.dlq(*arguments)
+    assert ended.code == MISUSED and "journey up" in ended.output
+
+
+@pytest.mark.parametrize("command", ["", *(arguments[0] for arguments in COMMANDS)])
 def test_every_command_explains_itself(terminal: Terminal, command: str) -> None:
     ended = terminal.dlq(*command.split(), "--help")
-    assert ended.code == 0 and "Usage" in ended.said
+    assert ended.code == 0 and "Usage" in ended.output
 
 
 @pytest.mark.real
@@ -140,90 +144,98 @@ class TestOnABroker:
     def here(self, terminal: Terminal, vhost: VirtualHost) -> Terminal:
         return terminal.at(place_of(vhost))
 
-    async def test_empty_queues_are_no_failure_of_whoever_looks(self, here: Terminal) -> None:
-        for words, said in (
+    async def test_reading_empty_queues_is_no_failure(self, here: Terminal) -> None:
+        for arguments, output in (
             (("list",), "no dead letters"),
             (("redrive", "--all", "--yes"), "nothing to redrive"),
         ):
-            ended = await here.type(*words)
-            assert ended.code == 0 and said in ended.said, ended.said
-        assert "nothing was" in (await here.type("audit")).said
+            ended = await here.type(*arguments)
+            assert ended.code == 0 and output in ended.output, ended.output
+        assert "nothing was" in (await here.type("audit")).output
 
-    @pytest.mark.parametrize("words", [("show",), ("redrive", "--yes"), ("drop", "--yes", "--reason", "old")])
-    async def test_an_id_that_is_not_there_is_named_and_nothing_else_is_touched(
-        self, here: Terminal, vhost: VirtualHost, words: tuple[str, ...]
+    @pytest.mark.parametrize(
+        "arguments", [("show",), ("redrive", "--yes"), ("drop", "--yes", "--reason", "old")]
+    )
+    async def test_an_unknown_id_is_named_and_nothing_is_changed(
+        self, here: Terminal, vhost: VirtualHost, arguments: tuple[str, ...]
     ) -> None:
         wire_message = await dead(vhost)
         ended = await here.type(
-            *words, "no-such-id", *([wire_message.message_id or ""] if len(words) > 1 else [])
+            *arguments, "no-such-id", *([wire_message.message_id or ""] if len(arguments) > 1 else [])
         )
-        assert ended.code == NOT_AS_PROMISED, ended.said
-        assert "'no-such-id'" in ended.said and "dlq list" in ended.said
-        assert [letter.id for letter in await letters(vhost)] == [wire_message.message_id]
+        assert ended.code == NOT_AS_PROMISED, ended.output
+        assert "'no-such-id'" in ended.output and "dlq list" in ended.output
+        assert [dead_letter.id for dead_letter in await dead_letters(vhost)] == [wire_message.message_id]
 
-    async def test_a_dry_run_says_what_would_be_done_and_does_nothing(
-        self, here: Terminal, vhost: VirtualHost
-    ) -> None:
+    async def test_a_dry_run_reports_and_changes_nothing(self, here: Terminal, vhost: VirtualHost) -> None:
         wire_message = await dead(vhost)
-        for words in ("redrive", "--all"), ("drop", "--type", "OrderPlaced", "--reason", "old"):
-            ended = await here.type(*words, "--dry-run")
-            assert ended.code == 0, ended.said
-            assert f"{words[0]} 1 × order.placed.v1" in ended.said and "nothing was done" in ended.said
-        assert [letter.id for letter in await letters(vhost)] == [wire_message.message_id]
-        assert "nothing was" in (await here.type("audit")).said
+        for arguments in ("redrive", "--all"), ("drop", "--type", "OrderPlaced", "--reason", "old"):
+            ended = await here.type(*arguments, "--dry-run")
+            assert ended.code == 0, ended.output
+            assert (
+                f"{arguments[0]} 1 × order.placed.v1" in ended.output and "nothing was done" in ended.output
+            )
+        assert [dead_letter.id for dead_letter in await dead_letters(vhost)] == [wire_message.message_id]
+        assert "nothing was" in (await here.type("audit")).output
 
     async def test_what_is_shown_carries_nothing_that_a_terminal_obeys(
         self, here: Terminal, vhost: VirtualHost
     ) -> None:
         wire_message = await dead(vhost, error="a \x1b[2Jtrap [bold]and markup", body=b'{"x": "\xc2\x9b2J"}')
-        for words in ("list",), ("show", wire_message.message_id or ""):
-            ended = await here.type(*words)
-            assert ended.code == 0 and "trap [bold]and markup" in ended.said, ended.said
-            assert "\x1b[2J" not in ended.said and "\x9b" not in ended.said
+        for arguments in ("list",), ("show", wire_message.message_id or ""):
+            ended = await here.type(*arguments)
+            assert ended.code == 0 and "trap [bold]and markup" in ended.output, ended.output
+            assert "\x1b[2J" not in ended.output and "\x9b" not in ended.output
 
     async def test_the_way_of_an_operator(self, here: Terminal, vhost: VirtualHost) -> None:
         """List, show, redrive, list again, audit."""
         wire_message, other = await dead(vhost), await dead(vhost, error="another bug")
-        listed = json.loads((await here.type("list", "--json", "--error", "why")).said)
+        listed = json.loads((await here.type("list", "--json", "--error", "why")).output)
         assert [each["id"] for each in listed] == [wire_message.message_id]
-        shown = (await here.type("show", wire_message.message_id or "")).said
+        shown = (await here.type("show", wire_message.message_id or "")).output
         assert "RuntimeError: why" in shown and "Traceback" in shown and '"order_id"' in shown
         redriven = await here.type("redrive", wire_message.message_id or "", "--yes", "--as", "Ada")
-        assert redriven.code == 0 and "1 of 1" in redriven.said, redriven.said
+        assert redriven.code == 0 and "1 of 1" in redriven.output, redriven.output
         dropped = await here.type("drop", other.message_id or "", "--yes", "--reason", "paid by hand")
-        assert dropped.code == 0, dropped.said
-        assert await letters(vhost) == []
-        told = json.loads((await here.type("audit", "--since", "10m", "--json")).said)
-        assert [(each["message_id"], each["action"], each["queue"]) for each in told] == [
+        assert dropped.code == 0, dropped.output
+        assert await dead_letters(vhost) == []
+        reported = json.loads((await here.type("audit", "--since", "10m", "--json")).output)
+        assert [(each["message_id"], each["action"], each["queue"]) for each in reported] == [
             (wire_message.message_id, "redrive", "inventory_svc.events"),
             (other.message_id, "drop", "inventory_svc.events"),
         ]
-        assert told[0]["by"] == "Ada" and "@" in told[1]["by"] and told[1]["reason"] == "paid by hand"
-        assert "paid by hand" in (await here.type("audit")).said
+        assert (
+            reported[0]["by"] == "Ada"
+            and "@" in reported[1]["by"]
+            and reported[1]["reason"] == "paid by hand"
+        )
+        assert "paid by hand" in (await here.type("audit")).output
 
-    async def test_what_is_refused_is_told_why_and_stays(self, here: Terminal, vhost: VirtualHost) -> None:
+    async def test_a_refused_dead_letter_stays_with_its_reason(
+        self, here: Terminal, vhost: VirtualHost
+    ) -> None:
         """The event was forged by a service: redriven by the operator, it would be trusted."""
         wire_message = await dead(vhost, sender="inventory_svc")
         ended = await here.type("redrive", "--all", "--yes")
         assert ended.code == NOT_AS_PROMISED
-        assert "must come from order_svc" in ended.said and "nothing to redrive" in ended.said
-        assert [letter.id for letter in await letters(vhost)] == [wire_message.message_id]
+        assert "must come from order_svc" in ended.output and "nothing to redrive" in ended.output
+        assert [dead_letter.id for dead_letter in await dead_letters(vhost)] == [wire_message.message_id]
 
     async def test_without_an_audit_log_nothing_is_done(self, here: Terminal, vhost: VirtualHost) -> None:
         wire_message = await dead(vhost)
         async with vhost.admin as admin:
             await admin.delete_queue(vhost.name, AUDIT)
-        for words in (
+        for arguments in (
             ("redrive", "--all", "--yes"),
             ("drop", "--type", "OrderPlaced", "--yes", "--reason", "old"),
         ):
-            ended = await here.type(*words)
-            assert ended.code == UNAVAILABLE and "topology apply" in ended.said, ended.said
-            assert [letter.id for letter in await letters(vhost)] == [wire_message.message_id]
+            ended = await here.type(*arguments)
+            assert ended.code == UNAVAILABLE and "topology apply" in ended.output, ended.output
+            assert [dead_letter.id for dead_letter in await dead_letters(vhost)] == [wire_message.message_id]
         assert (await here.type("audit")).code == UNAVAILABLE
 
 
-async def letters(vhost: VirtualHost) -> list[DeadLetter]:
+async def dead_letters(vhost: VirtualHost) -> list[DeadLetter]:
     return await reader.read(vhost.url("operator"), list(SERVICES))
 
 
@@ -236,14 +248,14 @@ async def dead(
         wire_message = replace(wire_message, body=body)
     bus = RabbitBus(vhost.url("inventory_svc"))
     await bus.start()
-    letter = retry.dead_letter(
+    dead_letter = retry.dead_letter(
         replace(wire_message, user_id=sender),
         failure(error),
         queue="inventory_svc.events",
         service=inventory_service(),
         now=datetime.now(UTC),
     )
-    assert await bus.publish([letter]) == [None]
+    assert await bus.publish([dead_letter]) == [None]
     await bus.stop()
     return wire_message
 

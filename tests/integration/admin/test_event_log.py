@@ -26,7 +26,7 @@ from notification_svc.service import notification_service
 from tests.support.brokers import RabbitMq
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
-from tests.support.recording_consumer import PATIENCE_S, Inbox, as_kept, placed, sealed
+from tests.support.recording_consumer import WAIT_S_MAX, Inbox, as_kept, placed, wrapped
 
 pytestmark = pytest.mark.real
 
@@ -48,7 +48,7 @@ def endpoints(vhost: VirtualHost) -> ShopEndpoints:
 
 
 @pytest.fixture
-async def says(rabbit: RabbitMq) -> RabbitBus:
+async def publisher(rabbit: RabbitMq) -> RabbitBus:
     """A bus with the user order_svc."""
     return await rabbit.bus("order_svc")
 
@@ -63,7 +63,7 @@ async def api(vhost: VirtualHost) -> AsyncIterator[httpx.AsyncClient]:
 def confirmed() -> WireMessage:
     """An event that notification_svc consumes."""
     total = Money(amount_minor=420, currency="EUR")
-    return sealed(orders.OrderConfirmed(order_id=uuid4(), customer_id=uuid4(), total=total)).wire_message(
+    return wrapped(orders.OrderConfirmed(order_id=uuid4(), customer_id=uuid4(), total=total)).wire_message(
         CATALOG
     )
 
@@ -74,7 +74,7 @@ async def publish(bus: RabbitBus, wire_messages: list[WireMessage]) -> list[str 
 
 
 async def read(endpoints: ShopEndpoints, since: journal.Since = None) -> list[journal.Entry]:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S_MAX):
         return [entry async for entry in journal.read(endpoints.amqp_url(OPERATOR), since)]
 
 
@@ -101,7 +101,7 @@ async def bounded(api: httpx.AsyncClient, endpoints: ShopEndpoints, queue: str, 
     (await api.put(f"policies/{endpoints.vhost}/tight", json=policy)).raise_for_status()
     path = f"queues/{endpoints.vhost}/{queue}"
     await until(
-        lambda: api.get(path), lambda answer: answer.json().get("policy") == "tight", within_s=PATIENCE_S
+        lambda: api.get(path), lambda response: response.json().get("policy") == "tight", within_s=WAIT_S_MAX
     )
 
 
@@ -109,12 +109,12 @@ async def test_an_empty_journal_ends_at_once(endpoints: ShopEndpoints) -> None:
     assert await read(endpoints) == []
 
 
-async def test_reading_gives_everything_as_it_was_said_and_takes_nothing(
-    endpoints: ShopEndpoints, says: RabbitBus
+async def test_reading_returns_every_event_unchanged_and_consumes_none(
+    endpoints: ShopEndpoints, publisher: RabbitBus
 ) -> None:
     wire_messages = [placed() for _ in range(2_500)]  # more than may be unacknowledged
     for start in range(0, len(wire_messages), 500):
-        await publish(says, wire_messages[start : start + 500])
+        await publish(publisher, wire_messages[start : start + 500])
     for _ in range(2):
         entries = await read(endpoints)
         assert [as_kept(entry.wire_message) for entry in entries] == [
@@ -124,13 +124,15 @@ async def test_reading_gives_everything_as_it_was_said_and_takes_nothing(
         assert [entry.offset for entry in entries] == sorted({entry.offset for entry in entries})
 
 
-async def test_reading_ends_while_others_go_on_talking(endpoints: ShopEndpoints, says: RabbitBus) -> None:
-    before = await publish(says, [placed() for _ in range(50)])
+async def test_reading_ends_while_others_go_on_talking(
+    endpoints: ShopEndpoints, publisher: RabbitBus
+) -> None:
+    before = await publish(publisher, [placed() for _ in range(50)])
     silent = asyncio.Event()
 
     async def talk() -> None:
         while not silent.is_set():
-            await publish(says, [placed() for _ in range(20)])
+            await publish(publisher, [placed() for _ in range(20)])
 
     talking = asyncio.create_task(talk())
     entries = await read(endpoints)
@@ -140,12 +142,12 @@ async def test_reading_ends_while_others_go_on_talking(endpoints: ShopEndpoints,
 
 
 async def test_reading_can_begin_at_a_time_or_after_an_offset(
-    endpoints: ShopEndpoints, says: RabbitBus
+    endpoints: ShopEndpoints, publisher: RabbitBus
 ) -> None:
-    early = await publish(says, [placed() for _ in range(3)])
+    early = await publish(publisher, [placed() for _ in range(3)])
     await asyncio.sleep(2.1)  # the broker's times are whole seconds
     noon = datetime.now(UTC)
-    late = await publish(says, [placed() for _ in range(3)])
+    late = await publish(publisher, [placed() for _ in range(3)])
     assert ids(await read(endpoints, LONG_AGO)) == early + late
     assert ids(await read(endpoints, noon)) == late
     everything = await read(endpoints)
@@ -153,14 +155,14 @@ async def test_reading_can_begin_at_a_time_or_after_an_offset(
     assert await read(endpoints, everything[-1].offset + 1) == []
 
 
-async def test_a_time_that_the_brokers_clock_has_not_reached_ends_too(
-    endpoints: ShopEndpoints, says: RabbitBus
+async def test_reading_up_to_a_future_broker_time_ends(
+    endpoints: ShopEndpoints, publisher: RabbitBus
 ) -> None:
-    await publish(says, [placed()])
+    await publish(publisher, [placed()])
     await read(endpoints, datetime.now(UTC) + timedelta(hours=1))
 
 
-async def test_a_journal_that_is_missing_is_told_with_the_remedy(
+async def test_a_missing_journal_is_reported_with_the_remedy(
     rabbit: RabbitMq, endpoints: ShopEndpoints
 ) -> None:
     await rabbit.delete_queue(JOURNAL)
@@ -168,11 +170,9 @@ async def test_a_journal_that_is_missing_is_told_with_the_remedy(
         await read(endpoints)
 
 
-async def test_a_connection_lost_on_the_way_is_told_and_not_taken_for_the_end(
-    rabbit: RabbitMq, says: RabbitBus
-) -> None:
+async def test_a_connection_lost_while_reading_is_an_error(rabbit: RabbitMq, publisher: RabbitBus) -> None:
     for _ in range(10):
-        await publish(says, [placed() for _ in range(500)])
+        await publish(publisher, [placed() for _ in range(500)])
     entries = journal.read(rabbit.vhost.url(OPERATOR, rabbit.proxy.port))
     with pytest.raises(BusUnavailable, match="run it again"):
         async for entry in entries:
@@ -180,14 +180,14 @@ async def test_a_connection_lost_on_the_way_is_told_and_not_taken_for_the_end(
                 rabbit.proxy.cut()
 
 
-async def test_backfill_says_what_one_service_hears_again_to_it_alone(
-    rabbit: RabbitMq, endpoints: ShopEndpoints, says: RabbitBus
+async def test_backfill_publishes_to_one_service_only(
+    rabbit: RabbitMq, endpoints: ShopEndpoints, publisher: RabbitBus
 ) -> None:
     news, other = [confirmed() for _ in range(30)], [placed() for _ in range(5)]
     post, money = Inbox(), Inbox()
     await (await rabbit.bus("payment_svc")).subscribe("payment_svc.events", 100, money)
     await (await rabbit.bus("notification_svc")).subscribe("notification_svc.events", 100, post)
-    await publish(says, [*news, *other, *news[:3]])
+    await publish(publisher, [*news, *other, *news[:3]])
     await post.has(33)
     await money.has(38)  # payment_svc consumes both
     done = await given(endpoints)
@@ -203,11 +203,11 @@ async def test_backfill_says_what_one_service_hears_again_to_it_alone(
     assert len(await read(endpoints)) == 38  # and backfilled events are not journaled again
 
 
-async def test_backfill_leaves_out_what_the_owner_did_not_say(
-    rabbit: RabbitMq, endpoints: ShopEndpoints, says: RabbitBus
+async def test_backfill_omits_messages_of_foreign_senders(
+    rabbit: RabbitMq, endpoints: ShopEndpoints, publisher: RabbitBus
 ) -> None:
     forged, true = confirmed(), confirmed()
-    await publish(says, [true])
+    await publish(publisher, [true])
     async with await aio_pika.connect(endpoints.amqp_url(OPERATOR)) as connection:
         channel = await connection.channel()
         message = aio_pika.Message(
@@ -223,19 +223,19 @@ async def test_backfill_leaves_out_what_the_owner_did_not_say(
 
 
 async def test_backfill_never_makes_a_bounded_queue_lose_its_oldest(
-    rabbit: RabbitMq, endpoints: ShopEndpoints, says: RabbitBus, api: httpx.AsyncClient
+    rabbit: RabbitMq, endpoints: ShopEndpoints, publisher: RabbitBus, api: httpx.AsyncClient
 ) -> None:
-    news = {id_ for _ in range(3) for id_ in await publish(says, [confirmed() for _ in range(100)])}
+    news = {id_ for _ in range(3) for id_ in await publish(publisher, [confirmed() for _ in range(100)])}
     await bounded(api, endpoints, "notification_svc.events", 10)
     async with rabbit.vhost.admin as admin:
         assert await admin.limit(endpoints.vhost, "notification_svc.events") == Limit(10, None)
     slow = SlowInbox()
     await (await rabbit.bus("notification_svc")).subscribe("notification_svc.events", 1, slow)
-    await until(lambda: waiting(endpoints), lambda left: left == 0, within_s=PATIENCE_S)
+    await until(lambda: waiting(endpoints), lambda left: left == 0, within_s=WAIT_S_MAX)
     assert not news <= set(slow.ids), "the bound has eaten nothing, so there is nothing to repair"
     done = await given(endpoints)
     assert done.count == 300
-    await until(lambda: news <= set(slow.ids), within_s=PATIENCE_S)
+    await until(lambda: news <= set(slow.ids), within_s=WAIT_S_MAX)
 
 
 class SlowInbox(Inbox):
@@ -253,18 +253,18 @@ async def waiting(endpoints: ShopEndpoints) -> int:
         return queue.declaration_result.message_count or 0
 
 
-async def test_backfill_to_a_service_that_takes_nothing_gives_up_with_a_sentence(
-    endpoints: ShopEndpoints, says: RabbitBus, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+async def test_backfill_to_a_blocked_service_ends_with_an_error(
+    endpoints: ShopEndpoints, publisher: RabbitBus, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backfill, "NO_ROOM_S_MAX", 1.0)
-    await publish(says, [confirmed() for _ in range(50)])
+    await publish(publisher, [confirmed() for _ in range(50)])
     await bounded(api, endpoints, "notification_svc.events", 10)
     with pytest.raises(InfrastructureUnavailable, match="start notification_svc"):
         await given(endpoints)
     assert await waiting(endpoints) <= 10
 
 
-async def test_backfill_without_the_services_queue_is_told_with_the_remedy(
+async def test_backfill_without_the_queue_is_reported_with_the_remedy(
     rabbit: RabbitMq, endpoints: ShopEndpoints
 ) -> None:
     await rabbit.delete_queue("notification_svc.events")
@@ -272,7 +272,7 @@ async def test_backfill_without_the_services_queue_is_told_with_the_remedy(
         await given(endpoints)
 
 
-async def test_a_queue_that_goes_away_under_a_backfill_is_told_with_the_remedy(
+async def test_a_queue_deleted_during_backfill_is_reported_with_remedy(
     rabbit: RabbitMq, endpoints: ShopEndpoints
 ) -> None:
     async with backfill.throttled_publisher(endpoints, notification_service(), 1_000) as inlet:

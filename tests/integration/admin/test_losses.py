@@ -20,7 +20,7 @@ from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import BrokerAdmin
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
-from tests.support.recording_consumer import PATIENCE_S
+from tests.support.recording_consumer import WAIT_S_MAX
 
 DEAD_MAX = 4
 REJECTED_MAX = 3
@@ -83,7 +83,7 @@ def shop(request: pytest.FixtureRequest, topology: Topology) -> Shop:
     return Shop(topology, None if request.param == "in_memory" else request.getfixturevalue("vhost"))
 
 
-async def test_every_message_that_a_full_queue_throws_away_is_counted_by_its_queue(shop: Shop) -> None:
+async def test_every_message_discarded_by_a_full_queue_is_counted(shop: Shop) -> None:
     await shop.dies("order_svc", DEAD_MAX)
     await shop.dies("order_svc", REJECTED_MAX, REJECTED)
     assert await shop.counted() == {}
@@ -91,16 +91,16 @@ async def test_every_message_that_a_full_queue_throws_away_is_counted_by_its_que
     await shop.dies("order_svc", 7, REJECTED)
     await shop.dies("payment_svc", DEAD_MAX + 1)
     expected = {"order_svc.dead": 5, "order_svc.rejected": 7, "payment_svc.dead": 1}
-    assert await until(shop.counted, lambda found: found == expected, within_s=PATIENCE_S)
+    assert await until(shop.counted, lambda found: found == expected, within_s=WAIT_S_MAX)
     assert await shop.counted() == expected
     await shop.dies("order_svc", 300)
     assert await until(
-        shop.counted, lambda found: found == expected | {"order_svc.dead": 305}, within_s=PATIENCE_S
+        shop.counted, lambda found: found == expected | {"order_svc.dead": 305}, within_s=WAIT_S_MAX
     )
 
 
 @pytest.mark.real
-async def test_what_a_queue_of_a_client_throws_away_is_counted_for_the_client(vhost: VirtualHost) -> None:
+async def test_messages_discarded_by_client_queues_are_counted_per_client(vhost: VirtualHost) -> None:
     async with vhost.admin as admin:
         for name in ("client.acme.inbox", "client.tool"):
             path = f"queues/{vhost.name}/{name}"
@@ -116,28 +116,26 @@ async def test_what_a_queue_of_a_client_throws_away_is_counted_for_the_client(vh
         return dict((await losses.read_losses(vhost.url(OPERATOR))).lost)
 
     expected = {f"a queue of {CLIENT}.acme": 3, f"a queue of {CLIENT}": 1}
-    assert await until(counted, lambda found: found == expected, within_s=PATIENCE_S)
+    assert await until(counted, lambda found: found == expected, within_s=WAIT_S_MAX)
 
 
 @pytest.mark.real
-async def test_several_who_count_at_once_count_each_message_once(
-    vhost: VirtualHost, topology: Topology
-) -> None:
+async def test_concurrent_counters_count_each_message_once(vhost: VirtualHost, topology: Topology) -> None:
     shop = Shop(topology, vhost)
     await shop.dies("order_svc", DEAD_MAX + 250)
     found = await asyncio.gather(*(shop.counted() for _ in range(3)))
     assert max(each.get("order_svc.dead", 0) for each in found) <= 250
-    assert await until(shop.counted, lambda found: found == {"order_svc.dead": 250}, within_s=PATIENCE_S)
+    assert await until(shop.counted, lambda found: found == {"order_svc.dead": 250}, within_s=WAIT_S_MAX)
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("moment", ["before the totals are written", "before the messages are removed"])
-async def test_a_crash_while_counting_counts_no_message_twice_and_none_too_few(
+async def test_a_crash_while_counting_keeps_counts_exact(
     vhost: VirtualHost, topology: Topology, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     shop = Shop(topology, vhost)
     await shop.dies("order_svc", DEAD_MAX + 30)
-    await until(lambda: depth(vhost.admin, vhost.name), lambda ready: ready == 30, within_s=PATIENCE_S)
+    await until(lambda: depth(vhost.admin, vhost.name), lambda ready: ready == 30, within_s=WAIT_S_MAX)
     write = losses._Counting._write
 
     async def crash(self: Any) -> int:
@@ -150,7 +148,7 @@ async def test_a_crash_while_counting_counts_no_message_twice_and_none_too_few(
         await shop.counted()
     monkeypatch.undo()
     await shop.dies("order_svc", 2)
-    assert await until(shop.counted, lambda found: found == {"order_svc.dead": 32}, within_s=PATIENCE_S)
+    assert await until(shop.counted, lambda found: found == {"order_svc.dead": 32}, within_s=WAIT_S_MAX)
     assert await shop.counted() == {"order_svc.dead": 32}
 
 
@@ -160,7 +158,7 @@ async def depth(admin: BrokerAdmin, vhost: str) -> int | None:
 
 
 @pytest.mark.real
-async def test_totals_that_are_too_low_because_nothing_counted_say_at_least(vhost: VirtualHost) -> None:
+async def test_incomplete_totals_say_at_least(vhost: VirtualHost) -> None:
     few = bounded(vhost.topology, **{LOST: LOST_MAX})
     await replace(vhost, topology=few).apply()
     shop = Shop(few, vhost)
@@ -169,7 +167,7 @@ async def test_totals_that_are_too_low_because_nothing_counted_say_at_least(vhos
     async def found() -> Losses:
         return await losses.read_losses(vhost.url(OPERATOR))
 
-    seen = await until(found, lambda found: LOST in found.lost, within_s=PATIENCE_S)
+    seen = await until(found, lambda found: LOST in found.lost, within_s=WAIT_S_MAX)
     [sentence] = seen.sentences
     assert sentence.startswith("order_svc.dead was full and discarded at least ")
     assert 0 < seen.lost["order_svc.dead"] <= LOST_MAX + 20
@@ -187,5 +185,5 @@ async def test_totals_that_are_too_low_because_nothing_counted_say_at_least(vhos
         ({LOST: 1}, ["full queues discarded messages that were not counted"]),
     ],
 )
-def test_losses_are_told_in_words_the_largest_first(lost: dict[str, int], sentences: list[str]) -> None:
+def test_losses_are_described_largest_first(lost: dict[str, int], sentences: list[str]) -> None:
     assert Losses(lost).sentences == sentences

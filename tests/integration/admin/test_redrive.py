@@ -33,7 +33,7 @@ from tests.support.dead_letter_fixtures import INBOX, SERVICE, Scene, assert_non
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
 from tests.support.proxy import Proxy
-from tests.support.recording_consumer import PATIENCE_S, as_kept, placed, sealed
+from tests.support.recording_consumer import WAIT_S_MAX, as_kept, placed, wrapped
 
 pytestmark = pytest.mark.real
 
@@ -48,15 +48,15 @@ async def scene(vhost: VirtualHost) -> AsyncIterator[Scene]:
         yield made
 
 
-async def test_a_redriven_message_is_the_first_one_byte_for_byte_in_its_own_queue_only(scene: Scene) -> None:
+async def test_a_redriven_message_is_identical_in_its_own_queue(scene: Scene) -> None:
     wire_message = placed()  # payment_svc consumes it too, and has handled it
     await scene.die(wire_message)
-    done = await settle(scene.operator, await scene.letters(), BACK)
+    done = await settle(scene.operator, await scene.dead_letters(), BACK)
     assert (done.settled, done.missing, done.unsent) == (1, 0, [])
     [back] = await scene.arrived()
     assert as_kept(back) == as_kept(wire_message) and back.attempt == 0 and back.user_id == "operator"
     assert await scene.arrived("payment_svc.events") == []
-    assert await scene.letters() == []
+    assert await scene.dead_letters() == []
 
 
 async def test_only_what_was_chosen_goes(scene: Scene) -> None:
@@ -66,10 +66,12 @@ async def test_only_what_was_chosen_goes(scene: Scene) -> None:
     )
     ids = {wire_message.message_id for wire_message in chosen}
     await settle(
-        scene.operator, [each for each in await scene.letters() if each.id in ids], replace(BACK, batch=2)
+        scene.operator,
+        [each for each in await scene.dead_letters() if each.id in ids],
+        replace(BACK, batch=2),
     )
     assert {wire_message.message_id for wire_message in await scene.arrived()} == ids
-    assert {letter.id for letter in await scene.letters()} == {
+    assert {dead_letter.id for dead_letter in await scene.dead_letters()} == {
         wire_message.message_id for wire_message in left
     }
 
@@ -79,12 +81,12 @@ async def test_a_message_that_died_twice_goes_back_twice(scene: Scene) -> None:
     wire_message = placed()
     await scene.die(wire_message, placed())
     await scene.die(wire_message)
-    done = await settle(scene.operator, await scene.letters(), BACK)
+    done = await settle(scene.operator, await scene.dead_letters(), BACK)
     assert (done.settled, done.missing) == (3, 0)
     assert Counter(each.message_id for each in await scene.arrived())[wire_message.message_id] == 2
 
 
-async def test_two_deaths_that_cannot_be_told_apart_are_both_done_with_and_sent_back_once(
+async def test_indistinguishable_dead_letters_are_redriven_once(
     scene: Scene,
 ) -> None:
     """A bounded queue discards one message twice within a second,
@@ -93,44 +95,44 @@ async def test_two_deaths_that_cannot_be_told_apart_are_both_done_with_and_sent_
     wire_message = placed()
     await scene.die(wire_message)
     await scene.die(wire_message, later_s=0)
-    done = await settle(scene.operator, await scene.letters(), BACK)
+    done = await settle(scene.operator, await scene.dead_letters(), BACK)
     assert (done.settled, done.missing) == (2, 0)
     assert [each.message_id for each in await scene.arrived()] == [wire_message.message_id]
-    assert await scene.letters() == []
+    assert await scene.dead_letters() == []
 
 
-async def test_what_is_told_to_be_done_is_done(scene: Scene) -> None:
+async def test_selected_dead_letters_are_redriven_or_dropped(scene: Scene) -> None:
     """Although RabbitMQ may lose acknowledgements: it processes them in batches,
     and none after a channel closes.
     """
     for _ in range(6):
         await scene.die(*(placed() for _ in range(100)))
-        done = await settle(scene.operator, await scene.letters(), replace(BACK, batch=100))
-        assert (done.settled, await scene.letters()) == (100, [])
+        done = await settle(scene.operator, await scene.dead_letters(), replace(BACK, batch=100))
+        assert (done.settled, await scene.dead_letters()) == (100, [])
     assert set(Counter(wire_message.message_id for wire_message in await scene.arrived()).values()) == {1}
 
 
 async def test_the_rate_is_kept(scene: Scene) -> None:
     await scene.die(*(placed() for _ in range(20)))
     begun = asyncio.get_running_loop().time()
-    await settle(scene.operator, await scene.letters(), replace(BACK, rate=10.0))
+    await settle(scene.operator, await scene.dead_letters(), replace(BACK, rate=10.0))
     assert asyncio.get_running_loop().time() - begun > 0.9  # the first ten go at once
 
 
 async def test_what_has_lost_its_queue_stays(scene: Scene) -> None:
     await scene.die(placed())
-    letters = await scene.letters()
+    dead_letters = await scene.dead_letters()
     async with scene.vhost.admin as admin:
         await admin.delete_queue(scene.vhost.name, INBOX)
-    done = await settle(scene.operator, letters, BACK)
+    done = await settle(scene.operator, dead_letters, BACK)
     assert (done.settled, len(done.unsent)) == (0, 1) and INBOX in done.unsent[0]
-    assert [letter.id for letter in await scene.letters()] == [letters[0].id]
+    assert [dead_letter.id for dead_letter in await scene.dead_letters()] == [dead_letters[0].id]
 
 
 async def test_a_broker_that_goes_away_in_the_middle_loses_nothing(scene: Scene) -> None:
     wire_messages = [placed() for _ in range(100)]
     await scene.die(*wire_messages)
-    letters = await scene.letters()
+    dead_letters = await scene.dead_letters()
     async with Proxy(scene.vhost.amqp_url, 5672) as proxy:
 
         def cut(count: int) -> None:
@@ -138,7 +140,7 @@ async def test_a_broker_that_goes_away_in_the_middle_loses_nothing(scene: Scene)
                 proxy.cut()
 
         with pytest.raises(InfrastructureUnavailable, match=r"after \d+ of 100"):
-            await settle(scene.vhost.url("operator", proxy.port), letters, replace(BACK, batch=10), cut)
+            await settle(scene.vhost.url("operator", proxy.port), dead_letters, replace(BACK, batch=10), cut)
     arrived = await scene.arrived()
     assert_none_lost(wire_messages, arrived, await scene.settled_down(wire_messages, arrived))
 
@@ -154,12 +156,12 @@ class Killed(BaseException):
 @pytest.mark.parametrize(
     "step", [(audit_log, "record"), (RabbitBus, "publish"), (DeadQueue, "remove")], ids=lambda s: s[1]
 )
-async def test_whichever_step_it_dies_at_nothing_is_lost_and_nothing_unaudited(
+async def test_a_crash_at_any_step_loses_nothing_unaudited(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, step: tuple[Any, str], moment: str
 ) -> None:
     wire_messages = [placed() for _ in range(20)]
     await scene.die(*wire_messages)
-    letters = await scene.letters()
+    dead_letters = await scene.dead_letters()
     owner, name = step
     do, times = getattr(owner, name), 0
 
@@ -175,28 +177,26 @@ async def test_whichever_step_it_dies_at_nothing_is_lost_and_nothing_unaudited(
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(owner, name, dying)
-        await settle(scene.operator, letters, replace(BACK, batch=5))
+        await settle(scene.operator, dead_letters, replace(BACK, batch=5))
     arrived = await scene.arrived()
     left = await scene.settled_down(wire_messages, arrived)
     assert_none_lost(wire_messages, arrived, left)
     audited = {entry.message_id for entry in await audit_log.read(scene.operator)}
     assert {wire_message.message_id for wire_message in arrived} <= audited
     assert {wire_message.message_id for wire_message in wire_messages} - {
-        letter.id for letter in left
+        dead_letter.id for dead_letter in left
     } <= audited
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.every_service  # `journey` reads the dead letters of all of them
-async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harmlessly_in_both(
-    scene: Scene, tmp_path: Path
-) -> None:
+async def test_a_killed_redrive_loses_no_message(scene: Scene, tmp_path: Path) -> None:
     wire_messages = [placed() for _ in range(300)]
     await scene.die(*wire_messages)
     arrived: list[WireMessage] = []
     for kill_at in (40, 80, 120):
-        words = ("dlq", "redrive", "--all", "--yes", "--batch=10", "--rate=20")
-        redriving = await start_journey(home(tmp_path, scene.vhost), *words)
+        arguments = ("dlq", "redrive", "--all", "--yes", "--batch=10", "--rate=20")
+        redriving = await start_journey(home(tmp_path, scene.vhost), *arguments)
         assert redriving.stdout is not None
         async for line in redriving.stdout:  # one line per ten messages; it continues meanwhile
             print(line.decode(), end="")
@@ -208,9 +208,9 @@ async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harm
         left = await scene.settled_down(wire_messages, arrived)
         assert_none_lost(wire_messages, arrived, left)
         assert left, "it was done before it was killed: nothing was tried"
-    left = await scene.letters()
+    left = await scene.dead_letters()
     done = await settle(scene.operator, left, BACK)
-    assert done.settled == len(left) and await scene.letters() == []
+    assert done.settled == len(left) and await scene.dead_letters() == []
     arrived += await scene.arrived()
     assert {wire_message.message_id for wire_message in arrived} == {
         wire_message.message_id for wire_message in wire_messages
@@ -220,27 +220,27 @@ async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harm
     print(f"{len(arrived) - len(wire_messages)} of {len(wire_messages)} were delivered a second time")
 
 
-async def test_two_who_redrive_at_once_share_the_work(scene: Scene) -> None:
+async def test_concurrent_redrives_share_the_work(scene: Scene) -> None:
     wire_messages = [placed() for _ in range(300)]
     await scene.die(*wire_messages)
-    letters = await scene.letters()
+    dead_letters = await scene.dead_letters()
     done = await asyncio.gather(
-        *(settle(scene.operator, letters, replace(BACK, batch=10, rate=50)) for _ in range(2))
+        *(settle(scene.operator, dead_letters, replace(BACK, batch=10, rate=50)) for _ in range(2))
     )
     assert [each.settled + each.missing for each in done] == [300, 300]
     assert sum(each.settled for each in done) == 300 and min(each.settled for each in done) > 0
     assert Counter(wire_message.message_id for wire_message in await scene.arrived()) == Counter(
         p.message_id for p in wire_messages
     )
-    assert await scene.letters() == []
+    assert await scene.dead_letters() == []
 
 
-async def test_what_somebody_looks_at_just_now_is_waited_for(scene: Scene) -> None:
+async def test_locked_dead_letters_are_waited_for(scene: Scene) -> None:
     await scene.die(placed())
-    letters = await scene.letters()
+    dead_letters = await scene.dead_letters()
     async with connected(scene.operator) as connection, dead_queue(connection, f"{SERVICE}.dead") as queue:
         assert await queue.take()
-        redriving = asyncio.create_task(settle(scene.operator, letters, BACK))
+        redriving = asyncio.create_task(settle(scene.operator, dead_letters, BACK))
         await asyncio.sleep(0.3)
     assert (await redriving).settled == 1
 
@@ -248,7 +248,7 @@ async def test_what_somebody_looks_at_just_now_is_waited_for(scene: Scene) -> No
 # What comes back is handled, once
 
 
-async def test_a_redriven_client_command_event_and_own_command_are_all_taken_once(scene: Scene) -> None:
+async def test_redriven_commands_and_events_are_handled_once(scene: Scene) -> None:
     """The operator counts as the owner, and a second delivery is recognized by its id."""
     store = MemoryStore()
     order_svc = Runtime(order_service(), RabbitBus(scene.vhost.url("order_svc")), store)
@@ -261,15 +261,15 @@ async def test_a_redriven_client_command_event_and_own_command_are_all_taken_onc
         (orders.DeadlinePassed(order_id=endpoints.order_id), "order_svc", "order_svc.commands"),
     )
     for message, sender, queue in sent:
-        wire_message = sealed(message, sender).wire_message(CATALOG)
+        wire_message = wrapped(message, sender).wire_message(CATALOG)
         for _ in range(2):
             await scene.die(wire_message, queue=queue, sender=sender)
-            await settle(scene.operator, await scene.letters("order_svc"), BACK)
-        await until(partial(is_handled, store, message, wire_message), within_s=PATIENCE_S)
+            await settle(scene.operator, await scene.dead_letters("order_svc"), BACK)
+        await until(partial(is_handled, store, message, wire_message), within_s=WAIT_S_MAX)
     await order_svc.stop(5)
     counts = Counter([*await handled_ids(store, listed), *await handled_ids(store, endpoints)])
     assert len(counts) == 3 and set(counts.values()) == {1}
-    assert await scene.letters("order_svc") == []
+    assert await scene.dead_letters("order_svc") == []
 
 
 async def is_handled(store: MemoryStore, message: Message, wire_message: WireMessage) -> bool:
@@ -289,5 +289,5 @@ def home(tmp_path: Path, vhost: VirtualHost) -> Path:
 
 
 def done_so_far(line: bytes) -> int:
-    words = line.decode().split()
-    return int(words[1]) if words[:1] == ["redrive:"] else 0
+    arguments = line.decode().split()
+    return int(arguments[1]) if arguments[:1] == ["redrive:"] else 0

@@ -23,7 +23,7 @@ Work = Callable[[aio_pika.abc.AbstractChannel, str], Awaitable[object]]
 
 
 @dataclass(frozen=True)
-class Desk:
+class ClientCommands:
     """`journey client` for a shop that has only its broker.
 
     Names are unique: users belong to the whole broker.
@@ -37,8 +37,8 @@ class Desk:
     def name(self, name: str) -> str:
         return f"{name}-{self.suffix}"
 
-    def type(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return run_journey(self.home, "client", *words)
+    def type(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return run_journey(self.home, "client", *arguments)
 
     async def added(self, name: str, may: str | None = None, *, rotate: bool = False) -> dict[str, Any]:
         async with self.vhost.admin as admin:
@@ -69,8 +69,8 @@ async def is_cut(connection: aio_pika.abc.AbstractConnection) -> bool:
     return False
 
 
-def path_of(desk: Desk) -> str:
-    return desk.vhost.name
+def path_of(client_commands: ClientCommands) -> str:
+    return client_commands.vhost.name
 
 
 async def publish_as_order_svc(vhost: VirtualHost, *wire_messages: WireMessage) -> list[Exception | None]:

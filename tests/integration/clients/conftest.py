@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from journey.admin.endpoints import ShopEndpoints
-from tests.integration.clients.broker_client import Desk
+from tests.integration.clients.broker_client import ClientCommands
 from tests.support.infrastructure import VirtualHost
 
 
 @pytest.fixture
-async def desk(vhost: VirtualHost, tmp_path: Path) -> AsyncIterator[Desk]:
+async def client_commands(vhost: VirtualHost, tmp_path: Path) -> AsyncIterator[ClientCommands]:
     management = vhost.management_url.partition("://")
     endpoints = ShopEndpoints(
         kind="test",
@@ -27,11 +27,11 @@ async def desk(vhost: VirtualHost, tmp_path: Path) -> AsyncIterator[Desk]:
         mailbox_url="",
     )
     (tmp_path / "system.json").write_text(json.dumps(asdict(endpoints)))
-    desk = Desk(tmp_path, endpoints, vhost, uuid4().hex[:8])
-    yield desk
+    client_commands = ClientCommands(tmp_path, endpoints, vhost, uuid4().hex[:8])
+    yield client_commands
     async with vhost.admin as admin:
         for user in await admin.ask("GET", "users"):
-            if user["name"].endswith(desk.suffix):
+            if user["name"].endswith(client_commands.suffix):
                 await admin.ask("DELETE", f"users/{user['name']}", missing_ok=True)
 
 

@@ -20,23 +20,31 @@ from chassis.messaging.message import Event
 from contracts import orders
 from contracts.catalog import CATALOG
 from journey.admin.broker import client_users
-from tests.integration.clients.broker_client import Desk, is_cut, path_of, publish_as_order_svc, refused
+from tests.integration.clients.broker_client import (
+    ClientCommands,
+    is_cut,
+    path_of,
+    publish_as_order_svc,
+    refused,
+)
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
-from tests.support.recording_consumer import sealed
+from tests.support.recording_consumer import wrapped
 
 QUEUE_TYPES = ("classic", "quorum", "stream")
 
 
 def dispatched() -> WireMessage:
     """An event that clients may read."""
-    return sealed(orders.OrderDispatched(order_id=uuid4(), customer_id=uuid4())).wire_message(CATALOG)
+    return wrapped(orders.OrderDispatched(order_id=uuid4(), customer_id=uuid4())).wire_message(CATALOG)
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("type_", QUEUE_TYPES)
-async def test_every_queue_of_a_client_is_bounded(desk: Desk, api: httpx.AsyncClient, type_: str) -> None:
-    made = await desk.added("hoarder")
+async def test_every_queue_of_a_client_is_bounded(
+    client_commands: ClientCommands, api: httpx.AsyncClient, type_: str
+) -> None:
+    made = await client_commands.added("hoarder")
     connection = await aio_pika.connect(made["url"])
     async with connection:
         channel = await connection.channel()
@@ -44,7 +52,7 @@ async def test_every_queue_of_a_client_is_bounded(desk: Desk, api: httpx.AsyncCl
             arguments: dict[str, Any] = {"x-queue-type": type_, "x-max-length-bytes": 2**40}
             await channel.declare_queue(f"{made['queue_prefix']}{name}", durable=True, arguments=arguments)
     for name in ("inbox", "order_svc.dead", "retry.5s", "journal"):
-        path = f"queues/{path_of(desk)}/{made['queue_prefix']}{name}"
+        path = f"queues/{path_of(client_commands)}/{made['queue_prefix']}{name}"
         found = await until(partial(_effective, api, path))
         assert found["max-length-bytes"] == 4 * 2**20
         assert ("expires" in found and "message-ttl" in found) is (type_ != "stream")
@@ -53,11 +61,13 @@ async def test_every_queue_of_a_client_is_bounded(desk: Desk, api: httpx.AsyncCl
 
 @pytest.mark.real
 @pytest.mark.parametrize("type_", ["classic", "quorum"])
-async def test_an_abandoned_queue_keeps_its_newest_and_then_disappears(desk: Desk, type_: str) -> None:
+async def test_an_abandoned_queue_keeps_its_newest_and_then_disappears(
+    client_commands: ClientCommands, type_: str
+) -> None:
     """Scaled down: 20 messages and two seconds instead of 10,000 and a day."""
-    vhost = _with_client_policy(desk.vhost, **{"max-length": 20, "expires": 2_000})
+    vhost = _with_client_policy(client_commands.vhost, **{"max-length": 20, "expires": 2_000})
     await vhost.apply()
-    made = await desk.added("abandoner")
+    made = await client_commands.added("abandoner")
     connection = await aio_pika.connect(made["url"])
     async with connection:
         channel = await connection.channel()
@@ -76,8 +86,10 @@ async def test_an_abandoned_queue_keeps_its_newest_and_then_disappears(desk: Des
 @pytest.mark.real
 @pytest.mark.parametrize("exclusive", [False, True])
 @pytest.mark.parametrize("overflow", ["reject-publish", "reject-publish-dlx"])
-async def test_a_full_queue_that_refuses_stops_no_service(desk: Desk, exclusive: bool, overflow: str) -> None:
-    made = await desk.added("refuser")
+async def test_a_full_queue_that_refuses_stops_no_service(
+    client_commands: ClientCommands, exclusive: bool, overflow: str
+) -> None:
+    made = await client_commands.added("refuser")
     connection = await aio_pika.connect(made["url"])
     async with connection:
         channel = await connection.channel()
@@ -90,18 +102,22 @@ async def test_a_full_queue_that_refuses_stops_no_service(desk: Desk, exclusive:
         own = await channel.declare_exchange(f"{made['queue_prefix']}own", aio_pika.ExchangeType.TOPIC)
         for exchange in (await channel.get_exchange(CLIENT_EVENTS, ensure=False), own):
             await queue.bind(exchange, "#")
-        answers = [
-            await publish_as_order_svc(desk.vhost, *(dispatched() for _ in range(10))) for _ in range(3)
+        responses = [
+            await publish_as_order_svc(client_commands.vhost, *(dispatched() for _ in range(10)))
+            for _ in range(3)
         ]
-        assert answers == [[None] * 10] * 3
+        assert responses == [[None] * 10] * 3
         await until(lambda: _is_refused(own))  # the queue does reject what is published to it directly
 
 
 @pytest.mark.real
-async def test_a_client_cannot_bind_to_what_services_publish_to(desk: Desk) -> None:
-    made = await desk.added("binder")
-    shared = [exchange for exchange in desk.vhost.topology.exchanges if exchange != CLIENT_EVENTS]
-    for url, prefix in ((made["url"], made["queue_prefix"]), (desk.vhost.url(CLIENT), f"{CLIENT}.")):
+async def test_a_client_cannot_bind_to_what_services_publish_to(client_commands: ClientCommands) -> None:
+    made = await client_commands.added("binder")
+    shared = [exchange for exchange in client_commands.vhost.topology.exchanges if exchange != CLIENT_EVENTS]
+    for url, prefix in (
+        (made["url"], made["queue_prefix"]),
+        (client_commands.vhost.url(CLIENT), f"{CLIENT}."),
+    ):
         for exchange in shared:
             for work in (_bind_queue, _bind_exchange):
                 assert await refused(url, partial(work, exchange), f"{prefix}{uuid4()}"), (exchange, work)
@@ -109,19 +125,19 @@ async def test_a_client_cannot_bind_to_what_services_publish_to(desk: Desk) -> N
 
 
 @pytest.mark.real
-async def test_a_client_hears_every_event_for_clients_and_no_other(desk: Desk) -> None:
-    made = await desk.added("listener", "none")
+async def test_a_client_receives_exactly_the_events_for_clients(client_commands: ClientCommands) -> None:
+    made = await client_commands.added("listener", "none")
     connection = await aio_pika.connect(made["url"])
-    heard: list[str] = []
+    handled_type: list[str] = []
 
-    async def hear(message: AbstractIncomingMessage) -> None:
-        heard.append(str(message.routing_key))
+    async def deliver(message: AbstractIncomingMessage) -> None:
+        handled_type.append(str(message.routing_key))
 
     async with connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(f"{made['queue_prefix']}inbox", exclusive=True)
         await queue.bind(await channel.get_exchange(CLIENT_EVENTS, ensure=False), "#")
-        await queue.consume(hear, no_ack=True)
+        await queue.consume(deliver, no_ack=True)
         events = [type_ for type_, contract in sorted(CATALOG.items()) if issubclass(contract, Event)]
         last = dispatched()
         # order_svc's events arrive in order, so nothing follows the last one
@@ -129,17 +145,17 @@ async def test_a_client_hears_every_event_for_clients_and_no_other(desk: Desk) -
             *events,
             last.routing_key,
         ):
-            bus = RabbitBus(desk.vhost.url(CATALOG[type_].OWNER))
+            bus = RabbitBus(client_commands.vhost.url(CATALOG[type_].OWNER))
             await bus.start()
             assert await bus.publish(
                 [replace(last, routing_key=type_, type=type_, message_id=str(uuid4()))]
             ) == [None]
             await bus.stop()
-        await until(lambda: _count(heard, last.routing_key), lambda count: count == 2)
-    assert sorted(set(heard)) == [event.TYPE for event in CATALOG.read_by_clients()]
+        await until(lambda: _count(handled_type, last.routing_key), lambda count: count == 2)
+    assert sorted(set(handled_type)) == [event.TYPE for event in CATALOG.read_by_clients()]
 
 
-def test_an_event_for_clients_tells_no_means_of_payment_and_nothing_that_was_bought() -> None:
+def test_client_events_contain_no_payment_data_and_no_lines() -> None:
     private = {"card_token", "lines", "email", "name", "address", "password", "token"}
     assert CATALOG.read_by_clients()
     for event in CATALOG.read_by_clients():
@@ -151,13 +167,13 @@ def test_an_event_for_clients_tells_no_means_of_payment_and_nothing_that_was_bou
 @pytest.mark.real
 @pytest.mark.parametrize("exclusive", [False, True])
 async def test_applying_the_topology_moves_the_bindings_of_earlier_versions(
-    desk: Desk, exclusive: bool
+    client_commands: ClientCommands, exclusive: bool
 ) -> None:
     """An earlier version allowed clients to bind to the exchange `events`."""
-    made = await desk.added("early")
+    made = await client_commands.added("early")
     wide = {"configure": ".*", "write": ".*", "read": ".*"}
-    async with desk.vhost.admin as admin:
-        await admin.ask("PUT", f"permissions/{path_of(desk)}/{made['user']}", json=wide)
+    async with client_commands.vhost.admin as admin:
+        await admin.ask("PUT", f"permissions/{path_of(client_commands)}/{made['user']}", json=wide)
         connection = await aio_pika.connect(made["url"])
         channel = await connection.channel()
         arguments: dict[str, Any] = {"x-overflow": "reject-publish", "x-max-length": 1}
@@ -170,16 +186,23 @@ async def test_applying_the_topology_moves_the_bindings_of_earlier_versions(
             await channel.declare_exchange(own, aio_pika.ExchangeType.TOPIC, durable=True),
         ):
             await destination.bind(await channel.get_exchange(EVENTS, ensure=False), "order.*.*")
-        [answer, *_] = [
-            each for each in await publish_as_order_svc(desk.vhost, *(dispatched(), dispatched())) if each
+        [response, *_] = [
+            each
+            for each in await publish_as_order_svc(client_commands.vhost, *(dispatched(), dispatched()))
+            if each
         ]
-        assert isinstance(answer, BusUnavailable)
-        plan = await admin.plan(desk.vhost.topology, desk.vhost.name)
+        assert isinstance(response, BusUnavailable)
+        plan = await admin.plan(client_commands.vhost.topology, client_commands.vhost.name)
         assert [named for named in plan if named.startswith(f"binding of {EVENTS} to {name} by order.*.*")]
-        await desk.vhost.apply()
-        await until(lambda: publish_as_order_svc(desk.vhost, dispatched()), lambda answers: answers == [None])
-        assert await admin.plan(desk.vhost.topology, desk.vhost.name) == []
-        bound = await admin.ask("GET", f"exchanges/{path_of(desk)}/{CLIENT_EVENTS}/bindings/source")
+        await client_commands.vhost.apply()
+        await until(
+            lambda: publish_as_order_svc(client_commands.vhost, dispatched()),
+            lambda responses: responses == [None],
+        )
+        assert await admin.plan(client_commands.vhost.topology, client_commands.vhost.name) == []
+        bound = await admin.ask(
+            "GET", f"exchanges/{path_of(client_commands)}/{CLIENT_EVENTS}/bindings/source"
+        )
         assert {each["destination"] for each in bound} == ({own} if exclusive else {own, name})
         assert await is_cut(connection) is exclusive
         if not connection.is_closed:
@@ -187,8 +210,8 @@ async def test_applying_the_topology_moves_the_bindings_of_earlier_versions(
 
 
 @pytest.mark.real
-async def test_a_client_opens_no_more_connections_and_channels_than_it_may(desk: Desk) -> None:
-    made = await desk.added("greedy")
+async def test_connections_and_channels_of_a_client_are_limited(client_commands: ClientCommands) -> None:
+    made = await client_commands.added("greedy")
     connections = [await aio_pika.connect(made["url"]) for _ in range(client_users.CONNECTIONS_MAX)]
     try:
         with pytest.raises(aiormq.exceptions.AMQPError):
@@ -202,8 +225,8 @@ async def test_a_client_opens_no_more_connections_and_channels_than_it_may(desk:
             await connection.close()
 
 
-async def _count(heard: list[str], type_: str) -> int:
-    return heard.count(type_)
+async def _count(handled_type: list[str], type_: str) -> int:
+    return handled_type.count(type_)
 
 
 async def _is_refused(exchange: AbstractExchange) -> bool:
@@ -225,8 +248,8 @@ async def _bind_exchange(exchange: str, channel: AbstractChannel, name: str) -> 
 
 
 async def _effective(api: httpx.AsyncClient, path: str) -> dict[str, Any]:
-    answer = (await api.get(path)).raise_for_status().json()
-    return answer.get("effective_policy_definition") or {}
+    response = (await api.get(path)).raise_for_status().json()
+    return response.get("effective_policy_definition") or {}
 
 
 def _with_client_policy(vhost: VirtualHost, **changed: int) -> VirtualHost:

@@ -16,7 +16,7 @@ from chassis.messaging.identity import new_id
 from chassis.messaging.senders import OPERATOR
 from contracts import orders
 from contracts.catalog import CATALOG
-from tests.integration.clients.broker_client import Desk
+from tests.integration.clients.broker_client import ClientCommands
 from tests.support.eventually import until
 
 pytestmark = pytest.mark.real
@@ -62,12 +62,12 @@ async def _dead_letter_under_its_own_key(
 @pytest.mark.parametrize(
     "route", [_bound_exchange, _alternate_exchange, _dead_letter_routing_key, _dead_letter_under_its_own_key]
 )
-async def test_what_a_client_routes_through_its_own_exchanges_and_queues_is_forged(
-    desk: Desk, route: Route
+async def test_messages_routed_through_client_exchanges_are_forged(
+    client_commands: ClientCommands, route: Route
 ) -> None:
-    made = await desk.added("router")
+    made = await client_commands.added("router")
     taken: list[WireMessage] = []
-    operator = RabbitBus(desk.vhost.url(OPERATOR))
+    operator = RabbitBus(client_commands.vhost.url(OPERATOR))
     await operator.start()
 
     acks: list[asyncio.Future[None]] = []

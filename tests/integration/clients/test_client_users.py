@@ -20,7 +20,7 @@ from journey.admin.broker.client_users import ClientUser, NotAllowed
 from journey.client import Client
 from tests.integration.clients.broker_client import (
     WORK,
-    Desk,
+    ClientCommands,
     bind,
     declare,
     is_cut,
@@ -65,15 +65,15 @@ def test_what_a_client_may_send_is_chosen_from_the_contracts(text: str | None, t
 @pytest.mark.parametrize(
     "text", ["dispatch", "order.dispatch", "", "place,", "deadline_passed", "*", "order.place.v1"]
 )
-def test_a_command_of_staff_or_of_nobody_cannot_be_permitted(text: str) -> None:
+def test_staff_commands_and_unknown_commands_cannot_be_permitted(text: str) -> None:
     with pytest.raises(NotAllowed, match=r"choose from order\.cancel, order\.place"):
         client_users.permitted(text)
 
 
 @pytest.mark.real
-async def test_a_client_reaches_its_own_queues_and_nobody_elses(desk: Desk) -> None:
-    mine, other = await desk.added("mine"), await desk.added("mine-too")
-    shops = desk.vhost.url(CLIENT)
+async def test_a_client_reaches_its_own_queues_only(client_commands: ClientCommands) -> None:
+    mine, other = await client_commands.added("mine"), await client_commands.added("mine-too")
+    shops = client_commands.vhost.url(CLIENT)
     for made in (mine, other):
         for work in WORK:
             assert not await refused(made["url"], work, f"{made['queue_prefix']}inbox"), work
@@ -99,8 +99,11 @@ async def test_a_client_reaches_its_own_queues_and_nobody_elses(desk: Desk) -> N
 
 
 @pytest.mark.real
-async def test_a_client_sends_what_it_may_and_nothing_else(desk: Desk) -> None:
-    placer, listener = await desk.added("placer", "place"), await desk.added("listener", "none")
+async def test_a_client_sends_what_it_may_and_nothing_else(client_commands: ClientCommands) -> None:
+    placer, listener = (
+        await client_commands.added("placer", "place"),
+        await client_commands.added("listener", "none"),
+    )
     assert placer["may_send"] == [orders.PlaceOrder.TYPE]
     assert listener["may_send"] == []
     for made, may in ((placer, {orders.PlaceOrder.TYPE}), (listener, set[str]())):
@@ -119,8 +122,8 @@ async def test_a_client_sends_what_it_may_and_nothing_else(desk: Desk) -> None:
 
 
 @pytest.mark.real
-async def test_the_library_sends_and_follows_as_a_client_of_its_own(desk: Desk) -> None:
-    made = await desk.added("library")
+async def test_the_client_library_works_with_its_own_broker_user(client_commands: ClientCommands) -> None:
+    made = await client_commands.added("library")
     command = a_command()
     rejected = orders.OrderRejected(
         order_id=command.order_id,
@@ -131,34 +134,36 @@ async def test_the_library_sends_and_follows_as_a_client_of_its_own(desk: Desk) 
     envelope = wrap(rejected, id=str(new_id()), source="order_svc", now=datetime.now(UTC))
     async with Client(made["url"]) as client:
         await client.send(command)
-        assert await publish_as_order_svc(desk.vhost, envelope.wire_message(CATALOG)) == [None]
+        assert await publish_as_order_svc(client_commands.vhost, envelope.wire_message(CATALOG)) == [None]
         assert [type(event) async for event in client.follow(command.order_id)] == [orders.OrderRejected]
 
 
 @pytest.mark.real
-async def test_the_password_is_shown_once_and_kept_nowhere(desk: Desk, api: httpx.AsyncClient) -> None:
-    ended = desk.type("add", desk.name("secret"), "--may", "place", "--json")
+async def test_the_password_is_shown_once_and_kept_nowhere(
+    client_commands: ClientCommands, api: httpx.AsyncClient
+) -> None:
+    ended = client_commands.type("add", client_commands.name("secret"), "--may", "place", "--json")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     password = json.loads(ended.stdout)["password"]
     assert len(password) >= 24
     kept = [
         path
-        for path in desk.home.rglob("*")
+        for path in client_commands.home.rglob("*")
         if path.is_file() and password in path.read_text(errors="replace")
     ]
     assert not kept
-    assert password not in desk.type("list").stdout + desk.type("list", "--json").stdout
+    assert password not in client_commands.type("list").stdout + client_commands.type("list", "--json").stdout
     assert password not in (await api.get("definitions")).text
-    again = desk.type("add", desk.name("secret"))
+    again = client_commands.type("add", client_commands.name("secret"))
     assert again.returncode == MISUSED
     assert "--rotate" in again.stdout + again.stderr
 
 
 @pytest.mark.real
-async def test_another_password_ends_what_the_old_one_began(desk: Desk) -> None:
-    before = await desk.added("turning", "place")
+async def test_another_password_ends_what_the_old_one_began(client_commands: ClientCommands) -> None:
+    before = await client_commands.added("turning", "place")
     connection = await aio_pika.connect(before["url"])
-    after = await desk.added("turning", rotate=True)
+    after = await client_commands.added("turning", rotate=True)
     assert after["may_send"] == before["may_send"]
     await until(lambda: is_cut(connection))
     with pytest.raises(aiormq.exceptions.ProbableAuthenticationError):
@@ -167,18 +172,23 @@ async def test_another_password_ends_what_the_old_one_began(desk: Desk) -> None:
 
 
 @pytest.mark.real
-async def test_a_client_that_is_removed_is_gone_with_its_queues(desk: Desk, api: httpx.AsyncClient) -> None:
-    made, other = await desk.added("gone"), await desk.added("gone-not")
+async def test_a_client_that_is_removed_is_gone_with_its_queues(
+    client_commands: ClientCommands, api: httpx.AsyncClient
+) -> None:
+    made, other = await client_commands.added("gone"), await client_commands.added("gone-not")
     connection = await aio_pika.connect(made["url"])
     channel = await connection.channel()
     await channel.declare_queue(f"{made['queue_prefix']}mine", exclusive=True)
     await channel.declare_exchange(f"{made['queue_prefix']}exchange", durable=True)
     for each in (made, other):
         assert not await refused(each["url"], declare, f"{each['queue_prefix']}inbox")
-    assert {desk.name("gone"), desk.name("gone-not")} <= {
-        each["name"] for each in json.loads(desk.type("list", "--json").stdout)
+    assert {client_commands.name("gone"), client_commands.name("gone-not")} <= {
+        each["name"] for each in json.loads(client_commands.type("list", "--json").stdout)
     }
-    first, second = (json.loads(desk.type("remove", desk.name("gone"), "--json").stdout) for _ in range(2))
+    first, second = (
+        json.loads(client_commands.type("remove", client_commands.name("gone"), "--json").stdout)
+        for _ in range(2)
+    )
     assert (first["removed"], second["removed"]) == (True, False)
     await until(lambda: is_cut(connection))
     with pytest.raises(aiormq.exceptions.ProbableAuthenticationError):
@@ -186,7 +196,7 @@ async def test_a_client_that_is_removed_is_gone_with_its_queues(desk: Desk, api:
     names = {
         each["name"]
         for kind in ("queues", "exchanges")
-        for each in (await api.get(f"{kind}/{path_of(desk)}")).json()
+        for each in (await api.get(f"{kind}/{path_of(client_commands)}")).json()
     }
     assert not [name for name in names if name.startswith(made["queue_prefix"])]
     assert f"{other['queue_prefix']}inbox" in names
@@ -194,27 +204,31 @@ async def test_a_client_that_is_removed_is_gone_with_its_queues(desk: Desk, api:
 
 @pytest.mark.real
 async def test_clients_are_no_drift_and_their_rights_follow_the_topology(
-    desk: Desk, api: httpx.AsyncClient
+    client_commands: ClientCommands, api: httpx.AsyncClient
 ) -> None:
-    made = await desk.added("steady", "cancel")
+    made = await client_commands.added("steady", "cancel")
     assert not await refused(made["url"], declare, f"{made['queue_prefix']}inbox")
     assert not await refused(made["url"], bind, f"{made['queue_prefix']}inbox")
-    async with desk.vhost.admin as admin:
-        assert await admin.plan(desk.vhost.topology, desk.vhost.name) == []
+    async with client_commands.vhost.admin as admin:
+        assert await admin.plan(client_commands.vhost.topology, client_commands.vhost.name) == []
         wide = {"configure": ".*", "write": ".*", "read": ".*"}
-        (await api.put(f"permissions/{path_of(desk)}/{made['user']}", json=wide)).raise_for_status()
+        (
+            await api.put(f"permissions/{path_of(client_commands)}/{made['user']}", json=wide)
+        ).raise_for_status()
         topic = {"exchange": COMMANDS, "write": ".*", "read": ".*"}
-        (await api.put(f"topic-permissions/{path_of(desk)}/{made['user']}", json=topic)).raise_for_status()
+        (
+            await api.put(f"topic-permissions/{path_of(client_commands)}/{made['user']}", json=topic)
+        ).raise_for_status()
         (await api.delete(f"user-limits/{made['user']}/max-connections")).raise_for_status()
-        (await api.delete(f"vhost-limits/{path_of(desk)}/max-queues")).raise_for_status()
-        drift = await admin.plan(desk.vhost.topology, desk.vhost.name)
+        (await api.delete(f"vhost-limits/{path_of(client_commands)}/max-queues")).raise_for_status()
+        drift = await admin.plan(client_commands.vhost.topology, client_commands.vhost.name)
         assert [sentence.partition(" is ")[0] for sentence in drift] == [
             f"permission of {made['user']}",
             f"permission of {made['user']} on commands",
             "limit max-queues",
             f"limit max-connections of {made['user']}",
         ]
-        await desk.vhost.apply()
-        assert await admin.plan(desk.vhost.topology, desk.vhost.name) == []
+        await client_commands.vhost.apply()
+        assert await admin.plan(client_commands.vhost.topology, client_commands.vhost.name) == []
     assert not await refused(made["url"], declare, f"{made['queue_prefix']}inbox")
     assert await refused(made["url"], declare, "order_svc.events")

@@ -15,7 +15,7 @@ from tests.support.eventually import until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
-PATIENCE_S = 60.0
+WAIT_S_MAX = 60.0
 
 NAMED = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "MONGO_URL", "SMTP_URL", "MAILBOX_URL")
 
@@ -73,27 +73,27 @@ async def test_a_broker_that_was_killed_comes_back_with_its_messages(
     monkeypatch.setenv("JOURNEY_INFRA", "local")
     state_dir = tmp_path / "state"
     try:
-        found = await resolve.obtain(state_dir, say=quiet)
+        found = await resolve.obtain(state_dir, log=quiet)
         assert found.kind == "local"
-        assert await resolve.answers(found)
+        assert await resolve.responds(found)
         await use_both(found.amqp_url, found.mongo_url)
 
         await the_queue_is_on_disk(state_dir, "orders")
         assert await LocalRabbit(state_dir).kill()
-        assert not await resolve.answers(found)
-        again = await resolve.obtain(state_dir, say=quiet)
+        assert not await resolve.responds(found)
+        again = await resolve.obtain(state_dir, log=quiet)
         assert again == found
 
         connection = await aio_pika.connect(again.amqp_url)
         async with connection:
             channel = await connection.channel()
             queue = await channel.declare_queue("orders", passive=True)
-            message = await queue.get(timeout=PATIENCE_S)
+            message = await queue.get(timeout=WAIT_S_MAX)
             assert message is not None
             assert message.body == b"placed"
             await message.ack()
     finally:
-        await resolve.release(state_dir, say=quiet)
+        await resolve.release(state_dir, log=quiet)
     assert processes_of(state_dir) == []
 
 
@@ -105,12 +105,12 @@ async def test_containers_are_found_again_and_removed(
         await docker.require_engine()
     except InfrastructureUnavailable:
         with pytest.raises(InfrastructureUnavailable, match="Docker"):  # an explicit choice has no fallback
-            await resolve.obtain(tmp_path, for_tests=True, say=quiet)
+            await resolve.obtain(tmp_path, for_tests=True, log=quiet)
         return
     try:
-        found = await resolve.obtain(tmp_path, for_tests=True, say=quiet)
+        found = await resolve.obtain(tmp_path, for_tests=True, log=quiet)
         await use_both(found.amqp_url, found.mongo_url)
-        assert await resolve.obtain(tmp_path, for_tests=True, say=quiet) == found
+        assert await resolve.obtain(tmp_path, for_tests=True, log=quiet) == found
     finally:
-        await resolve.release(tmp_path, say=quiet)
-    assert not await resolve.answers(found)
+        await resolve.release(tmp_path, log=quiet)
+    assert not await resolve.responds(found)

@@ -41,8 +41,8 @@ class Attack:
         return f"{OWN}{self.id.replace(' ', '-')}"
 
     async def publish(self, exchange: str, key: str, headers: Any = None, **properties: Any) -> None:
-        told = {"type": self.of.TYPE, "user_id": CLIENT.user, "message_id": self.id, **properties}
-        message = aio_pika.Message(b"{}", content_type="application/json", headers=headers, **told)
+        reported = {"type": self.of.TYPE, "user_id": CLIENT.user, "message_id": self.id, **properties}
+        message = aio_pika.Message(b"{}", content_type="application/json", headers=headers, **reported)
         target = await self.channel.get_exchange(exchange, ensure=False)
         await target.publish(message, key, mandatory=False)
 
@@ -66,7 +66,7 @@ async def in_disguise(attack: Attack) -> None:
     await attack.publish(COMMANDS, PLACE)
 
 
-async def copied_in_small_letters(attack: Attack) -> None:
+async def copied_in_lower_case(attack: Attack) -> None:
     await attack.publish(COMMANDS, PLACE, {"cc": [attack.of.TYPE], "Bcc": [attack.of.TYPE]})
 
 
@@ -100,7 +100,7 @@ async def by_a_queue_that_gives_up_to_the_ladder(attack: Attack) -> None:
     await attack.expiring_queue("retry.5s", f"{attack.of.OWNER}.commands")
 
 
-async def by_a_queue_that_gives_up_to_the_dead_letters(attack: Attack) -> None:
+async def by_a_queue_that_dead_letters(attack: Attack) -> None:
     await attack.expiring_queue("dead", attack.of.OWNER)
 
 
@@ -186,7 +186,7 @@ FORGED = "forged"
 NOWHERE = "arrived nowhere"
 ATTACKS: dict[Callable[[Attack], Awaitable[None]], str] = {
     in_disguise: FORGED,
-    copied_in_small_letters: FORGED,
+    copied_in_lower_case: FORGED,
     copied_to_queues: FORGED,
     without_key: REFUSED,
     in_the_name_of_the_operator: REFUSED,
@@ -194,7 +194,7 @@ ATTACKS: dict[Callable[[Attack], Awaitable[None]], str] = {
     by_a_queue_that_gives_up_to_commands: FORGED,
     by_a_queue_that_gives_up_to_the_default_exchange: REFUSED,
     by_a_queue_that_gives_up_to_the_ladder: REFUSED,
-    by_a_queue_that_gives_up_to_the_dead_letters: REFUSED,
+    by_a_queue_that_dead_letters: REFUSED,
     by_an_exchange_bound_to_commands: FORGED,
     by_an_exchange_whose_alternate_is_commands: FORGED,
     by_an_exchange_whose_alternate_is_dead: REFUSED,

@@ -40,7 +40,7 @@ class Case:
         return next(hearing, self.contract.OWNER)
 
     @property
-    def heard(self) -> bool:
+    def consumed(self) -> bool:
         return self.contract in SERVICES[self.reader].by_type
 
     @property
@@ -171,10 +171,10 @@ def rightful(case: Case) -> bool:
     """Whether a service may accept the message: the rules once more, written independently of the code."""
     user = case.user
     if case.way in ("plain", "with the headers of a hop"):
-        return permitted(case) and case.heard
+        return permitted(case) and case.consumed
     if case.way == "in another's name":
         # then the message has the user's own name
-        return case.user == senders(case.contract)[0] and case.heard
+        return case.user == senders(case.contract)[0] and case.consumed
     # The operator may hand back messages of others. A service may forge messages to itself, which gains it
     # nothing.
     itself = user in SERVICES and case.contract in SERVICES[user].by_type
@@ -187,7 +187,7 @@ def rightful(case: Case) -> bool:
         "the dead letters, with CC": user == case.reader,
         "the dead letters, as the broker's": permitted(case) and user in (OPERATOR, case.reader),
     }
-    return case.heard and rules.get(case.way, False)
+    return case.consumed and rules.get(case.way, False)
 
 
 def rightful_in_the_journal(case: Case) -> bool:

@@ -39,7 +39,7 @@ from tests.integration.services.attacks import (
 )
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
-from tests.support.recording_consumer import PATIENCE_S
+from tests.support.recording_consumer import WAIT_S_MAX
 
 pytestmark = pytest.mark.real
 
@@ -84,7 +84,7 @@ async def watching(vhost: VirtualHost) -> AsyncIterator[Watcher]:
     await bus.stop()
 
 
-async def test_no_way_that_a_broker_offers_to_clients_makes_a_service_believe_more(
+async def test_no_broker_feature_gives_clients_more_rights(
     vhost: VirtualHost,
 ) -> None:
     wanted = (STAFFS, OTHERS)
@@ -108,13 +108,13 @@ async def test_no_way_that_a_broker_offers_to_clients_makes_a_service_believe_mo
         # through.
         expected |= {name: REFUSED for name in outcomes if expected[name] == FORGED}
         arriving = {name for name, outcome in expected.items() if outcome == FORGED} | {"control"}
-        await until(lambda: arriving <= watcher.outcomes.keys(), within_s=PATIENCE_S)
+        await until(lambda: arriving <= watcher.outcomes.keys(), within_s=WAIT_S_MAX)
     control = watcher.outcomes.pop("control")
     assert control.startswith("believed")
     assert dict.fromkeys(expected, NOWHERE) | watcher.outcomes | outcomes == expected
 
 
-async def test_what_a_client_lets_expire_unread_cannot_be_redriven_and_displaces_no_dead_letter(
+async def test_messages_expired_by_a_client_displace_no_dead_letter(
     vhost: VirtualHost,
 ) -> None:
     """There is no consumer, so the broker dead-letters it, and no service has seen it."""
@@ -125,15 +125,19 @@ async def test_what_a_client_lets_expire_unread_cannot_be_redriven_and_displaces
                 await attack(Attack(channel, of, f"{attack.__name__} {of.TYPE}"))
 
     async def dead() -> list[DeadLetter]:
-        return [letter for letter in await read(vhost.url(OPERATOR), ["order_svc"]) if letter.by_broker]
+        return [
+            dead_letter
+            for dead_letter in await read(vhost.url(OPERATOR), ["order_svc"])
+            if dead_letter.by_broker
+        ]
 
-    letters = await until(dead, lambda found: len(found) == len(EXPIRING) * 3, within_s=PATIENCE_S)
-    assert {letter.queue for letter in letters} == {"order_svc.rejected"}
-    for letter in letters:
+    dead_letters = await until(dead, lambda found: len(found) == len(EXPIRING) * 3, within_s=WAIT_S_MAX)
+    assert {dead_letter.queue for dead_letter in dead_letters} == {"order_svc.rejected"}
+    for dead_letter in dead_letters:
         with pytest.raises(Forged):
-            parse(letter.message_at_failure, CATALOG, reader="order_svc")
+            parse(dead_letter.message_at_failure, CATALOG, reader="order_svc")
         with pytest.raises(Forged):
-            parse(replace(letter.original_message, user_id=OPERATOR), CATALOG, reader="order_svc")
+            parse(replace(dead_letter.original_message, user_id=OPERATOR), CATALOG, reader="order_svc")
 
 
 async def test_a_client_has_no_right_at_the_management_api(vhost: VirtualHost) -> None:
@@ -147,7 +151,7 @@ async def test_a_client_has_no_right_at_the_management_api(vhost: VirtualHost) -
     async with httpx.AsyncClient(
         base_url=url, auth=account, headers=alone, trust_env=False, timeout=60
     ) as http:
-        answers = [
+        responses = [
             await http.post(f"exchanges/{name}/{COMMANDS}/publish", json=message),
             await http.post(f"exchanges/{name}/amq.default/publish", json=message),
             await http.put(f"policies/{name}/own", json={"pattern": ".*", "definition": {"max-length": 1}}),
@@ -155,4 +159,4 @@ async def test_a_client_has_no_right_at_the_management_api(vhost: VirtualHost) -
             await http.get(f"queues/{name}"),
             await http.get("whoami"),
         ]
-    assert {answer.status_code for answer in answers} == {401}
+    assert {response.status_code for response in responses} == {401}

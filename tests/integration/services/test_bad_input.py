@@ -63,8 +63,8 @@ class Shop:
     async def event(self, order_id: str) -> dict[str, Any]:
         """The first event of order_svc about an order."""
         trails = await until(lambda: self.store.journey("orders", order_id), within_s=20)
-        said = trails[0][1][0].emits[0]
-        return {"type": said.type, **json.loads(said.body)}
+        emitted = trails[0][1][0].emits[0]
+        return {"type": emitted.type, **json.loads(emitted.body)}
 
     async def flows_on(self) -> None:
         assert (await self.event(await self.order()))["type"] == "order.placed.v1"
@@ -75,7 +75,7 @@ def raw(body: bytes, wire_type: str = "order.place.v1", **properties: Any) -> Wi
     return replace(wire_message, **properties)
 
 
-def say(message: Message) -> WireMessage:
+def log(message: Message) -> WireMessage:
     return wrap(message, id=str(new_id()), source="test", now=utc_now()).wire_message(CATALOG)
 
 
@@ -98,7 +98,7 @@ async def shop(
         )
         for sku, (currency, cents) in PRICES.items()
     ]
-    assert not any(await buses["product_svc"].publish([say(event) for event in listed]))
+    assert not any(await buses["product_svc"].publish([log(event) for event in listed]))
     for sku in PRICES:
         while (await store.load("prices", [sku]))[sku].version == 0:
             await asyncio.sleep(0.02)
@@ -109,12 +109,10 @@ async def shop(
 
 
 @pytest.mark.parametrize("quantity", [-1, 0, 10**18, 1.5, "1", None, True], ids=repr)
-async def test_an_impossible_quantity_is_a_dead_letter_that_names_the_field(
-    shop: Shop, quantity: object
-) -> None:
+async def test_an_invalid_quantity_is_a_dead_letter_naming_the_field(shop: Shop, quantity: object) -> None:
     await shop.order(lines=[{"sku": "TEA", "quantity": quantity}])
-    letter = await shop.dead_letter()
-    assert "lines.0.quantity" in letter["error"] and letter["origin_queue"] == "order_svc.commands"
+    dead_letter = await shop.dead_letter()
+    assert "lines.0.quantity" in dead_letter["error"] and dead_letter["origin_queue"] == "order_svc.commands"
     await shop.flows_on()
 
 
@@ -150,7 +148,7 @@ async def test_other_bad_fields_are_named_in_the_dead_letter(
     ],
     ids=["broken", "empty", "not utf-8", "deep", "unknown type", "version 99", "xml"],
 )
-async def test_what_can_never_be_read_is_a_dead_letter_with_its_reason(
+async def test_an_unreadable_message_is_a_dead_letter_with_its_reason(
     shop: Shop, wire_message: WireMessage, reason: str
 ) -> None:
     await shop.send(wire_message)
@@ -158,7 +156,7 @@ async def test_what_can_never_be_read_is_a_dead_letter_with_its_reason(
     await shop.flows_on()
 
 
-async def test_a_body_that_is_too_long_is_refused_by_the_broker_or_becomes_a_dead_letter(shop: Shop) -> None:
+async def test_a_too_long_body_is_rejected_or_dead_lettered(shop: Shop) -> None:
     """A broker that we start rejects it; others may accept it."""
     [refusal] = await shop.client.publish([raw(b"x" * 2**20)])
     if refusal is None:
@@ -192,10 +190,8 @@ async def test_duplicate_lines_are_one_line(shop: Shop) -> None:
     assert [(line["sku"], line["quantity"]) for line in placed["lines"]] == [("TEA", 3)]
 
 
-async def test_a_forged_event_is_refused_by_the_broker_and_a_wrong_sender_by_the_consumer(
-    shop: Shop, vhost: VirtualHost
-) -> None:
-    forged = say(payments.PaymentAuthorized(order_id=uuid4(), amount=Money(amount_minor=1, currency="EUR")))
+async def test_forged_events_and_wrong_senders_are_refused(shop: Shop, vhost: VirtualHost) -> None:
+    forged = log(payments.PaymentAuthorized(order_id=uuid4(), amount=Money(amount_minor=1, currency="EUR")))
     [refusal] = await shop.client.publish([forged])
     assert refusal is not None and "refused" in str(refusal).lower()
     inventory = RabbitBus(vhost.url("inventory_svc"))
@@ -208,10 +204,10 @@ async def test_a_forged_event_is_refused_by_the_broker_and_a_wrong_sender_by_the
     await shop.flows_on()
 
 
-async def test_a_command_that_only_a_service_may_send_itself_is_refused_for_a_client(shop: Shop) -> None:
-    [refusal] = await shop.client.publish([say(orders.DeadlinePassed(order_id=uuid4()))])
+async def test_a_services_own_command_is_refused_for_a_client(shop: Shop) -> None:
+    [refusal] = await shop.client.publish([log(orders.DeadlinePassed(order_id=uuid4()))])
     assert refusal is not None
-    assert await shop.client.publish([say(an_order())]) == [None]
+    assert await shop.client.publish([log(an_order())]) == [None]
 
 
 def counted(role: str) -> float:
@@ -224,33 +220,35 @@ CLAIMS = {"attempt": 2, "postponed": "x", "origin_user": "operator", "origin_key
 
 
 @pytest.mark.parametrize("copies", [{}, {"CC": ["order.dispatch.v1"]}, {"BCC": ["order.dispatch.v1"]}])
-async def test_a_clients_command_of_the_staff_in_disguise_changes_nothing_and_is_counted(
-    shop: Shop, copies: dict[str, Any]
-) -> None:
+async def test_a_clients_disguised_staff_command_changes_nothing(shop: Shop, copies: dict[str, Any]) -> None:
     order_id, before = await shop.order(), counted("client")
     await shop.event(order_id)
-    dispatch = say(orders.DispatchOrder(order_id=UUID(order_id)))
+    dispatch = log(orders.DispatchOrder(order_id=UUID(order_id)))
     await shop.send(
         replace(dispatch, routing_key="order.place.v1", headers={**dispatch.headers, **CLAIMS, **copies})
     )
-    letter = await shop.dead_letter()
-    assert letter["error_type"] == "Forged" and "must come from operator" in letter["error"]
-    assert (letter["origin_user"], letter["attempt"], letter["origin_key"]) == ("client", 1, "order.place.v1")
-    assert "postponed" not in letter and "CC" not in letter
+    dead_letter = await shop.dead_letter()
+    assert dead_letter["error_type"] == "Forged" and "must come from operator" in dead_letter["error"]
+    assert (dead_letter["origin_user"], dead_letter["attempt"], dead_letter["origin_key"]) == (
+        "client",
+        1,
+        "order.place.v1",
+    )
+    assert "postponed" not in dead_letter and "CC" not in dead_letter
     assert counted("client") == before + 1
     await shop.flows_on()
     [(_, handled)] = await shop.store.journey("orders", order_id)
     assert [each.type for each in handled] == ["order.place.v1"]
 
 
-async def test_a_client_cannot_have_a_services_message_taken_for_a_copy(shop: Shop) -> None:
+async def test_a_client_cannot_make_a_services_message_a_duplicate(shop: Shop) -> None:
     """An order's id gives away the id of its reminder.
 
     If a client used it first, the reminder would be ignored.
     """
     order_id = await shop.order()
     await shop.event(order_id)
-    stranger = say(orders.CancelOrder(order_id=UUID(order_id), customer_id=uuid4()))
+    stranger = log(orders.CancelOrder(order_id=UUID(order_id), customer_id=uuid4()))
     reminder = derived_id("orders", order_id, "deadline")
     await shop.send(replace(stranger, message_id=reminder))
     assert "version 5 UUID" in (await shop.dead_letter())["error"]
@@ -258,20 +256,19 @@ async def test_a_client_cannot_have_a_services_message_taken_for_a_copy(shop: Sh
     assert reminder not in (await shop.store.load("orders", [order_id]))[order_id].handled
 
 
-async def test_a_command_without_user_id_is_a_dead_letter_that_names_the_remedy(
-    shop: Shop, vhost: VirtualHost
-) -> None:
+async def test_a_command_without_user_id_is_dead_lettered_with_remedy(shop: Shop, vhost: VirtualHost) -> None:
     before = counted("none")
     async with await aio_pika.connect(vhost.url("client")) as connection:
         exchange = await (await connection.channel()).get_exchange("commands", ensure=False)
-        sealed = say(an_order())
+        wrapped = log(an_order())
         message = aio_pika.Message(
-            sealed.body, content_type="application/json", message_id=sealed.message_id, type=sealed.type
+            wrapped.body, content_type="application/json", message_id=wrapped.message_id, type=wrapped.type
         )
         await exchange.publish(message, "order.place.v1")
-    letter = await shop.dead_letter()
+    dead_letter = await shop.dead_letter()
     assert (
-        letter["error_type"] == "Forged" and "set the user_id property to your broker user" in letter["error"]
+        dead_letter["error_type"] == "Forged"
+        and "set the user_id property to your broker user" in dead_letter["error"]
     )
     assert counted("none") == before + 1
     await shop.flows_on()

@@ -29,7 +29,7 @@ from contracts import inventory, orders, products
 from contracts.catalog import CATALOG
 from contracts.http.orders import OrderStatus
 from contracts.values import Money, OrderLine
-from journey.admin.dead_letters.reader import read as read_letters
+from journey.admin.dead_letters.reader import read as read_dead_letters
 from journey.admin.registry import SERVICES
 from notification_svc.mail import Sent
 from tests.support.eventually import until
@@ -53,7 +53,7 @@ from tests.unit.chassis.bus.test_amqp_properties import headers, names, property
 
 pytestmark = [pytest.mark.real, pytest.mark.every_service]
 
-PATIENCE_S = 60.0
+WAIT_S_MAX = 60.0
 SKU = "TEA-GREEN"
 TYPES = sorted(name.encode() for name, contract in CATALOG.items() if issubclass(contract, Command))
 KEYS = (b"order.place.v1", b"order.cancel.v1")
@@ -121,16 +121,16 @@ class Shop:
         await self.send("product_svc", listed)
         await self.send("operator", inventory.ReceiveStock(receipt_id=UUID(int=7), sku=SKU, quantity=10_000))
         for service, kind in (("order_svc", "prices"), ("inventory_svc", "shelves")):
-            await until(partial(self._known, service, kind), within_s=PATIENCE_S)
+            await until(partial(self._known, service, kind), within_s=WAIT_S_MAX)
 
     async def _known(self, service: str, kind: str) -> int:
         return (await self.runtimes[service].store.load(kind, [SKU]))[SKU].version
 
-    async def send(self, user: str, *said: Message) -> None:
+    async def send(self, user: str, *emitted: Message) -> None:
         bus: Bus = RabbitBus(self._vhost.url(user))
         await bus.start()
-        wire_messages = [seal_as(user, message) for message in said]
-        assert await bus.publish(wire_messages) == [None] * len(said)
+        wire_messages = [wrap_as(user, message) for message in emitted]
+        assert await bus.publish(wire_messages) == [None] * len(emitted)
         await bus.stop()
 
     async def send_anything(self, key: bytes, raw: bytes, body: bytes) -> None:
@@ -161,11 +161,12 @@ class Shop:
 
     async def dead(self) -> set[str]:
         return {
-            letter.journey_id for letter in await read_letters(self._vhost.url("operator"), list(SERVICES))
+            dead_letter.journey_id
+            for dead_letter in await read_dead_letters(self._vhost.url("operator"), list(SERVICES))
         }
 
 
-def seal_as(user: str, message: Message) -> Any:
+def wrap_as(user: str, message: Message) -> Any:
     return wrap(message, id=str(new_id()), source=user, now=NOW).wire_message(CATALOG)
 
 
@@ -176,7 +177,7 @@ async def _cards(runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
 
 @asynccontextmanager
 async def _mails(runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
-    async def deliver(question: Any, first_asked: datetime) -> Sent:
+    async def deliver(effect: Any, first_asked: datetime) -> Sent:
         return Sent()
 
     yield deliver
@@ -201,7 +202,7 @@ def an_order() -> orders.PlaceOrder:
     suppress_health_check=list(HealthCheck),
 )
 @given(st.lists(messages, min_size=10, max_size=30))
-async def test_whatever_a_client_sends_healthy_orders_are_confirmed_and_every_consumer_stays(
+async def test_arbitrary_client_messages_leave_orders_and_consumers_intact(
     shop: Shop, strange: list[tuple[bytes, bytes, bytes]]
 ) -> None:
     connections = shop.connections()
@@ -212,7 +213,7 @@ async def test_whatever_a_client_sends_healthy_orders_are_confirmed_and_every_co
         if anything is not None:
             await shop.send_anything(*anything)
     order_ids = [order.subject for order in placed]
-    await until(lambda: shop.unconfirmed(order_ids), lambda missing: not missing, within_s=PATIENCE_S)
+    await until(lambda: shop.unconfirmed(order_ids), lambda missing: not missing, within_s=WAIT_S_MAX)
     assert not set(order_ids) & await shop.dead()
     assert shop.connections() == connections
     assert {name: runtime.unready() for name, runtime in shop.runtimes.items()} == dict.fromkeys(

@@ -18,17 +18,19 @@ from tests.support.proxy import Proxy
 pytestmark = pytest.mark.real
 
 
-async def test_the_database_tells_its_time(real_infrastructure: Infrastructure, database_prefix: str) -> None:
+async def test_the_database_returns_its_time(
+    real_infrastructure: Infrastructure, database_prefix: str
+) -> None:
     store = MongoStore(real_infrastructure.mongo_url, f"{database_prefix}health")
     await store.start({})
     try:
-        told = await store.ping()
-        assert told is not None and abs(told - datetime.now(UTC)) < timedelta(hours=1)
+        reported = await store.ping()
+        assert reported is not None and abs(reported - datetime.now(UTC)) < timedelta(hours=1)
     finally:
         await store.stop()
 
 
-async def test_a_database_that_left_fails_the_probe_until_it_is_back(
+async def test_a_database_outage_fails_the_probe_until_it_ends(
     real_infrastructure: Infrastructure, database_prefix: str
 ) -> None:
     async with Proxy(real_infrastructure.mongo_url, 27017) as proxy:
@@ -41,12 +43,12 @@ async def test_a_database_that_left_fails_the_probe_until_it_is_back(
             with pytest.raises(StoreUnavailable):
                 await store.ping()
             await proxy.come_back()
-            await until(lambda: answers(store.ping))
+            await until(lambda: responses(store.ping))
         finally:
             await store.stop()
 
 
-async def answers(ping: Callable[[], Awaitable[object]]) -> bool:
+async def responses(ping: Callable[[], Awaitable[object]]) -> bool:
     try:
         await ping()
     except (BusUnavailable, StoreUnavailable):
@@ -56,7 +58,7 @@ async def answers(ping: Callable[[], Awaitable[object]]) -> bool:
 
 async def test_a_silent_broker_fails_the_probe_long_before_its_heartbeat(vhost: VirtualHost) -> None:
     async with Proxy(vhost.amqp_url, 5672) as proxy:
-        bus = RabbitBus(vhost.url("order_svc", proxy.port), answer_s_max=1.0)
+        bus = RabbitBus(vhost.url("order_svc", proxy.port), response_s_max=1.0)
         await bus.start()
         try:
             for _ in range(3):
@@ -65,7 +67,7 @@ async def test_a_silent_broker_fails_the_probe_long_before_its_heartbeat(vhost: 
             with pytest.raises(BusUnavailable):
                 await bus.ping()
             proxy.thaw()
-            await until(lambda: answers(bus.ping))
+            await until(lambda: responses(bus.ping))
         finally:
             await bus.stop()
 

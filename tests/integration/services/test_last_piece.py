@@ -18,7 +18,7 @@ from inventory_svc.service import inventory_service
 from journey.devenv.infra.model import Infrastructure
 from tests.support.brokers import Broker
 from tests.support.eventually import until
-from tests.support.recording_consumer import PATIENCE_S, placed, sealed
+from tests.support.recording_consumer import WAIT_S_MAX, placed, wrapped
 
 ORDERS = 100
 SKU = "TEA"
@@ -44,7 +44,7 @@ def backends(request: pytest.FixtureRequest) -> tuple[Broker, Callable[[], Store
     return request.getfixturevalue(broker), request.getfixturevalue(stores)
 
 
-async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(
+async def test_one_of_a_hundred_orders_gets_the_last_piece(
     backends: tuple[Broker, Callable[[], Store]],
 ) -> None:
     broker, store = backends
@@ -52,7 +52,7 @@ async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(
     await asyncio.gather(*(instance.start() for instance in instances))
     shop = instances[0].store
     one_lot = inventory.ReceiveStock(receipt_id=uuid4(), sku=SKU, quantity=2)  # an order is for two
-    await (await broker.bus("operator")).publish([sealed(one_lot, "operator").wire_message(CATALOG)])
+    await (await broker.bus("operator")).publish([wrapped(one_lot, "operator").wire_message(CATALOG)])
     await until(lambda: shop.find("shelves"))
     assert not any(await (await broker.bus("order_svc")).publish([placed() for _ in range(ORDERS)]))
     reservations = await until(
@@ -60,7 +60,7 @@ async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(
     )
     await until(
         lambda: not any(each._dispatcher.in_flight for each in instances if each._dispatcher),
-        within_s=PATIENCE_S,
+        within_s=WAIT_S_MAX,
     )
 
     assert Counter((each.state or {})["status"] for each in reservations) == {

@@ -30,7 +30,7 @@ from tests.integration.services.message_routes import (
 )
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
-from tests.support.recording_consumer import PATIENCE_S
+from tests.support.recording_consumer import WAIT_S_MAX
 
 LADDER = RetryLadder().names
 
@@ -68,7 +68,7 @@ async def play(url: str, played: Sequence[Case], observed: Observed) -> None:
         while waiting:
             case = waiting.pop()
             [error] = await aiormq_connection.publish(
-                channel, [case.wire_message()], case.user_id or "", limit_s=PATIENCE_S
+                channel, [case.wire_message()], case.user_id or "", limit_s=WAIT_S_MAX
             )
             if error is not None:
                 observed.refused.add(case)
@@ -108,11 +108,11 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
         case = matrix[wire_message.message_id or ""]
         believed = case.contract in SERVICES[reader].by_type and judged(wire_message, reader)
         if kind not in ("events", "commands"):  # it holds dead letters
-            letter = dead_letter_of(reader, wire_message)
-            at_home = case.contract in SERVICES[reader].by_type and letter.origin_queue.startswith(
+            dead_letter = dead_letter_of(reader, wire_message)
+            at_home = case.contract in SERVICES[reader].by_type and dead_letter.origin_queue.startswith(
                 f"{reader}."
             )
-            believed = at_home and judged(letter.message_at_failure, reader)
+            believed = at_home and judged(dead_letter.message_at_failure, reader)
         (observed.believed if believed else observed.forged).add(case)
 
     def take(delivery: Delivery) -> None:
@@ -136,7 +136,7 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
     ]
     assert not any(await watching.publish(sentinels))
     await until(
-        lambda: all(observed.sentinels[queue] == 1 + len(LADDER) for queue in queues), within_s=PATIENCE_S
+        lambda: all(observed.sentinels[queue] == 1 + len(LADDER) for queue in queues), within_s=WAIT_S_MAX
     )
     await watching.stop()
     recorded = await believed_in_the_journal(vhost, matrix)

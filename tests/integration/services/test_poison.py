@@ -29,7 +29,7 @@ from contracts import orders
 from contracts.catalog import CATALOG
 from contracts.values import OrderLine
 from journey.admin.dead_letters.dead_letter import DeadLetter
-from journey.admin.dead_letters.reader import read as read_letters
+from journey.admin.dead_letters.reader import read as read_dead_letters
 from journey.admin.event_log.journal import read as read_journal
 from order_svc.service import order_service
 from tests.support.eventually import until
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.real
 
 ORDERS = 300
 RETURNS_MAX = 10  # fewer than usual: each one is a death
-PATIENCE_S = 120.0
+WAIT_S_MAX = 120.0
 
 
 def order() -> WireMessage:
@@ -132,7 +132,7 @@ async def living(mortal: Mortal) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("culprits", [1, 2])
 @pytest.mark.parametrize("whole_process", [False, True], ids=["connection", "process"])
-async def test_the_message_over_which_consumers_die_is_found_and_its_neighbours_are_handled(
+async def test_a_poison_message_is_found_and_others_are_handled(
     vhost: VirtualHost, monkeypatch: pytest.MonkeyPatch, whole_process: bool, culprits: int
 ) -> None:
     monkeypatch.setattr(retry, "RETURNS_MAX", RETURNS_MAX)
@@ -150,14 +150,16 @@ async def test_the_message_over_which_consumers_die_is_found_and_its_neighbours_
         )
         return sum(not loaded.version for loaded in found.values())
 
-    async def letters() -> list[DeadLetter]:
-        return await read_letters(vhost.url("operator"), ["order_svc"])
+    async def dead_letters() -> list[DeadLetter]:
+        return await read_dead_letters(vhost.url("operator"), ["order_svc"])
 
     async with living(mortal):
-        await until(unhandled, lambda count: not count, within_s=PATIENCE_S)
-        found = await until(letters, lambda letters: len(letters) == culprits, within_s=PATIENCE_S)
-        assert {letter.journey_id for letter in found} == bad
-        assert {letter.error_type for letter in found} == {"PoisonMessage"}
+        await until(unhandled, lambda count: not count, within_s=WAIT_S_MAX)
+        found = await until(
+            dead_letters, lambda dead_letters: len(dead_letters) == culprits, within_s=WAIT_S_MAX
+        )
+        assert {dead_letter.journey_id for dead_letter in found} == bad
+        assert {dead_letter.error_type for dead_letter in found} == {"PoisonMessage"}
         late = order()
         assert await client.publish([late] + [order() for _ in range(20)]) == [None] * 21
         await until(
@@ -168,7 +170,10 @@ async def test_the_message_over_which_consumers_die_is_found_and_its_neighbours_
 
     assert max(mortal.deaths.values()) <= RETURNS_MAX
     assert max(mortal.returned[wire_message.message_id or ""] for wire_message in healthy) < RETURNS_MAX
-    said = Counter([entry.wire_message.correlation_id async for entry in read_journal(vhost.url("operator"))])
+    emitted = Counter(
+        [entry.wire_message.correlation_id async for entry in read_journal(vhost.url("operator"))]
+    )
     assert (
-        max(said[wire_message.correlation_id] for wire_message in healthy) <= RETURNS_SUSPECT + culprits + 1
+        max(emitted[wire_message.correlation_id] for wire_message in healthy)
+        <= RETURNS_SUSPECT + culprits + 1
     )

@@ -20,7 +20,7 @@ from contracts.values import OrderLine
 from journey.devenv.infra.model import Infrastructure
 from tests.support.brokers import Broker, RabbitMq
 from tests.support.eventually import until
-from tests.support.recording_consumer import PATIENCE_S, Inbox
+from tests.support.recording_consumer import WAIT_S_MAX, Inbox
 from tests.support.shops.two_instances import DECLINED, SERVICES, Shop, open_shop
 
 pytestmark = pytest.mark.every_service
@@ -66,7 +66,7 @@ async def test_messages_that_come_up_to_three_times_have_one_effect(
     shop: Shop, backends: tuple[Broker, Callable[[str], Store]]
 ) -> None:
     broker, _ = backends
-    letters = await _dead_letters(broker)
+    dead_letters = await _dead_letters(broker)
     await shop.stock(LINE.sku, PIECES)
     await _at_rest(shop, {"receipts": 1, "prices": 1})
     await shop.order(CARDS, LINE)
@@ -80,17 +80,17 @@ async def test_messages_that_come_up_to_three_times_have_one_effect(
     assert (shelf["reserved"], shelf["sold"]) == (0, ended["confirmed"] * LINE.quantity)
     paid = Counter(await shop.statuses("payment_svc", "payments"))
     assert paid["captured"] == ended["confirmed"] == len(set(shop.provider.captured.values()))
-    assert letters.wire_messages == []
+    assert dead_letters.wire_messages == []
 
     copies = [*shop.sent, *(await _journal(broker) if isinstance(broker, RabbitMq) else [])]
     assert len(copies) > 3 * ORDERS
-    assert _said_in_two_ways(copies) == []
+    assert _emitted_in_two_ways(copies) == []
 
 
 async def _at_rest(shop: Shop, wanted: dict[str, int]) -> None:
     """Wait until there are so many of each kind, all at rest, and no message is unacknowledged."""
     owner = {kind: runtime.service.name for runtime in shop.runtimes for kind in runtime.service.kinds}
-    async with asyncio.timeout(2 * PATIENCE_S):
+    async with asyncio.timeout(2 * WAIT_S_MAX):
         while True:
             found = {kind: await shop.states(owner[kind], kind) for kind in wanted}
             resting = {
@@ -104,14 +104,14 @@ async def _at_rest(shop: Shop, wanted: dict[str, int]) -> None:
 
 
 async def _dead_letters(broker: Broker) -> Inbox:
-    letters = Inbox()
+    dead_letters = Inbox()
     for make in SERVICES:
         service = make()
-        await (await broker.bus(service.name)).subscribe(service.dead_queue, 10, letters)
-    return letters
+        await (await broker.bus(service.name)).subscribe(service.dead_queue, 10, dead_letters)
+    return dead_letters
 
 
-def _said_in_two_ways(copies: list[WireMessage]) -> list[str | None]:
+def _emitted_in_two_ways(copies: list[WireMessage]) -> list[str | None]:
     """Ids of messages whose copies differ in what we wrote: body, properties, or our headers."""
     first: dict[str | None, Any] = {}
     different = []
@@ -155,6 +155,6 @@ async def _journal(rabbit: RabbitMq) -> list[WireMessage]:
         events = await marker.get_exchange("events", ensure=False)
         await events.publish(aio_pika.Message(b"", message_id="the end"), "no.such.type")
         await until(
-            lambda: any(wire_message.message_id == "the end" for wire_message in read), within_s=PATIENCE_S
+            lambda: any(wire_message.message_id == "the end" for wire_message in read), within_s=WAIT_S_MAX
         )
     return read

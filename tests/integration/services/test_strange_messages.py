@@ -30,7 +30,7 @@ from contracts.values import OrderLine
 from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.groups import group_dead_letters
-from journey.admin.dead_letters.reader import read as read_letters
+from journey.admin.dead_letters.reader import read as read_dead_letters
 from journey.admin.dead_letters.redrive import DROP, DeadLetterAction, settle
 from journey.admin.dead_letters.selection import redrive_blocker
 from journey.cli.dead_letter_view import in_full, listed, summary
@@ -50,7 +50,7 @@ from tests.support.raw_amqp_client import (
     table,
     text,
 )
-from tests.support.recording_consumer import PATIENCE_S
+from tests.support.recording_consumer import WAIT_S_MAX
 
 pytestmark = pytest.mark.real
 
@@ -77,13 +77,13 @@ class Shop:
             found = await self.runtime.store.load("orders", order_ids)
             return [key for key, loaded in found.items() if not loaded.version]
 
-        await until(missing, lambda ids: not ids, within_s=PATIENCE_S)
+        await until(missing, lambda ids: not ids, within_s=WAIT_S_MAX)
 
-    async def letters(self, count: int) -> list[DeadLetter]:
+    async def dead_letters(self, count: int) -> list[DeadLetter]:
         async def look() -> list[DeadLetter]:
-            return await read_letters(self.operator, ["order_svc"])
+            return await read_dead_letters(self.operator, ["order_svc"])
 
-        return await until(look, lambda letters: len(letters) >= count, within_s=PATIENCE_S)
+        return await until(look, lambda dead_letters: len(dead_letters) >= count, within_s=WAIT_S_MAX)
 
 
 def an_order() -> WireMessage:
@@ -104,18 +104,18 @@ async def shop(vhost: VirtualHost) -> AsyncIterator[Shop]:
     await runtime.stop(2)
 
 
-async def test_every_strange_message_is_one_dead_letter_and_touches_no_other(shop: Shop) -> None:
+async def test_every_malformed_message_is_one_dead_letter(shop: Shop) -> None:
     assert isinstance(shop.runtime.bus, RabbitBus)
     connection = shop.runtime.bus._consuming._connection
     order_ids = await shop.order(20)
     for number, raw in enumerate((*UNDECODABLE.values(), *DECODABLE.values())):
         await shop.strange.publish("commands", KEY, raw, b"body %d \xff" % number)
         order_ids += await shop.order(2)
-    letters = await shop.letters(len(SETTLING))
+    dead_letters = await shop.dead_letters(len(SETTLING))
     await shop.handled(order_ids)
-    assert len(letters) == len(SETTLING) and not shop.runtime.crashed.done()
+    assert len(dead_letters) == len(SETTLING) and not shop.runtime.crashed.done()
     assert shop.runtime.bus._consuming._connection is connection and shop.runtime.unready() == ""
-    assert {letter.wire_message.body for letter in letters} == {
+    assert {dead_letter.wire_message.body for dead_letter in dead_letters} == {
         b"body %d \xff" % n for n in range(len(SETTLING))
     }
 
@@ -123,18 +123,18 @@ async def test_every_strange_message_is_one_dead_letter_and_touches_no_other(sho
 async def test_the_tools_list_show_refuse_and_drop_them(shop: Shop) -> None:
     for raw in (*UNDECODABLE.values(), *DECODABLE.values()):
         await shop.strange.publish("commands", KEY, raw, b"\x1b[2J<script>\xff\0")
-    letters = await shop.letters(len(SETTLING))
-    for line in shown(letters):
+    dead_letters = await shop.dead_letters(len(SETTLING))
+    for line in shown(dead_letters):
         assert line.isprintable() and "script" not in line.replace("<script>", "")
     async with httpx.AsyncClient() as http:
-        for letter in letters:
-            assert await redrive_blocker(letter, http, {"order_svc": "http://localhost:1"}, utc_now())
-    done = await settle(shop.operator, letters, DeadLetterAction(DROP, "somebody", "rubbish"))
-    assert (done.settled, done.missing, done.unsent) == (len(letters), 0, [])
-    assert await shop.letters(0) == []
+        for dead_letter in dead_letters:
+            assert await redrive_blocker(dead_letter, http, {"order_svc": "http://localhost:1"}, utc_now())
+    done = await settle(shop.operator, dead_letters, DeadLetterAction(DROP, "somebody", "rubbish"))
+    assert (done.settled, done.missing, done.unsent) == (len(dead_letters), 0, [])
+    assert await shop.dead_letters(0) == []
 
 
-async def test_ids_of_any_length_and_kind_do_not_fail_the_batch_that_they_are_dropped_in(shop: Shop) -> None:
+async def test_arbitrary_ids_do_not_fail_a_batch_of_drops(shop: Shop) -> None:
     """They come from bodies that were not validated."""
     ids = ["x" * 200_000, "\ud800\udc00\ud800", "\x1b[2J\n", "é" * 300, ["a"], 10**400, None]
     kinds = {"type": short(KEY), "user_id": short(b"client"), "content_type": short(b"application/json")}
@@ -143,36 +143,36 @@ async def test_ids_of_any_length_and_kind_do_not_fail_the_batch_that_they_are_dr
         await shop.strange.publish(
             "commands", KEY, properties(message_id=short(b"m%d" % number), **kinds), body
         )
-    letters = await shop.letters(len(ids))
-    for letter in letters:
-        assert letter.journey_id == shortened(letter.journey_id)
-    done = await settle(shop.operator, letters, DeadLetterAction(DROP, "somebody", "rubbish"))
+    dead_letters = await shop.dead_letters(len(ids))
+    for dead_letter in dead_letters:
+        assert dead_letter.journey_id == shortened(dead_letter.journey_id)
+    done = await settle(shop.operator, dead_letters, DeadLetterAction(DROP, "somebody", "rubbish"))
     assert (done.settled, done.missing, done.unsent) == (len(ids), 0, [])
     entries = await audit_log.read(shop.operator)
     assert {entry.message_id for entry in entries} == {f"m{number}" for number in range(len(ids))}
 
 
-def shown(letters: list[DeadLetter]) -> Iterator[str]:
+def shown(dead_letters: list[DeadLetter]) -> Iterator[str]:
     """Every line that `journey dlq` would print about them."""
     page = Console(file=io.StringIO(), width=200, color_system=None, force_terminal=False)
-    for group in group_dead_letters(letters):
+    for group in group_dead_letters(dead_letters):
         for line in listed(group, utc_now()):
             page.print(line)
-    for letter in letters:
-        page.print(in_full(letter))
-        json.dumps(summary(letter, in_full=True))
+    for dead_letter in dead_letters:
+        page.print(in_full(dead_letter))
+        json.dumps(summary(dead_letter, in_full=True))
     assert isinstance(page.file, io.StringIO)
     yield from page.file.getvalue().splitlines()
 
 
 async def test_the_raw_properties_are_shown_as_escaped_bytes(shop: Shop) -> None:
     await shop.strange.publish("commands", KEY, UNDECODABLE["latin-1 app_id"])
-    [letter] = await shop.letters(1)
-    assert letter.error_type == "Unreadable" and "app_id is not UTF-8" in letter.error
-    assert letter.headers_shown["raw_properties"].endswith("caf\\xe9")
+    [dead_letter] = await shop.dead_letters(1)
+    assert dead_letter.error_type == "Unreadable" and "app_id is not UTF-8" in dead_letter.error
+    assert dead_letter.headers_shown["raw_properties"].endswith("caf\\xe9")
 
 
-async def test_a_command_with_strange_headers_is_retried_and_given_up_as_any_other(
+async def test_a_command_with_unusual_headers_is_retried_normally(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the ladder, a message is encoded again each time, with more headers."""
@@ -189,15 +189,17 @@ async def test_a_command_with_strange_headers_is_retried_and_given_up_as_any_oth
     by_type: Any = shop.runtime.service.by_type
     monkeypatch.setitem(by_type, orders.PlaceOrder, replace(by_type[orders.PlaceOrder], decide=_fails))
     await shop.strange.publish("commands", KEY, given, wire_message.body)
-    [letter] = await shop.letters(1)
-    assert letter.attempts == 4 and letter.wire_message.headers["note"] == bytearray(b"\xff" * 10_000)
+    [dead_letter] = await shop.dead_letters(1)
+    assert dead_letter.attempts == 4 and dead_letter.wire_message.headers["note"] == bytearray(
+        b"\xff" * 10_000
+    )
 
 
 def _fails(*_: object) -> Decision[Any]:
     raise RuntimeError("lone surrogate: \ud800" + "x" * 2_000)
 
 
-async def test_a_client_program_that_listens_hears_on(shop: Shop, vhost: VirtualHost) -> None:
+async def test_a_listening_client_keeps_receiving(shop: Shop, vhost: VirtualHost) -> None:
     async with Client(vhost.url("client")) as client, raw_amqp_client(vhost.url("operator")) as strange:
         listening = client._listening
         for raw in UNDECODABLE.values():
@@ -227,7 +229,7 @@ async def test_only_with_the_tap_a_consumer_survives_an_undecodable_message(
         queue = (await channel.queue_declare(exclusive=True)).queue or ""
         await channel.basic_consume(queue, on_message, no_ack=True)
         await strange.publish("", queue.encode(), UNDECODABLE["latin-1 app_id"])
-        await until(lambda: arrived or connection.is_closed, within_s=PATIENCE_S)
+        await until(lambda: arrived or connection.is_closed, within_s=WAIT_S_MAX)
         assert connection.is_closed is not tapped
         if tapped:
             assert UNREADABLE in (arrived[0].header.properties.headers or {})
@@ -240,15 +242,15 @@ async def test_what_the_broker_itself_refuses_costs_its_sender_only(shop: Shop, 
     await shop.handled(await shop.order(3))
 
 
-async def test_rubbish_without_end_makes_no_other_letter_give_way(
+async def test_endless_malformed_messages_displace_no_dead_letter(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, vhost: VirtualHost
 ) -> None:
     """Rejected messages have their own bounded queue."""
     by_type: Any = shop.runtime.service.by_type
     monkeypatch.setitem(by_type, orders.PlaceOrder, replace(by_type[orders.PlaceOrder], decide=_fails))
     [order_id] = await shop.order(1)
-    [letter] = await shop.letters(1)
-    assert letter.queue == "order_svc.dead" and letter.journey_id == order_id
+    [dead_letter] = await shop.dead_letters(1)
+    assert dead_letter.queue == "order_svc.dead" and dead_letter.journey_id == order_id
     count, size = 100, BODY_BYTES_MAX
     assert count * size > REJECTED_BYTES_MAX
     for _ in range(count):
@@ -260,8 +262,8 @@ async def test_rubbish_without_end_makes_no_other_letter_give_way(
             depth = (await admin.depths(vhost.name))["order_svc.commands"]
         return (depth.ready or 0) + (depth.unacked or 0) + shop.runtime._dispatcher.in_flight
 
-    await until(handled, lambda left: not left, within_s=PATIENCE_S)
-    letters = await shop.letters(2)
-    rejected = [letter for letter in letters if letter.queue == "order_svc.rejected"]
-    assert [each.id for each in letters if each.queue == "order_svc.dead"] == [letter.id]
+    await until(handled, lambda left: not left, within_s=WAIT_S_MAX)
+    dead_letters = await shop.dead_letters(2)
+    rejected = [dead_letter for dead_letter in dead_letters if dead_letter.queue == "order_svc.rejected"]
+    assert [each.id for each in dead_letters if each.queue == "order_svc.dead"] == [dead_letter.id]
     assert 0 < sum(len(each.wire_message.body) for each in rejected) <= REJECTED_BYTES_MAX

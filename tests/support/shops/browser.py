@@ -194,7 +194,7 @@ async def run_browser_shop(
     ).geturl()
     async with fresh_system(infrastructure, state_dir, 0.003, usual | settings) as system:
         try:
-            await system.up(_quiet, doors=True)
+            await system.up(_quiet, web=True)
             system.start("gateway", instance=2)
             await system.ready(["gateway.2"])
             await seed(system)

@@ -66,8 +66,8 @@ async def run_in_memory_shop(deadline_s: float | None = None) -> AsyncIterator[I
     smtp = await listen_smtp(Receiver(shop.mailbox, Faults()), smtp_port)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(smtp.close)
-        await shop.up(lambda said: None)
-        stack.push_async_callback(shop.down, lambda said: None)
+        await shop.up(lambda emitted: None)
+        stack.push_async_callback(shop.down, lambda emitted: None)
         await seed(shop)
         shop.people = await demo_users.ensure(shop)
         yield shop

@@ -105,13 +105,13 @@ class OperationsApp:
     def __init__(self) -> None:
         self.memory = MemoryBroker(shop_topology(), delay_scale=0.01)
         self.broker = InMemoryBroker(self.memory)
-        self.town = FakeServices()
+        self.services = FakeServices()
         self.runtimes = {name: self._service(name) for name in RUNNING}
         self.ahead = timedelta(0)
         self.deps = OperationsDependencies(
             operations_settings(),
             broker=self.broker,
-            transport=self.town,
+            transport=self.services,
             clock=lambda: datetime.now(UTC) + self.ahead,
         )
         self.app = create_app(self.deps)
@@ -131,7 +131,7 @@ class OperationsApp:
             "product_svc": (product_api.routes, None),
         }[name]
         runtime = Runtime(SERVICES[name](), MemoryBus(self.memory, name), MemoryStore(), effects=effects)
-        self.town.apps[name] = httpx.ASGITransport(service_application(runtime, routes(runtime)))
+        self.services.apps[name] = httpx.ASGITransport(service_application(runtime, routes(runtime)))
         return runtime
 
     async def page(self, path: str, status: int = 200) -> str:

@@ -30,9 +30,9 @@ class ProductApp:
 
     async def send(self, *commands: Command) -> None:
         """Returns when all commands are handled."""
-        sealed = [wrap(c, id=str(new_id()), source=OPERATOR, now=self.runtime.clock()) for c in commands]
-        assert not any(await self._staff.publish([envelope.wire_message(CATALOG) for envelope in sealed]))
-        wanted = {envelope.id for envelope in sealed}
+        wrapped = [wrap(c, id=str(new_id()), source=OPERATOR, now=self.runtime.clock()) for c in commands]
+        assert not any(await self._staff.publish([envelope.wire_message(CATALOG) for envelope in wrapped]))
+        wanted = {envelope.id for envelope in wrapped}
         skus = {command.subject for command in commands}
         await until(
             lambda: self.runtime.store.load("products", skus),
@@ -47,7 +47,7 @@ class ProductApp:
         assert response.status_code == 200, response.text
         return [item["sku"] for item in response.json()["items"]]
 
-    def said(self) -> list[str | None]:
+    def emitted(self) -> list[str | None]:
         return [wire_message.type for wire_message in self.broker.tapped if wire_message.exchange == "events"]
 
 

@@ -71,8 +71,8 @@ class Provider:
         self.captured: dict[str, str] = {}
         self.amounts: dict[str, Money] = {}
 
-    async def __call__(self, question: Any, first_asked: datetime) -> Any:
-        match question:
+    async def __call__(self, effect: Any, first_asked: datetime) -> Any:
+        match effect:
             case card.AuthorizeCard(card_token=token) if token == DECLINED:
                 return card.Declined(DeclineReason.REFUSED)
             case card.AuthorizeCard(key=key, order_id=order_id, amount=amount):
@@ -86,7 +86,7 @@ class Provider:
             case card.RefundAmount(reference=reference, amount=amount):
                 return card.Refunded(reference, amount)
             case _:
-                raise NotImplementedError(f"{question!r}")
+                raise NotImplementedError(f"{effect!r}")
 
 
 class Shop:

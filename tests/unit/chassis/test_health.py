@@ -73,7 +73,7 @@ def played(story: Callable[[Shop], Any]) -> None:
     virtual_time.play(whole())
 
 
-def test_an_idle_service_notices_by_itself_that_its_database_has_died() -> None:
+def test_an_idle_service_notices_that_its_database_died() -> None:
     async def story(shop: Shop) -> None:
         shop.store.away = True
         await shop.probes(2)
@@ -85,7 +85,7 @@ def test_an_idle_service_notices_by_itself_that_its_database_has_died() -> None:
     played(story)
 
 
-def test_a_silent_database_counts_as_away_and_is_not_asked_again_meanwhile() -> None:
+def test_an_unresponsive_database_is_probed_by_one_request() -> None:
     async def story() -> None:
         store = DatedStore()
         health = Health(
@@ -100,7 +100,7 @@ def test_a_silent_database_counts_as_away_and_is_not_asked_again_meanwhile() -> 
     virtual_time.play(story())
 
 
-def test_an_idle_service_notices_by_itself_that_its_broker_has_died() -> None:
+def test_an_idle_service_notices_that_its_broker_died() -> None:
     async def story(shop: Shop) -> None:
         shop.broker.away = True
         await shop.probes(2)
@@ -113,7 +113,7 @@ def test_an_idle_service_notices_by_itself_that_its_broker_has_died() -> None:
 
 
 @pytest.mark.parametrize("skew", [HOUR, -HOUR, CLOCK_SKEW_MAX + timedelta(seconds=1)])
-async def test_a_clock_that_is_off_is_told_with_both_times_and_the_remedy(skew: timedelta) -> None:
+async def test_a_wrong_clock_is_reported_with_both_times_and_remedy(skew: timedelta) -> None:
     store = DatedStore()
     health = Health(store, MemoryBus(MemoryBroker(build([order_service()])), "order_svc"), lambda: NOW)
     store.time = NOW + skew
@@ -128,7 +128,7 @@ async def test_a_clock_that_is_off_is_told_with_both_times_and_the_remedy(skew: 
     assert health.problem == ""
 
 
-async def test_whatever_a_driver_raises_is_told_and_ends_no_watch() -> None:
+async def test_unexpected_driver_errors_are_reported_and_probing_continues() -> None:
     class Broken(MemoryBus):
         async def ping(self) -> None:
             raise Exception  # as aiormq does when its writer dies during a call

@@ -15,7 +15,7 @@ from chassis.web.http_client import UpstreamClient
 FIRST = "http://127.0.0.1:1"
 SECOND = "http://127.0.0.1:2"
 THIRD = "http://127.0.0.1:3"
-Answer = Callable[[httpx.Request], httpx.Response]
+FakeResponse = Callable[[httpx.Request], httpx.Response]
 
 
 class Shop:
@@ -24,24 +24,24 @@ class Shop:
     `answers` has the responses of faulty ones by port; `asked` lists the ports called.
     """
 
-    def __init__(self, directory: Path, answers: dict[int, Answer]) -> None:
+    def __init__(self, directory: Path, responses: dict[int, FakeResponse]) -> None:
         self.file = directory / "instances.json"
-        self.answers = answers
+        self.responses = responses
         self.now = 0.0
         self.asked: list[int] = []
         self.file.write_text(
             json.dumps({"user_svc": [FIRST, SECOND, THIRD], "order_svc": ["http://127.0.0.1:9"]})
         )
-        inner = httpx.MockTransport(self._answer)
+        inner = httpx.MockTransport(self._response)
         self.http = httpx.AsyncClient(
             transport=InstancesTransport(self.file, inner, lambda: self.now), base_url=FIRST
         )
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _response(self, request: httpx.Request) -> httpx.Response:
         assert request.url.port is not None
         self.asked.append(request.url.port)
-        answer = self.answers.get(request.url.port)
-        return answer(request) if answer else httpx.Response(200, content=request.read())
+        response = self.responses.get(request.url.port)
+        return response(request) if response else httpx.Response(200, content=request.read())
 
     async def asks(self, method: str = "GET") -> list[int]:
         self.asked.clear()
@@ -62,17 +62,17 @@ def not_ready(request: httpx.Request) -> httpx.Response:
 
 
 @pytest.mark.parametrize("fault", [away, silent, not_ready])
-async def test_another_instance_answers_for_one_that_does_not(tmp_path: Path, fault: Answer) -> None:
+async def test_another_instance_replaces_an_unresponsive_one(tmp_path: Path, fault: FakeResponse) -> None:
     shop = Shop(tmp_path, {1: fault})
     assert (await shop.http.get("/any")).status_code == 200
     assert shop.asked == [1, 2]
     assert await shop.asks("POST") == [2]  # the first one is tried last for a while
-    shop.answers.clear()
+    shop.responses.clear()
     shop.now += SUSPECT_S
     assert await shop.asks() == [1]
 
 
-async def test_a_change_that_may_have_been_made_is_not_asked_again(tmp_path: Path) -> None:
+async def test_a_change_with_unknown_outcome_is_not_repeated(tmp_path: Path) -> None:
     shop = Shop(tmp_path, {1: silent})
     with pytest.raises(httpx.ReadTimeout):
         await shop.asks("POST")
@@ -80,15 +80,15 @@ async def test_a_change_that_may_have_been_made_is_not_asked_again(tmp_path: Pat
     assert await shop.asks("POST") == [2]
 
 
-async def test_a_change_goes_to_another_instance_if_no_connection_is_made(tmp_path: Path) -> None:
+async def test_an_unconnected_change_goes_to_another_instance(tmp_path: Path) -> None:
     shop = Shop(tmp_path, {1: away, 2: away})
     assert (await shop.http.post("/any", content=b"body")).content == b"body"
     assert shop.asked == [1, 2, 3]
 
 
 @pytest.mark.parametrize(("fault", "raised"), [(away, httpx.ConnectError), (silent, httpx.ReadTimeout)])
-async def test_if_no_instance_answers_the_last_error_is_raised(
-    tmp_path: Path, fault: Answer, raised: type[Exception]
+async def test_without_a_responding_instance_the_last_error_is_raised(
+    tmp_path: Path, fault: FakeResponse, raised: type[Exception]
 ) -> None:
     shop = Shop(tmp_path, {1: fault, 2: fault, 3: fault})
     with pytest.raises(raised):
@@ -96,7 +96,7 @@ async def test_if_no_instance_answers_the_last_error_is_raised(
     assert shop.asked == [1, 2, 3]
 
 
-async def test_instances_that_come_later_are_found_and_a_missing_file_changes_nothing(tmp_path: Path) -> None:
+async def test_later_instances_are_found_and_a_missing_file_is_ignored(tmp_path: Path) -> None:
     shop = Shop(tmp_path, {1: away})
     shop.file.unlink()
     with pytest.raises(httpx.ConnectError):
@@ -106,7 +106,7 @@ async def test_instances_that_come_later_are_found_and_a_missing_file_changes_no
     assert await shop.asks() == [3]
 
 
-async def test_behind_the_gateway_a_stopped_process_leaves_time_for_another_instance(tmp_path: Path) -> None:
+async def test_a_stopped_instance_leaves_time_to_try_another(tmp_path: Path) -> None:
     """A stopped process (SIGSTOP) still accepts connections, but never responds."""
     async with _listening(_never) as stopped, _listening(_ok) as working:
         (tmp_path / "instances.json").write_text(json.dumps({"user_svc": [stopped, working]}))

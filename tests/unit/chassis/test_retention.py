@@ -25,7 +25,7 @@ from order_svc.service import order_service
 from tests.conformance.store.test_store import handled, load, put
 from tests.support.eventually import until
 from tests.support.pending_message_factory import NOW
-from tests.support.recording_consumer import PATIENCE_S
+from tests.support.recording_consumer import WAIT_S_MAX
 
 KEPT = timedelta(days=60)
 SERVICE = order_service(ttl=KEPT)
@@ -51,7 +51,7 @@ async def dates(store: Store) -> dict[str, Any]:
     return {each.key: each.kept_until for each in await store.dated("orders", after="", limit=PAGE)}
 
 
-async def test_documents_without_a_date_are_given_the_one_that_the_rule_says() -> None:
+async def test_documents_without_an_expiry_date_get_one_by_rule() -> None:
     store = MemoryStore()
     for key, status, at in (
         ("cancelled long ago", OrderStatus.CANCELLED, LONG_AGO),
@@ -83,7 +83,7 @@ async def test_documents_without_a_date_are_given_the_one_that_the_rule_says() -
     assert await dates(store) == dated
 
 
-async def test_a_date_on_what_has_not_ended_is_removed_and_no_date_is_brought_forward() -> None:
+async def test_open_documents_lose_their_date_and_no_date_moves_earlier() -> None:
     store = MemoryStore()
     later = NOW + timedelta(days=3_000)
     await put(store, "confirmed", state(OrderStatus.CONFIRMED), changed_at=LATELY, kept_until=later)
@@ -99,7 +99,7 @@ async def test_a_date_on_what_has_not_ended_is_removed_and_no_date_is_brought_fo
     assert await dates(store) == {"confirmed": None, "kept longer": later, "too short": LATELY + KEPT}
 
 
-async def test_it_is_done_again_once_a_week_and_when_the_rule_has_changed() -> None:
+async def test_rules_are_reapplied_weekly_and_after_a_change() -> None:
     store = MemoryStore()
     await accord(store)
     await put(store, "a", state(OrderStatus.CANCELLED), changed_at=LATELY)
@@ -125,7 +125,7 @@ async def test_a_database_that_refuses_it_does_not_end_the_service(monkeypatch: 
     monkeypatch.setattr(retention, "LOOKS_EVERY_S", 0.01)
     store = Refusing()
     watching = asyncio.ensure_future(retention.keep_in_accord(SERVICE, store, lambda: NOW, 0))
-    await until(lambda: watching.done() or store.asked > 1, within_s=PATIENCE_S)
+    await until(lambda: watching.done() or store.asked > 1, within_s=WAIT_S_MAX)
     assert not watching.done(), "it tries again"
     watching.cancel()
 
@@ -145,7 +145,7 @@ class Interrupted(MemoryStore):
         return await super().dated(kind, after=after, limit=limit)
 
 
-async def test_it_reads_a_page_at_a_time_and_goes_on_where_it_was_interrupted() -> None:
+async def test_pages_are_read_one_by_one_and_resumed() -> None:
     store, many = Interrupted(), 3 * PAGE + 7
     await store.save(
         [Change(await load(store, f"{n:05}"), state(OrderStatus.CANCELLED)) for n in range(many)]
@@ -179,11 +179,11 @@ async def test_a_running_service_does_it_by_itself(monkeypatch: pytest.MonkeyPat
     await runtime.start()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app.create_app(runtime, None))) as client:
 
-        async def told() -> Any:
+        async def reported() -> Any:
             [kept] = (await client.get("http://order_svc/retention")).json()
             return kept if kept["done_at"] else None
 
-        kept = await until(told, within_s=PATIENCE_S)
+        kept = await until(reported, within_s=WAIT_S_MAX)
     assert (kept["kind"], kept["kept_for_days"], kept["examined"], kept["dated"]) == ("orders", 60, 1, 1)
     assert store.expire(NOW + KEPT) == 1
     await runtime.kill()

@@ -19,7 +19,7 @@ from tests.support.messages import PLACED
 from tests.support.source_files import ROOT
 
 
-def test_a_related_aggregate_without_an_empty_state_names_the_line_of_its_start() -> None:
+def test_a_related_aggregate_without_empty_state_names_the_missing_line() -> None:
     def start(key: str) -> UUID:
         return UUID(key)
 

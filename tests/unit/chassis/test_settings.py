@@ -17,7 +17,7 @@ def test_what_is_right_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "emitted"),
     [
         ({"amqp_url": "amqps://order_svc@rabbit/?no_verify_ssl=1"}, "AMQP_URL: .*no_verify_ssl .*remove it"),
         ({"amqp_url": "amqp://guest:guest@rabbit/"}, "AMQP_URL: .*guest .*give this service its own"),
@@ -30,8 +30,8 @@ def test_what_is_right_is_taken() -> None:
         ({"mongo_driver": "odbc"}, "MONGO_DRIVER: "),
     ],
 )
-def test_what_is_wrong_is_named_and_nothing_starts(wrong: dict[str, Any], said: str) -> None:
-    with pytest.raises(BadSettings, match=said) as refused:
+def test_what_is_wrong_is_named_and_nothing_starts(wrong: dict[str, Any], emitted: str) -> None:
+    with pytest.raises(BadSettings, match=emitted) as refused:
         load_settings(Settings, **GOOD | wrong)
     assert refused.value.code != 0
 

@@ -62,7 +62,7 @@ def test_one_catalog_has_one_owner_for_a_prefix() -> None:
         Catalog(SHOP, KITCHEN, declared_in="tests.shops")
 
 
-def test_a_type_that_the_catalog_lacks_names_the_file_to_write() -> None:
+def test_a_missing_type_names_the_file_to_write() -> None:
     with pytest.raises(UnknownMessageType, match=r"'gift\.wrap\.v1'.*Catalog\(…\) in tests/shops\.py"):
         SHOPS["gift.wrap.v1"]
     stored = Envelope("m-1", "gift.wrap.v1", "gift_svc", "7", "", "", "", b"{}")
@@ -76,13 +76,13 @@ def test_an_unknown_type_on_the_wire_names_the_catalog() -> None:
         parse(received(dispatched, CATALOG), SHOPS, reader="reader_svc")
 
 
-def test_a_definition_with_a_message_outside_its_catalog_does_not_load() -> None:
+def test_a_definition_with_an_uncatalogued_message_does_not_load() -> None:
     with pytest.raises(TypeError, match=r"add its owner to Catalog\(…\) in tests/shops\.py") as error:
         ServiceDefinition("gift_svc", (_aggregate(orders.OrderConfirmed),), catalog=SHOPS)
     assert "OrderConfirmed of contracts/orders.py" in str(error.value)
 
 
-def test_a_message_declared_after_its_catalog_was_built_names_the_import_to_write() -> None:
+def test_a_late_declared_message_names_the_missing_import() -> None:
     owner = Owner("late", service="late_svc")
     catalog = Catalog(owner, declared_in="tests.shops")
 
@@ -95,7 +95,7 @@ def test_a_message_declared_after_its_catalog_was_built_names_the_import_to_writ
         ServiceDefinition("late_svc", (_aggregate(TooLate),), catalog=catalog)
 
 
-def test_of_two_classes_with_one_type_a_definition_handles_that_of_its_catalog() -> None:
+def test_a_definition_handles_the_class_of_its_own_catalog() -> None:
     with pytest.raises(TypeError, match=r"'order\.placed\.v1' of tests/shops\.py is ShopOrder"):
         ServiceDefinition("reader_svc", (_aggregate(KitchenOrder),), catalog=SHOPS)
 

@@ -32,7 +32,7 @@ def test_a_total_is_the_sum_of_prices_times_quantities() -> None:
 @pytest.mark.parametrize(
     "items", [[], [(money(1), 1), (money(1, "USD"), 1)], [(money(AMOUNT_MAX), 1), (money(1), 1)]]
 )
-def test_there_is_no_total_of_nothing_of_two_currencies_or_over_the_limit(
+def test_a_total_needs_items_one_currency_and_the_limit(
     items: list[tuple[Money, int]],
 ) -> None:
     with pytest.raises(ValueError, match=r"currency|less than or equal"):

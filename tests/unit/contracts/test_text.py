@@ -34,7 +34,7 @@ _PRODUCT = {"sku": "KETTLE-BLUE", "title": "T", "category": "kitchen", "price": 
 
 
 @pytest.mark.parametrize("text", [*INVISIBLE, "".join(INVISIBLE), *TURNING, *CONTROLS])
-def test_what_cannot_be_seen_or_turns_the_writing_is_refused_everywhere(text: str) -> None:
+def test_invisible_and_bidi_characters_are_rejected_everywhere(text: str) -> None:
     with pytest.raises(ValueError, match="must"):
         one_line(text)
     with pytest.raises(ValidationError):

@@ -8,7 +8,7 @@ from tests.support.shops.gateway import GatewayFixture
 FOR_EVERYBODY = {"/problems", "/problems/{name}", "/pictures/{name}.svg"}
 
 
-async def test_who_asks_is_found_out_and_counted_before_every_route_but_few() -> None:
+async def test_nearly_every_route_authenticates_and_counts_first() -> None:
     gateway = GatewayFixture()
     routes = [route for route in gateway.app.routes if isinstance(route, APIRoute)]
     asking = {

@@ -17,7 +17,7 @@ from journey.devenv.infra import ports
 from tests.support.shops.gateway import gateway_settings
 
 
-async def test_the_door_is_open_on_its_own_port_while_the_gateway_runs() -> None:
+async def test_the_public_server_has_its_own_port() -> None:
     [number] = ports.free_ports(1)
     settings = gateway_settings(public_port=number)
     bus = MemoryBus(MemoryBroker(shop_topology()), "gateway")
@@ -38,7 +38,7 @@ async def test_the_door_is_open_on_its_own_port_while_the_gateway_runs() -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "expected"),
     [
         ("SERVICE_TOKEN", "short", "at least 16 characters"),
         ("USER_SVC_URL", "user_svc:8080", "http://"),
@@ -47,7 +47,7 @@ async def test_the_door_is_open_on_its_own_port_while_the_gateway_runs() -> None
     ],
 )
 def test_wrong_settings_are_named_with_their_remedy(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
 ) -> None:
     good = {
         "AMQP_URL": "amqp://gateway@localhost/x",
@@ -62,6 +62,6 @@ def test_wrong_settings_are_named_with_their_remedy(
         monkeypatch.setenv(key, text)
     assert load_settings(GatewaySettings).trusted_proxies == ("10.0.0.0/8", "192.0.2.1")
     monkeypatch.setenv(name, value)
-    with pytest.raises(BadSettings) as told:
+    with pytest.raises(BadSettings) as entry:
         load_settings(GatewaySettings)
-    assert name in str(told.value) and said in str(told.value)
+    assert name in str(entry.value) and expected in str(entry.value)

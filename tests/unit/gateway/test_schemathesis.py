@@ -33,14 +33,14 @@ async def gateway() -> GatewayWithServices:
     return made
 
 
-async def test_a_stranger_is_answered_as_the_document_says() -> None:
+async def test_guest_responses_match_the_document() -> None:
     nothing((await gateway()).app, 4)
 
 
 @pytest.mark.parametrize(
     "paths", ["/orders", "/basket", "/products|/categories", "/users|/proof|/sessions|/password"]
 )
-async def test_somebody_logged_in_is_answered_as_the_document_says(paths: str) -> None:
+async def test_user_responses_match_the_document(paths: str) -> None:
     made = await gateway()
     ada = await made.user_app.logged_in_user()
     nothing(made.app, 6, headers={"Authorization": f"Bearer {ada.token}"}, paths=paths)

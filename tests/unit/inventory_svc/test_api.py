@@ -59,11 +59,11 @@ async def test_shelves_come_by_sku_page_by_page(client: httpx.AsyncClient, runti
     assert (first["next"], second["next"]) == ("B-1", None)
 
 
-async def test_named_shelves_come_in_one_answer(client: httpx.AsyncClient, runtime: Runtime) -> None:
+async def test_named_shelves_are_in_one_response(client: httpx.AsyncClient, runtime: Runtime) -> None:
     for sku in ("A-1", "B-1", "C"):
         await keep(runtime, "shelves", sku, Shelf(sku))
-    answer = (await client.get("/stock?skus=C,NEVER-SEEN,A-1,C&limit=1&after=B-1")).json()
-    assert ([shelf["sku"] for shelf in answer["items"]], answer["next"]) == (["C", "A-1"], None)
+    response = (await client.get("/stock?skus=C,NEVER-SEEN,A-1,C&limit=1&after=B-1")).json()
+    assert ([shelf["sku"] for shelf in response["items"]], response["next"]) == (["C", "A-1"], None)
 
 
 async def test_the_picking_list_is_what_is_committed_oldest_order_first(
@@ -88,9 +88,9 @@ async def test_one_reservation_is_found_by_its_order(client: httpx.AsyncClient, 
 
 @pytest.mark.parametrize("path", [f"/stock/{KETTLE}", f"/reservations/{ORDER}"])
 async def test_what_is_unknown_is_a_problem_404(client: httpx.AsyncClient, path: str) -> None:
-    answer = await client.get(path)
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = await client.get(path)
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,6 @@ async def test_what_is_unknown_is_a_problem_404(client: httpx.AsyncClient, path:
     ],
 )
 async def test_a_wrong_parameter_is_named(client: httpx.AsyncClient, path: str, field: str) -> None:
-    answer = await client.get(path)
-    assert answer.status_code == 422
-    assert field in answer.text
+    response = await client.get(path)
+    assert response.status_code == 422
+    assert field in response.text

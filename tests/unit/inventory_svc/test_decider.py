@@ -55,7 +55,7 @@ def test_the_last_piece_goes_to_the_first_order() -> None:
     shelves: Any = {sku: Shelf(sku, received=3, available=3) for sku in (KETTLE, MUG)}
     first = decision_tables.outcome_of(RESERVATIONS.aggregate, [PLACED], shelves)
     second = decision_tables.outcome_of(RESERVATIONS.aggregate, [PLACED], first.around)
-    assert [type(said).__name__ for said in (*first.emits, *second.emits)] == [
+    assert [type(emitted).__name__ for emitted in (*first.emits, *second.emits)] == [
         "StockReserved",
         "StockRejected",
     ]
@@ -95,7 +95,7 @@ def test_a_confirmation_after_the_cancellation_sells_nothing() -> None:
     assert shelf_after([PLACED, CANCELLED, CONFIRMED]) == ON_THE_SHELF[KETTLE]
 
 
-def test_an_order_that_got_no_goods_has_none_to_give_back() -> None:
+def test_an_order_without_reserved_goods_releases_none() -> None:
     assert emitted(RESERVATIONS, [PLACED_TOO_MANY, CANCELLED]) == ["StockRejected"]
 
 
@@ -118,7 +118,7 @@ def test_whatever_the_order_of_arrival_no_piece_appears_or_vanishes(end: list[An
     "history",
     [[CONFIRMED], [DISPATCHED], [PLACED, CONFIRMED, DISPATCHED, CANCELLED], [PLACED, PLACED], [RESERVED]],
 )
-def test_what_order_svc_never_says_is_out_of_turn(history: list[Any]) -> None:
+def test_events_that_order_svc_never_emits_are_out_of_turn(history: list[Any]) -> None:
     with pytest.raises(OutOfTurn):
         emitted(RESERVATIONS, history)
 

@@ -12,7 +12,7 @@ from tests.support.messages import CANCELLED, KETTLE, PLACED, RECEIVE, SHELVES
 URLS = {"amqp_url": "amqp://inventory_svc@rabbitmq/journey", "mongo_url": "mongodb://mongo/?replicaSet=rs0"}
 
 
-def test_orders_with_the_article_raise_and_all_else_is_as_ever() -> None:
+def test_only_orders_with_the_faulty_article_raise() -> None:
     whole, broken = inventory_service(), with_fault(inventory_service(), KETTLE)
     with pytest.raises(RuntimeError, match=f"INVENTORY_FAULT_SKU={KETTLE}"):
         outcome_of(broken.by_type[type(PLACED)], [PLACED], SHELVES)

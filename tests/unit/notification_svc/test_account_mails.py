@@ -21,7 +21,7 @@ from notification_svc.mail import Deliver, Mail, MailStatus, Sent, Superseded, U
 from notification_svc.mail_server import SmtpClient
 from notification_svc.mailer import Mailer
 from notification_svc.user_client import RecipientClient
-from tests.support.mail_fixtures import SHOP_URL, Post, Users
+from tests.support.mail_fixtures import SHOP_URL, FakeSmtp, Users
 from tests.support.shops import user as user_svc
 from user_svc.accounts.aggregates import USERS
 from user_svc.accounts.user import (
@@ -66,29 +66,27 @@ async def account(mail_server: SmtpClient) -> AsyncIterator[Account]:
     yield Account(accounts, mailer, UUID(registered.json()["user_id"]))
 
 
-async def test_only_the_newest_of_several_password_reset_mails_is_sent(account: Account, post: Post) -> None:
+async def test_only_the_newest_of_several_password_reset_mails_is_sent(
+    account: Account, smtp: FakeSmtp
+) -> None:
     for request_id, at in (FIRST, NOW), (SECOND, LATER):
         await account.asks(RequestReset(request_id, at))
     assert await account.deliver(MailKind.PASSWORD_RESET, FIRST) == Superseded(MailKind.PASSWORD_RESET)
     assert await account.deliver(MailKind.PASSWORD_RESET, SECOND) == Sent()
-    assert len(post.mails) == 1
+    assert len(smtp.mails) == 1
 
 
-async def test_after_the_password_is_changed_no_reset_mail_leaves_but_the_notice_does(
-    account: Account, post: Post
-) -> None:
+async def test_after_a_password_change_only_the_notice_is_sent(account: Account, smtp: FakeSmtp) -> None:
     await account.asks(RequestReset(FIRST, NOW))
     await account.asks(SetPassword("hash", 0, SECOND))
     assert await account.deliver(MailKind.PASSWORD_RESET, FIRST) == Superseded(MailKind.PASSWORD_CHANGED)
     assert await account.deliver(MailKind.PASSWORD_CHANGED, SECOND) == Sent()
     await account.asks(RequestReset(FIRST, LATER))
     assert await account.deliver(MailKind.PASSWORD_RESET, FIRST) == Sent()
-    assert len(post.mails) == 2
+    assert len(smtp.mails) == 2
 
 
-async def test_only_the_newest_mail_asks_for_a_proof_and_none_does_after_it(
-    account: Account, post: Post
-) -> None:
+async def test_only_the_newest_verification_mail_is_sent(account: Account, smtp: FakeSmtp) -> None:
     welcome = account.user_id
     await account.asks(RequestProof(FIRST, LATER))
     assert await account.deliver(MailKind.USER_REGISTERED, welcome) == Superseded(MailKind.ADDRESS_PROOF)
@@ -98,10 +96,10 @@ async def test_only_the_newest_mail_asks_for_a_proof_and_none_does_after_it(
     await account.asks(Prove())
     assert await account.deliver(MailKind.ADDRESS_PROOF, SECOND) == Superseded(MailKind.ADDRESS_PROOF)
     assert await account.deliver(MailKind.USER_REGISTERED, welcome) == Superseded(MailKind.USER_REGISTERED)
-    assert len(post.mails) == 1
+    assert len(smtp.mails) == 1
 
 
-async def test_of_several_notices_that_somebody_registered_again_the_newest_is_sent(account: Account) -> None:
+async def test_only_the_newest_repeated_registration_notice_is_sent(account: Account) -> None:
     await account.asks(Prove())
     for request_id, at in (FIRST, NOW), (SECOND, LATER):
         await account.asks(RegisterAgain(request_id, at))
@@ -109,9 +107,7 @@ async def test_of_several_notices_that_somebody_registered_again_the_newest_is_s
     assert await account.deliver(MailKind.REGISTERED_AGAIN, SECOND) == Sent()
 
 
-async def test_a_request_that_an_earlier_version_has_not_noted_is_not_dropped(
-    account: Account, post: Post
-) -> None:
+async def test_a_mail_request_of_an_earlier_version_is_not_dropped(account: Account, smtp: FakeSmtp) -> None:
     await account.asks(RequestReset(FIRST, NOW))
     store = account.accounts.runtime.store
     document = next(iter(store._kinds["users"].values())).loaded.state  # type: ignore[attr-defined]
@@ -121,15 +117,15 @@ async def test_a_request_that_an_earlier_version_has_not_noted_is_not_dropped(
         assert await account.deliver(kind, new_id()) == Sent()
 
 
-def test_a_superseded_mail_is_recorded_and_told() -> None:
+def test_a_superseded_mail_is_recorded_and_announced() -> None:
     mail = Mail(MailStatus.QUEUED, FIRST, MailKind.PASSWORD_RESET, new_id())
     decision = decide(mail, Superseded(MailKind.PASSWORD_CHANGED), Context())
     assert isinstance(decision, Decision)
     assert decision.state.status is MailStatus.SUPERSEDED
-    told = notifications.MailSuperseded(
+    reported = notifications.MailSuperseded(
         about=FIRST, kind=MailKind.PASSWORD_RESET, superseded_by=MailKind.PASSWORD_CHANGED
     )
-    assert decision.emits == (told,)
+    assert decision.emits == (reported,)
     again = users.PasswordResetRequested(request_id=FIRST, user_id=new_id())
     assert not getattr(decide(decision.state, again, Context()), "emits", ())
 
@@ -137,53 +133,49 @@ def test_a_superseded_mail_is_recorded_and_told() -> None:
 # during the SMTP session
 
 
-async def test_an_account_erased_while_the_mail_server_is_slow_gets_no_mail(
-    account: Account, post: Post
-) -> None:
+async def test_an_erased_account_gets_no_delayed_mail(account: Account, smtp: FakeSmtp) -> None:
     """The erasure comes after the address was requested and the server has accepted the recipient."""
-    recipient = post.handle_RCPT
+    recipient = smtp.handle_RCPT
 
     async def erased_then_ok(*given: Any) -> str:
         await account.asks(Erase())
         return await recipient(*given)
 
-    setattr(post, "handle_RCPT", erased_then_ok)  # noqa: B010
+    setattr(smtp, "handle_RCPT", erased_then_ok)  # noqa: B010
     assert await account.deliver(MailKind.USER_REGISTERED, account.user_id) == Undeliverable(
         "the user is gone"
     )
-    assert post.mails == []
+    assert smtp.mails == []
 
 
-async def test_a_request_repeated_while_the_mail_server_is_slow_drops_the_older_mail(
-    account: Account, post: Post
-) -> None:
+async def test_a_repeated_request_drops_the_delayed_older_mail(account: Account, smtp: FakeSmtp) -> None:
     await account.asks(RequestReset(FIRST, NOW))
-    recipient = post.handle_RCPT
+    recipient = smtp.handle_RCPT
 
     async def requested_again(*given: Any) -> str:
         await account.asks(RequestReset(SECOND, LATER))
         return await recipient(*given)
 
-    setattr(post, "handle_RCPT", requested_again)  # noqa: B010
+    setattr(smtp, "handle_RCPT", requested_again)  # noqa: B010
     assert await account.deliver(MailKind.PASSWORD_RESET, FIRST) == Superseded(MailKind.PASSWORD_RESET)
-    assert post.mails == []
+    assert smtp.mails == []
     assert await account.deliver(MailKind.PASSWORD_RESET, SECOND) == Sent()
 
 
-async def test_a_mail_is_written_again_when_the_address_has_changed_meanwhile(
-    users: Users, mail_server: SmtpClient, post: Post
+async def test_a_mail_is_rendered_again_for_a_changed_address(
+    users: Users, mail_server: SmtpClient, smtp: FakeSmtp
 ) -> None:
-    ann, answers = users.add("ann@shop.example"), iter(["ann@shop.example", "new@shop.example"])
+    ann, responses = users.add("ann@shop.example"), iter(["ann@shop.example", "new@shop.example"])
 
     def moving(request: httpx.Request) -> httpx.Response:
-        if (email := next(answers, None)) is not None:
+        if (email := next(responses, None)) is not None:
             users.contacts[ann]["email"] = email
-        return users.answer(request)
+        return users.response(request)
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(moving), base_url="http://user_svc")
     mailer = mailer_with(http, mail_server)
-    question = Deliver(Mail(MailStatus.QUEUED, new_id(), MailKind.ORDER_CONFIRMED, ann))
-    assert not isinstance(await mailer.deliver(question), Sent)
-    assert post.mails == []
-    assert await mailer.deliver(question) == Sent()
-    assert [mail["To"] for mail in post.mails] == ["new@shop.example"]
+    effect = Deliver(Mail(MailStatus.QUEUED, new_id(), MailKind.ORDER_CONFIRMED, ann))
+    assert not isinstance(await mailer.deliver(effect), Sent)
+    assert smtp.mails == []
+    assert await mailer.deliver(effect) == Sent()
+    assert [mail["To"] for mail in smtp.mails] == ["new@shop.example"]

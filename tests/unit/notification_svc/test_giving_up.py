@@ -71,7 +71,7 @@ def played(mail_server: MailServer, days: float) -> MemoryBroker:
     return broker
 
 
-def said(broker: MemoryBroker, event: type[Any]) -> int:
+def emitted(broker: MemoryBroker, event: type[Any]) -> int:
     return len(
         [
             wire_message
@@ -88,16 +88,22 @@ def quiet() -> Any:
     telemetry.configure("info", pretty=False)
 
 
-def test_a_deferred_mail_is_given_up_after_some_days_with_one_event() -> None:
+def test_a_deferred_mail_is_abandoned_after_days_with_one_event() -> None:
     mail_server = MailServer(takes_from=None)
     broker = played(mail_server, GIVE_UP_AFTER.days + 1)
-    assert (said(broker, notifications.MailUndeliverable), said(broker, notifications.MailSent)) == (1, 0)
+    assert (emitted(broker, notifications.MailUndeliverable), emitted(broker, notifications.MailSent)) == (
+        1,
+        0,
+    )
     assert 20 < mail_server.tries < 60, "with growing pauses"
     assert len(broker.tapped) < 200, "it is in no queue while it waits"
 
 
-def test_a_mail_that_is_taken_on_its_third_day_is_sent_once() -> None:
+def test_a_mail_accepted_on_the_third_day_is_sent_once() -> None:
     mail_server = MailServer(takes_from=25)
     broker = played(mail_server, GIVE_UP_AFTER.days + 1)
-    assert (said(broker, notifications.MailUndeliverable), said(broker, notifications.MailSent)) == (0, 1)
+    assert (emitted(broker, notifications.MailUndeliverable), emitted(broker, notifications.MailSent)) == (
+        0,
+        1,
+    )
     assert mail_server.tries == 25

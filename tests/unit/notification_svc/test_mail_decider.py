@@ -52,24 +52,24 @@ def play(
 ) -> tuple[Mail, list[Message]]:
     """The mail after these messages, and all emitted messages; an effect changes nothing."""
     mail = mail or Mail()
-    said: list[Message] = []
+    emitted: list[Message] = []
     for message in messages:
         decision = decide(mail, message, Context(others or {}))
         if not isinstance(decision, RunEffect):
             mail = decision.state
-            said += decision.emits
-    return mail, said
+            emitted += decision.emits
+    return mail, emitted
 
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_an_event_queues_its_mail(event: Message) -> None:
-    mail, said = play([event])
+    mail, emitted = play([event])
     assert mail.status is MailStatus.QUEUED
-    assert said == [notifications.SendMail(about=UUID(event.subject), kind=KINDS[type(event)])]
-    assert key(event) == key(said[0])
+    assert emitted == [notifications.SendMail(about=UUID(event.subject), kind=KINDS[type(event)])]
+    assert key(event) == key(emitted[0])
 
 
-def test_a_mail_remembers_the_facts_that_it_tells() -> None:
+def test_a_mail_stores_the_facts_of_its_text() -> None:
     queued = Mail(MailStatus.QUEUED, ORDER, user_id=ANN)
     requested = replace(queued, about=REQUEST)
     expected = {
@@ -95,54 +95,54 @@ def test_the_mails_of_one_order_have_keys_of_their_own() -> None:
     assert len({key(event) for event in EVENTS}) == len(EVENTS) == len(MailKind)
 
 
-def test_the_command_asks_the_mailer() -> None:
+def test_the_command_runs_the_mail_effect() -> None:
     mail, _ = play([CONFIRMED])
-    question = decide(mail, SEND, Context())
-    assert isinstance(question, RunEffect)
-    assert question.effect == Deliver(mail)
+    effect = decide(mail, SEND, Context())
+    assert isinstance(effect, RunEffect)
+    assert effect.effect == Deliver(mail)
 
 
 def test_a_mail_that_was_taken_is_sent() -> None:
-    mail, said = play([CONFIRMED, SEND, SENT])
+    mail, emitted = play([CONFIRMED, SEND, SENT])
     assert mail.status is MailStatus.SENT
-    assert said[1:] == [notifications.MailSent(about=ORDER, kind=MailKind.ORDER_CONFIRMED)]
+    assert emitted[1:] == [notifications.MailSent(about=ORDER, kind=MailKind.ORDER_CONFIRMED)]
 
 
-def test_a_mail_that_nobody_will_take_is_undeliverable_and_says_why() -> None:
-    mail, said = play([CONFIRMED, SEND, GONE])
+def test_a_rejected_mail_is_undeliverable_with_its_reason() -> None:
+    mail, emitted = play([CONFIRMED, SEND, GONE])
     assert (mail.status, mail.detail) == (MailStatus.UNDELIVERABLE, "the user is gone")
-    assert [type(message) for message in said] == [notifications.SendMail, notifications.MailUndeliverable]
+    assert [type(message) for message in emitted] == [notifications.SendMail, notifications.MailUndeliverable]
 
 
-@pytest.mark.parametrize("answer", [SENT, GONE])
-def test_whatever_comes_again_one_end_is_told(answer: Sent | Undeliverable) -> None:
-    later = [CONFIRMED, CONFIRMED, SEND, SEND, answer]
+@pytest.mark.parametrize("response", [SENT, GONE])
+def test_redeliveries_emit_one_outcome(response: Sent | Undeliverable) -> None:
+    later = [CONFIRMED, CONFIRMED, SEND, SEND, response]
     for order in set(permutations(later)):
-        mail, said = play([CONFIRMED, SEND, *order, answer])
+        mail, emitted = play([CONFIRMED, SEND, *order, response])
         assert mail.status in (MailStatus.SENT, MailStatus.UNDELIVERABLE)
-        assert len(said) == 2
+        assert len(emitted) == 2
 
 
-def test_after_the_end_nothing_is_asked_of_the_mailer() -> None:
-    for answer in (SENT, GONE):
-        ended, _ = play([CONFIRMED, answer])
+def test_after_the_end_no_mail_effect_runs() -> None:
+    for response in (SENT, GONE):
+        ended, _ = play([CONFIRMED, response])
         assert not isinstance(decide(ended, SEND, Context()), RunEffect)
 
 
-def test_a_command_without_an_event_before_it_is_out_of_turn() -> None:
+def test_a_command_without_its_event_is_out_of_turn() -> None:
     with pytest.raises(OutOfTurn):
         decide(Mail(), SEND, Context())
 
 
-def test_a_deferred_mail_waits_and_says_nothing() -> None:
-    mail, said = play([CONFIRMED, LATER, LATER])
+def test_a_deferred_mail_waits_and_emits_nothing() -> None:
+    mail, emitted = play([CONFIRMED, LATER, LATER])
     assert (mail.status, mail.tries, mail.retry_at, mail.deferred_since) == (
         MailStatus.QUEUED,
         2,
         LATER.retry_at,
         NOW,
     )
-    assert [type(message) for message in said] == [notifications.SendMail]
+    assert [type(message) for message in emitted] == [notifications.SendMail]
 
 
 def test_waiting_for_a_slot_counts_as_no_try() -> None:
@@ -150,53 +150,54 @@ def test_waiting_for_a_slot_counts_as_no_try() -> None:
     assert (mail.tries, mail.retry_at) == (0, LATER.retry_at)
 
 
-def test_a_deferred_mail_is_sent_or_given_up_in_the_end() -> None:
-    for answer, said in ((SENT, notifications.MailSent), (GONE, notifications.MailUndeliverable)):
-        _, told = play([CONFIRMED, LATER, answer, LATER])
-        assert [type(message) for message in told] == [notifications.SendMail, said]
+def test_a_deferred_mail_is_finally_sent_or_abandoned() -> None:
+    for response, emitted in ((SENT, notifications.MailSent), (GONE, notifications.MailUndeliverable)):
+        _, reported = play([CONFIRMED, LATER, response, LATER])
+        assert [type(message) for message in reported] == [notifications.SendMail, emitted]
 
 
-def heard(*events: Message, then: MailStatus = MailStatus.QUEUED) -> dict[str, Mail]:
+def handled_type(*events: Message, then: MailStatus = MailStatus.QUEUED) -> dict[str, Mail]:
     return {key(event): replace(play([event])[0], status=then) for event in events}
 
 
 @pytest.mark.parametrize("then", [MailStatus.QUEUED, MailStatus.SENT, MailStatus.UNDELIVERABLE])
 @pytest.mark.parametrize("newer", [CANCELLED, REFUNDED])
 @pytest.mark.parametrize("old", [CONFIRMED, DISPATCHED])
-def test_a_mail_that_newer_news_contradicts_is_dropped_and_says_so(
-    old: Message, newer: Message, then: MailStatus
-) -> None:
+def test_a_superseded_mail_is_dropped_and_recorded(old: Message, newer: Message, then: MailStatus) -> None:
     send = notifications.SendMail(about=ORDER, kind=KINDS[type(old)])
-    mail, said = play([old, send], others=heard(newer, then=then))
+    mail, emitted = play([old, send], others=handled_type(newer, then=then))
     assert (mail.status, mail.superseded_by) == (MailStatus.SUPERSEDED, KINDS[type(newer)])
     superseded_by = KINDS[type(newer)]
-    assert said[1:] == [
+    assert emitted[1:] == [
         notifications.MailSuperseded(about=ORDER, kind=send.kind, superseded_by=superseded_by)
     ]
-    assert play([old, send, SENT, GONE, old], mail, heard(newer)) == (mail, [])
+    assert play([old, send, SENT, GONE, old], mail, handled_type(newer)) == (mail, [])
 
 
-def test_a_confirmation_waits_for_no_dispatch_but_does_not_follow_its_mail() -> None:
+def test_a_confirmation_is_dropped_only_after_the_dispatch_mail() -> None:
     queued, _ = play([CONFIRMED])
-    assert isinstance(decide(queued, SEND, Context(heard(DISPATCHED))), RunEffect)
-    assert play([SEND], queued, heard(DISPATCHED, then=MailStatus.SENT))[0].status is MailStatus.SUPERSEDED
+    assert isinstance(decide(queued, SEND, Context(handled_type(DISPATCHED))), RunEffect)
+    assert (
+        play([SEND], queued, handled_type(DISPATCHED, then=MailStatus.SENT))[0].status
+        is MailStatus.SUPERSEDED
+    )
 
 
 @pytest.mark.parametrize("event", [event for event in EVENTS if event not in (CONFIRMED, DISPATCHED)])
-def test_a_mail_about_an_ending_or_an_account_is_never_dropped(event: Message) -> None:
+def test_mails_about_ended_orders_or_accounts_are_never_dropped(event: Message) -> None:
     send = notifications.SendMail(about=UUID(event.subject), kind=KINDS[type(event)])
     queued, _ = play([event])
-    assert isinstance(decide(queued, send, Context(heard(*EVENTS, then=MailStatus.SENT))), RunEffect)
+    assert isinstance(decide(queued, send, Context(handled_type(*EVENTS, then=MailStatus.SENT))), RunEffect)
     assert not newer_mails(queued, send)
 
 
-def test_a_mail_that_was_taken_before_the_newer_news_was_heard_is_sent() -> None:
+def test_a_mail_accepted_before_newer_events_counts_as_sent() -> None:
     """The mail server has it, and the record says so."""
     queued, _ = play([CONFIRMED])
-    assert play([SENT], queued, heard(CANCELLED))[0].status is MailStatus.SENT
+    assert play([SENT], queued, handled_type(CANCELLED))[0].status is MailStatus.SENT
 
 
 @pytest.mark.parametrize("newer", [DISPATCHED, CANCELLED, REFUNDED])
-def test_the_decision_is_told_what_it_has_to_look_at(newer: Message) -> None:
+def test_the_decision_gets_the_related_mails(newer: Message) -> None:
     assert key(newer) in newer_mails(Mail(), SEND)
     assert not newer_mails(Mail(), CONFIRMED) and not newer_mails(Mail(), SENT)

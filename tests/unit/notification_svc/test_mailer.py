@@ -18,7 +18,7 @@ from notification_svc.mailer import PAUSE_MAX, PAUSE_MIN, SHORT_PAUSE, Mailer
 from notification_svc.service import EFFECTS_MAX
 from notification_svc.settings import GIVE_UP_AFTER
 from notification_svc.user_client import RecipientClient
-from tests.support.mail_fixtures import SHOP_URL, Post, Users
+from tests.support.mail_fixtures import SHOP_URL, FakeSmtp, Users
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SENDER = "Order Journey <no-reply@order-journey.example>"
@@ -39,40 +39,42 @@ def text_of(mail: Message) -> str:
     return str(plain.get_payload()).replace("\r\n", "\n")
 
 
-async def test_a_mail_reaches_the_mail_server(mailer: Mailer, post: Post, users: Users) -> None:
-    question = about(users.add("ann@shop.example"))
-    assert await mailer.deliver(question) == Sent()
-    (mail,) = post.mails
+async def test_a_mail_reaches_the_mail_server(mailer: Mailer, smtp: FakeSmtp, users: Users) -> None:
+    effect = about(users.add("ann@shop.example"))
+    assert await mailer.deliver(effect) == Sent()
+    (mail,) = smtp.mails
     assert (mail["To"], mail["From"]) == ("ann@shop.example", SENDER)
     assert mail["Date"] == "Sun, 01 Mar 2026 00:00:00 +0000"
     assert [part.get_content_type() for part in mail.walk()][1:] == ["text/plain", "text/html"]
 
 
-async def test_the_same_question_twice_is_the_same_message_id(
-    mailer: Mailer, post: Post, users: Users
+async def test_a_repeated_effect_has_the_same_message_id(
+    mailer: Mailer, smtp: FakeSmtp, users: Users
 ) -> None:
-    question = about(users.add())
-    await mailer.deliver(question)
-    await mailer.deliver(question)
-    await mailer.deliver(replace(question, mail=replace(question.mail, about=new_id())))
-    assert len(post.mails) == 3
-    assert len({mail["Message-ID"] for mail in post.mails}) == 2
+    effect = about(users.add())
+    await mailer.deliver(effect)
+    await mailer.deliver(effect)
+    await mailer.deliver(replace(effect, mail=replace(effect.mail, about=new_id())))
+    assert len(smtp.mails) == 3
+    assert len({mail["Message-ID"] for mail in smtp.mails}) == 2
 
 
-async def test_mails_one_after_the_other_share_a_connection(mailer: Mailer, post: Post, users: Users) -> None:
+async def test_mails_one_after_the_other_share_a_connection(
+    mailer: Mailer, smtp: FakeSmtp, users: Users
+) -> None:
     for _ in range(5):
         await mailer.deliver(about(users.add()))
-    assert (len(post.mails), post.connections) == (5, 1)
+    assert (len(smtp.mails), smtp.connections) == (5, 1)
 
 
 async def test_mails_at_the_same_moment_have_a_connection_each(
-    mailer: Mailer, post: Post, users: Users
+    mailer: Mailer, smtp: FakeSmtp, users: Users
 ) -> None:
     await mailer.deliver(about(users.add()))  # the domain has now accepted a mail
-    questions = [about(users.add()) for _ in range(4)]
+    effects = [about(users.add()) for _ in range(4)]
     for _ in range(2):
-        await asyncio.gather(*(mailer.deliver(question) for question in questions))
-    assert (len(post.mails), post.connections) == (9, 4)
+        await asyncio.gather(*(mailer.deliver(effect) for effect in effects))
+    assert (len(smtp.mails), smtp.connections) == (9, 4)
 
 
 @pytest.mark.parametrize(
@@ -86,41 +88,37 @@ async def test_mails_at_the_same_moment_have_a_connection_each(
     ],
 )
 async def test_a_mail_about_an_account_leads_to_its_page(
-    mailer: Mailer, post: Post, users: Users, kind: MailKind, page: str
+    mailer: Mailer, smtp: FakeSmtp, users: Users, kind: MailKind, page: str
 ) -> None:
     assert await mailer.deliver(Deliver(Mail(MailStatus.QUEUED, new_id(), kind, users.add()))) == Sent()
-    assert f"\n{SHOP_URL}{page}\n" in text_of(post.mails[0])
+    assert f"\n{SHOP_URL}{page}\n" in text_of(smtp.mails[0])
 
 
-async def test_a_mail_about_an_order_leads_to_it(mailer: Mailer, post: Post, users: Users) -> None:
-    question = about(users.add())
-    await mailer.deliver(question)
-    assert f"\n{SHOP_URL}/orders/{question.mail.about}\n" in text_of(post.mails[0])
+async def test_a_mail_about_an_order_leads_to_it(mailer: Mailer, smtp: FakeSmtp, users: Users) -> None:
+    effect = about(users.add())
+    await mailer.deliver(effect)
+    assert f"\n{SHOP_URL}/orders/{effect.mail.about}\n" in text_of(smtp.mails[0])
 
 
-async def test_a_mail_sent_again_has_a_token_of_its_own_and_the_same_message_id(
-    mailer: Mailer, post: Post, users: Users
-) -> None:
-    question = Deliver(Mail(MailStatus.QUEUED, new_id(), MailKind.PASSWORD_RESET, users.add()))
-    await mailer.deliver(question)
-    await mailer.deliver(question)
-    first, second = post.mails
+async def test_a_repeated_mail_has_a_new_token_only(mailer: Mailer, smtp: FakeSmtp, users: Users) -> None:
+    effect = Deliver(Mail(MailStatus.QUEUED, new_id(), MailKind.PASSWORD_RESET, users.add()))
+    await mailer.deliver(effect)
+    await mailer.deliver(effect)
+    first, second = smtp.mails
     assert first["Message-ID"] == second["Message-ID"]
     assert text_of(first) != text_of(second)
 
 
-async def test_a_link_mail_for_which_there_is_no_token_is_not_sent(
-    mailer: Mailer, post: Post, users: Users
-) -> None:
+async def test_a_link_mail_without_a_token_is_not_sent(mailer: Mailer, smtp: FakeSmtp, users: Users) -> None:
     users.gives_tokens = False
-    question = Deliver(Mail(MailStatus.QUEUED, new_id(), MailKind.ADDRESS_PROOF, users.add()))
-    assert await mailer.deliver(question) == Undeliverable("user_svc gives no link for it")
-    assert post.mails == []
+    effect = Deliver(Mail(MailStatus.QUEUED, new_id(), MailKind.ADDRESS_PROOF, users.add()))
+    assert await mailer.deliver(effect) == Undeliverable("user_svc gives no link for it")
+    assert smtp.mails == []
 
 
-async def test_a_user_who_is_gone_gets_no_mail(mailer: Mailer, post: Post) -> None:
+async def test_an_erased_user_gets_no_mail(mailer: Mailer, smtp: FakeSmtp) -> None:
     assert await mailer.deliver(about(new_id())) == Undeliverable("the user is gone")
-    assert post.mails == []
+    assert smtp.mails == []
 
 
 @pytest.mark.parametrize(
@@ -133,26 +131,24 @@ async def test_a_user_who_is_gone_gets_no_mail(mailer: Mailer, post: Post) -> No
     ],
 )
 async def test_a_reply_about_one_recipient_defers_that_mail_only(
-    mailer: Mailer, post: Post, users: Users, place: str, reply: str
+    mailer: Mailer, smtp: FakeSmtp, users: Users, place: str, reply: str
 ) -> None:
-    question = about(users.add())
-    setattr(post, place, reply)
-    assert await mailer.deliver(question) == Deferred(NOW, NOW + PAUSE_MIN)
-    setattr(post, place, "250 OK")
-    assert await mailer.deliver(question) == Sent()
-    assert (len(post.mails), post.connections) == (1, 1)
+    effect = about(users.add())
+    setattr(smtp, place, reply)
+    assert await mailer.deliver(effect) == Deferred(NOW, NOW + PAUSE_MIN)
+    setattr(smtp, place, "250 OK")
+    assert await mailer.deliver(effect) == Sent()
+    assert (len(smtp.mails), smtp.connections) == (1, 1)
 
 
-async def test_pauses_grow_and_after_some_days_a_mail_is_given_up(
-    mailer: Mailer, post: Post, users: Users
-) -> None:
-    post.at_recipient = "450 4.2.1 mailbox busy"
+async def test_pauses_grow_until_a_mail_is_abandoned(mailer: Mailer, smtp: FakeSmtp, users: Users) -> None:
+    smtp.at_recipient = "450 4.2.1 mailbox busy"
     mail = about(users.add()).mail
     pauses: list[timedelta] = []
     for _ in range(20):
-        answer = await mailer.deliver(Deliver(mail))
-        assert isinstance(answer, Deferred)
-        mail, pauses = mail.deferred(answer), [*pauses, answer.retry_at - answer.at]
+        response = await mailer.deliver(Deliver(mail))
+        assert isinstance(response, Deferred)
+        mail, pauses = mail.deferred(response), [*pauses, response.retry_at - response.at]
     assert pauses[:3] == [PAUSE_MIN, 2 * PAUSE_MIN, 4 * PAUSE_MIN]
     assert pauses == sorted(pauses) and pauses[-1] == PAUSE_MAX
     late = replace(mail, deferred_since=NOW - GIVE_UP_AFTER)
@@ -161,9 +157,9 @@ async def test_pauses_grow_and_after_some_days_a_mail_is_given_up(
 
 
 async def test_silence_after_the_recipient_defers_that_mail_only(
-    mailer: Mailer, post: Post, users: Users, monkeypatch: pytest.MonkeyPatch
+    mailer: Mailer, smtp: FakeSmtp, users: Users, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post.silent_about = "hangs.example"
+    smtp.silent_about = "hangs.example"
     with monkeypatch.context() as impatient:
         impatient.setattr(module, "SEND_S_MAX", 0.2)
         assert isinstance(await mailer.deliver(about(users.add("ann@hangs.example"))), Deferred)
@@ -171,9 +167,9 @@ async def test_silence_after_the_recipient_defers_that_mail_only(
 
 
 async def test_a_failing_domain_gets_a_quarter_of_the_slots(
-    mailer: Mailer, post: Post, users: Users, monkeypatch: pytest.MonkeyPatch
+    mailer: Mailer, smtp: FakeSmtp, users: Users, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post.silent_about = "hangs.example"
+    smtp.silent_about = "hangs.example"
     waiting = [
         asyncio.create_task(mailer.deliver(about(users.add("ann@hangs.example")))) for _ in range(EFFECTS_MAX)
     ]
@@ -185,10 +181,10 @@ async def test_a_failing_domain_gets_a_quarter_of_the_slots(
         task.cancel()
 
 
-async def test_a_domain_that_takes_mails_gets_all_slots(mailer: Mailer, post: Post, users: Users) -> None:
+async def test_a_domain_that_takes_mails_gets_all_slots(mailer: Mailer, smtp: FakeSmtp, users: Users) -> None:
     assert await mailer.deliver(about(users.add())) == Sent()
-    answers = await asyncio.gather(*(mailer.deliver(about(users.add())) for _ in range(EFFECTS_MAX)))
-    assert answers == [Sent()] * EFFECTS_MAX
+    responses = await asyncio.gather(*(mailer.deliver(about(users.add())) for _ in range(EFFECTS_MAX)))
+    assert responses == [Sent()] * EFFECTS_MAX
 
 
 @pytest.mark.parametrize(
@@ -200,97 +196,97 @@ async def test_a_domain_that_takes_mails_gets_all_slots(mailer: Mailer, post: Po
         ("at_data", "452 4.3.1 disk full"),
     ],
 )
-async def test_a_server_that_says_later_is_asked_later(
-    mailer: Mailer, post: Post, users: Users, place: str, reply: str
+async def test_a_deferring_server_is_tried_later(
+    mailer: Mailer, smtp: FakeSmtp, users: Users, place: str, reply: str
 ) -> None:
-    question = about(users.add())
-    setattr(post, place, reply)
+    effect = about(users.add())
+    setattr(smtp, place, reply)
     with pytest.raises(EffectUnavailable):
-        await mailer.deliver(question)
-    setattr(post, place, "250 OK")
-    assert await mailer.deliver(question) == Sent()
-    assert len(post.mails) == 1
+        await mailer.deliver(effect)
+    setattr(smtp, place, "250 OK")
+    assert await mailer.deliver(effect) == Sent()
+    assert len(smtp.mails) == 1
 
 
 @pytest.mark.parametrize("place", ["at_recipient", "at_data"])
 async def test_a_mail_refused_for_good_is_undeliverable(
-    mailer: Mailer, post: Post, users: Users, place: str
+    mailer: Mailer, smtp: FakeSmtp, users: Users, place: str
 ) -> None:
-    setattr(post, place, "550 5.1.1 no such user {}" if place == "at_recipient" else "550 5.7.1 no")
-    answer = await mailer.deliver(about(users.add("ann@shop.example")))
-    assert answer == Undeliverable("the mail server rejects it (550)")
-    setattr(post, place, "250 OK")
+    setattr(smtp, place, "550 5.1.1 no such user {}" if place == "at_recipient" else "550 5.7.1 no")
+    response = await mailer.deliver(about(users.add("ann@shop.example")))
+    assert response == Undeliverable("the mail server rejects it (550)")
+    setattr(smtp, place, "250 OK")
     assert await mailer.deliver(about(users.add())) == Sent()
 
 
-async def test_a_server_that_refuses_us_and_not_the_user_is_asked_later(
-    mailer: Mailer, post: Post, users: Users
+async def test_a_server_that_rejects_the_sender_is_tried_later(
+    mailer: Mailer, smtp: FakeSmtp, users: Users
 ) -> None:
-    question = about(users.add())
-    post.at_sender = "550 5.7.1 who are you"
+    effect = about(users.add())
+    smtp.at_sender = "550 5.7.1 who are you"
     with pytest.raises(EffectUnavailable):
-        await mailer.deliver(question)
-    post.at_sender = "250 OK"
-    assert await mailer.deliver(question) == Sent()
+        await mailer.deliver(effect)
+    smtp.at_sender = "250 OK"
+    assert await mailer.deliver(effect) == Sent()
 
 
 async def test_a_password_is_never_sent_without_encryption(
-    contacts: RecipientClient, post: Post, users: Users
+    contacts: RecipientClient, smtp: FakeSmtp, users: Users
 ) -> None:
-    server = SmtpClient(post.url.replace("//", "//shop@"), "s3cret")
+    server = SmtpClient(smtp.url.replace("//", "//shop@"), "s3cret")
     with pytest.raises(EffectUnavailable):  # this server offers no TLS
         await Mailer(contacts, server, SENDER, SHOP_URL, lambda: datetime.now(UTC)).deliver(
             about(users.add())
         )
-    assert (post.connections, post.mails) == (1, [])
+    assert (smtp.connections, smtp.mails) == (1, [])
 
 
 @pytest.mark.parametrize("email", ["nonsense", "zoë@shop.example"])
 async def test_an_address_that_cannot_be_used_is_undeliverable(
     mailer: Mailer, users: Users, email: str
 ) -> None:
-    answer = await mailer.deliver(about(users.add(email)))
-    assert isinstance(answer, Undeliverable)
-    assert "@" not in answer.detail and "nonsense" not in answer.detail
+    response = await mailer.deliver(about(users.add(email)))
+    assert isinstance(response, Undeliverable)
+    assert "@" not in response.detail and "nonsense" not in response.detail
 
 
 async def test_a_server_that_hangs_is_unavailable(
-    mailer: Mailer, post: Post, users: Users, monkeypatch: pytest.MonkeyPatch
+    mailer: Mailer, smtp: FakeSmtp, users: Users, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    question = about(users.add())
-    post.hangs = True
+    effect = about(users.add())
+    smtp.hangs = True
     with monkeypatch.context() as impatient, pytest.raises(EffectUnavailable):
         impatient.setattr(module, "SEND_S_MAX", 0.1)
-        await mailer.deliver(question)
-    post.hangs = False
-    assert await mailer.deliver(question) == Sent()
-    assert post.connections == 2  # the half-finished connection is not reused
+        await mailer.deliver(effect)
+    smtp.hangs = False
+    assert await mailer.deliver(effect) == Sent()
+    assert smtp.connections == 2  # the half-finished connection is not reused
 
 
 async def test_a_server_that_is_gone_is_unavailable_and_found_again(
-    mailer: Mailer, post: Post, users: Users
+    mailer: Mailer, smtp: FakeSmtp, users: Users
 ) -> None:
     await mailer.deliver(about(users.add()))
-    await post.close()
+    await smtp.close()
     with pytest.raises(EffectUnavailable):
         await mailer.deliver(about(users.add()))
-    await post.open()
+    await smtp.open()
     assert await mailer.deliver(about(users.add())) == Sent()
 
 
 async def test_a_connection_that_the_server_has_closed_is_not_used(
-    mailer: Mailer, mail_server: SmtpClient, post: Post, users: Users
+    mailer: Mailer, mail_server: SmtpClient, smtp: FakeSmtp, users: Users
 ) -> None:
     await mailer.deliver(about(users.add()))
-    await post.close()
+    await smtp.close()
     while mail_server._idle[0].is_connected:
         await asyncio.sleep(0.001)
-    await post.open()
+    await smtp.open()
     assert await mailer.deliver(about(users.add())) == Sent()
 
 
-async def test_no_error_says_to_whom_we_wrote(mailer: Mailer, post: Post, users: Users) -> None:
-    post.at_data = "451 4.3.0 ann@shop.example is busy"
+async def test_no_error_contains_the_recipient(mailer: Mailer, smtp: FakeSmtp, users: Users) -> None:
+    smtp.at_data = "451 4.3.0 ann@shop.example is busy"
     with pytest.raises(EffectUnavailable) as error:
         await mailer.deliver(about(users.add()))
     assert "@" not in str(error.value)

@@ -68,7 +68,7 @@ def test_every_kind_has_a_subject_a_text_and_html(kind: MailKind) -> None:
         assert "12.50 EUR" in plain and "12.50 EUR" in html
 
 
-def test_every_reason_to_cancel_is_put_into_words() -> None:
+def test_every_cancellation_reason_has_a_text() -> None:
     assert set(render.REASONS) == set(CancelReason)
 
 
@@ -80,10 +80,12 @@ def test_a_name_is_text_and_never_markup() -> None:
 
 
 @pytest.mark.parametrize("kind", NAMELESS)
-def test_who_registers_somebody_elses_address_cannot_write_to_them(kind: MailKind) -> None:
+def test_registering_a_foreign_address_cannot_send_chosen_text(kind: MailKind) -> None:
     """The person who registered chose the name, and before the proof that need not be the reader."""
-    said = "".join(parts(write(kind, Recipient(email="ann@shop.example", name="Free money at evil.example"))))
-    assert "evil.example" not in said
+    emitted = "".join(
+        parts(write(kind, Recipient(email="ann@shop.example", name="Free money at evil.example")))
+    )
+    assert "evil.example" not in emitted
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_no_line_is_longer_than_a_mail_may_have() -> None:
         assert all(len(line) <= 998 for line in write(kind, link=longest).as_bytes().splitlines())
 
 
-def test_nobody_without_a_name_is_greeted_by_a_gap() -> None:
+def test_without_a_name_the_greeting_has_no_gap() -> None:
     plain, html = parts(write(contact=Recipient(email="ann@shop.example")))
     assert plain.startswith("Hello,\n")
     assert "Hello,</p>" in html
@@ -125,7 +127,7 @@ def test_the_same_mail_is_the_same_bytes() -> None:
     assert write().as_bytes() == write().as_bytes()
 
 
-def test_the_message_id_follows_from_what_the_mail_is_about_and_its_kind() -> None:
+def test_the_message_id_follows_from_subject_and_kind() -> None:
     tomorrow = write(contact=Recipient(email="new@shop.example"), now=NOW + timedelta(days=1))
     assert tomorrow["Message-ID"] == write()["Message-ID"]
     assert len({write(kind)["Message-ID"] for kind in MailKind}) == len(MailKind)

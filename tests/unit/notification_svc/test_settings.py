@@ -61,7 +61,7 @@ def test_a_fault_needs_leave() -> None:
     assert load(journey_allow_faults=True, notification_fault="hang").notification_fault == "hang"
 
 
-def test_a_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
+def test_a_token_file_is_read_each_time(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("an-old-service-token\n")
     settings = load(service_token=None, service_token_file=file)

@@ -5,7 +5,7 @@ import pytest
 from chassis.messaging.message import Event
 from contracts import orders
 from tests.support.eventually import until
-from tests.support.mail_fixtures import Post, Users
+from tests.support.mail_fixtures import FakeSmtp, Users
 from tests.unit.notification_svc import test_notification_journey as journey
 from tests.unit.notification_svc.test_notification_journey import Shop, all_queued, confirmed, settled
 
@@ -13,8 +13,8 @@ shop, impatient_breaker = journey.shop, journey._impatient_breaker
 
 
 @pytest.mark.parametrize("cancelled_first", [False, True])
-async def test_after_an_outage_no_customer_reads_of_a_confirmation_that_is_no_more(
-    shop: Shop, post: Post, users: Users, cancelled_first: bool
+async def test_after_an_outage_no_outdated_confirmation_is_sent(
+    shop: Shop, smtp: FakeSmtp, users: Users, cancelled_first: bool
 ) -> None:
     """Both mails wait for the mail server, or the events arrive in the wrong order."""
     ann = users.add()
@@ -26,13 +26,13 @@ async def test_after_an_outage_no_customer_reads_of_a_confirmation_that_is_no_mo
             order_id=event.order_id, customer_id=ann, reason=why, after_confirmation=True
         )
         news += [ended, event] if cancelled_first else [event, ended]
-    await post.close()
+    await smtp.close()
     async with shop.running() as instance:
         for each in news:
-            shop.hear(each)
+            shop.deliver(each)
         await all_queued(shop, instance, 40)
-        await post.open()
-        await until(lambda: len(shop.said("notification.mail_sent.v1")) == 20)
+        await smtp.open()
+        await until(lambda: len(shop.emitted("notification.mail_sent.v1")) == 20)
         await settled(shop, instance)
         dropped = await shop.mails(instance, status="superseded", limit=100)
         keys = [mail["key"] for mail in (await shop.mails(instance, limit=100))["items"]]
@@ -42,14 +42,12 @@ async def test_after_an_outage_no_customer_reads_of_a_confirmation_that_is_no_mo
     assert {(mail["kind"], mail["superseded_by"]) for mail in dropped["items"]} == {
         ("order_confirmed", "order_cancelled")
     }
-    assert len(dropped["items"]) == len(shop.said("notification.mail_superseded.v1")) == 20
-    assert len(post.mails) == len({mail["Message-ID"] for mail in post.mails}) == 20
+    assert len(dropped["items"]) == len(shop.emitted("notification.mail_superseded.v1")) == 20
+    assert len(smtp.mails) == len({mail["Message-ID"] for mail in smtp.mails}) == 20
     assert shop.broker.dead("notification_svc") == []
 
 
-async def test_a_mail_sent_long_before_is_newer_news_all_the_same(
-    shop: Shop, post: Post, users: Users
-) -> None:
+async def test_a_mail_sent_long_ago_still_supersedes(shop: Shop, smtp: FakeSmtp, users: Users) -> None:
     """The other mail is not in the same batch: it must be read from the database."""
     event = confirmed(users.add())
     why = orders.CancelReason.CUSTOMER
@@ -57,12 +55,12 @@ async def test_a_mail_sent_long_before_is_newer_news_all_the_same(
         order_id=event.order_id, customer_id=event.customer_id, reason=why, after_confirmation=True
     )
     async with shop.running() as instance:
-        shop.hear(ended)
+        shop.deliver(ended)
         await settled(shop, instance)
     async with shop.running() as instance:
-        shop.hear(event)
+        shop.deliver(event)
         await settled(shop, instance)
         assert [mail["kind"] for mail in (await shop.mails(instance, status="superseded"))["items"]] == [
             "order_confirmed"
         ]
-    assert len(post.mails) == 1
+    assert len(smtp.mails) == 1

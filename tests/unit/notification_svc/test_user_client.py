@@ -15,7 +15,7 @@ from tests.support.mail_fixtures import Users
 ORDER_MAIL = MailKind.ORDER_CONFIRMED
 
 
-async def test_the_contact_is_asked_for_with_our_token(users: Users, contacts: RecipientClient) -> None:
+async def test_the_contact_request_carries_the_service_token(users: Users, contacts: RecipientClient) -> None:
     ann = users.add("ann@shop.example", "Ann")
     contact = await contacts.of(ann, ORDER_MAIL)
     assert (contact.email, contact.name) == ("ann@shop.example", "Ann")
@@ -30,7 +30,7 @@ async def test_an_erased_address_is_unknown_at_once(users: Users, contacts: Reci
         await contacts.of(ann, ORDER_MAIL)
 
 
-async def test_a_user_who_is_gone_is_gone(contacts: RecipientClient) -> None:
+async def test_an_erased_user_is_not_found(contacts: RecipientClient) -> None:
     with pytest.raises(UserNotFound):
         await contacts.of(new_id(), ORDER_MAIL)
 
@@ -38,7 +38,7 @@ async def test_a_user_who_is_gone_is_gone(contacts: RecipientClient) -> None:
 @pytest.mark.parametrize(
     "trouble", [500, 503, 401, 403, 429, httpx.ConnectError("refused"), httpx.ReadTimeout("slow")]
 )
-async def test_a_user_svc_that_does_not_say_is_unavailable(
+async def test_an_invalid_response_of_user_svc_is_unavailability(
     users: Users, contacts: RecipientClient, trouble: int | Exception
 ) -> None:
     ann = users.add()
@@ -59,7 +59,7 @@ async def test_a_user_svc_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPa
             await RecipientClient(http, lambda: "t").of(new_id(), ORDER_MAIL)
 
 
-async def test_an_answer_that_is_no_contact_is_not_repeated_in_the_error(
+async def test_an_invalid_contact_response_is_not_repeated_in_the_error(
     users: Users, contacts: RecipientClient
 ) -> None:
     user_id = new_id()
@@ -70,7 +70,7 @@ async def test_an_answer_that_is_no_contact_is_not_repeated_in_the_error(
     assert error.value.__cause__ is None
 
 
-async def test_a_token_file_that_is_gone_is_unavailable_not_a_bug(users: Users) -> None:
+async def test_a_missing_token_file_is_unavailability_not_a_bug(users: Users) -> None:
     def token() -> str:
         raise FileNotFoundError
 
@@ -83,7 +83,7 @@ LINKED = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF, MailKind.PASSWORD_RE
 
 
 @pytest.mark.parametrize("kind", MailKind)
-async def test_user_svc_is_told_for_which_kind_of_mail(
+async def test_the_contact_request_names_the_kind_of_mail(
     users: Users, contacts: RecipientClient, kind: MailKind
 ) -> None:
     contact = await contacts.of(users.add(), kind)
@@ -92,7 +92,7 @@ async def test_user_svc_is_told_for_which_kind_of_mail(
 
 
 @pytest.mark.parametrize("kind", LINKED)
-async def test_a_token_is_asked_for_anew_each_time(
+async def test_each_mail_requests_a_new_token(
     users: Users, contacts: RecipientClient, kind: MailKind
 ) -> None:
     ann = users.add()
@@ -100,9 +100,7 @@ async def test_a_token_is_asked_for_anew_each_time(
     assert first != second
 
 
-async def test_a_token_that_no_line_of_a_mail_could_hold_is_refused(
-    users: Users, contacts: RecipientClient
-) -> None:
+async def test_a_token_too_long_for_a_mail_line_is_rejected(users: Users, contacts: RecipientClient) -> None:
     ann = users.add()
     users.contacts[ann]["link_token"] = "x" * 1_000
     with pytest.raises(EffectUnavailable) as error:

@@ -49,7 +49,7 @@ async def staff(operations_app: OperationsApp) -> AsyncIterator[Staff]:
     accounts.now = datetime.now(UTC)  # tokens are checked with the real clock
     transport = accounts.http._transport
     assert isinstance(transport, httpx.ASGITransport)
-    operations_app.town.apps["user_svc"] = transport
+    operations_app.services.apps["user_svc"] = transport
     member = Staff(operations_app, accounts, await accounts.logged_in_user())
     await member.command(users.GrantRole(user_id=member.guest.user_id, role=Role.STAFF))
     await member.log_in()
@@ -90,19 +90,17 @@ async def test_a_role_that_was_granted_again_opens_them_again(staff: Staff) -> N
 
 
 @pytest.mark.parametrize("response", ["away", "odd"])
-async def test_while_user_svc_is_away_the_signature_counts_unless_it_was_refused_before(
-    staff: Staff, response: str
-) -> None:
+async def test_without_user_svc_a_signature_suffices_unless_revoked(staff: Staff, response: str) -> None:
     if response == "away":
-        staff.deps.town.away.add("user_svc")
+        staff.deps.services.away.add("user_svc")
     else:
-        staff.deps.town.odd["user_svc"] = b"<html>bad gateway</html>"
+        staff.deps.services.odd["user_svc"] = b"<html>bad gateway</html>"
     assert await staff.opens() == 200
-    staff.deps.town.away.clear()
-    staff.deps.town.odd.clear()
+    staff.deps.services.away.clear()
+    staff.deps.services.odd.clear()
     await revoke(staff, "role")
     assert await staff.opens() == 404
-    staff.deps.town.away.add("user_svc")
+    staff.deps.services.away.add("user_svc")
     assert await staff.opens() == 404
 
 

@@ -30,7 +30,7 @@ PAGES = [
 @pytest.mark.parametrize(
     "path", [*PAGES, "/ops/events", "/ops/orders/7F3K", "/ops/no-such-page", "/ops/redrives/1"]
 )
-async def test_for_everybody_but_the_staff_there_is_nothing(operations_app: OperationsApp, path: str) -> None:
+async def test_only_staff_can_open_the_pages(operations_app: OperationsApp, path: str) -> None:
     for headers in (
         {},
         {"Authorization": f"Bearer {token(Role.CUSTOMER)}"},
@@ -39,9 +39,9 @@ async def test_for_everybody_but_the_staff_there_is_nothing(operations_app: Oper
         {"Cookie": f"__Host-sid={token(Role.STAFF)}"},
     ):
         async with operations_app.client(**headers) as stranger:
-            answers = [await stranger.get(path), await stranger.post(path)]
-        assert {response.status_code for response in answers} == {404}, (headers, answers)
-        assert "Operations" not in answers[0].text, "not even an error page"
+            responses = [await stranger.get(path), await stranger.post(path)]
+        assert {response.status_code for response in responses} == {404}, (headers, responses)
+        assert "Operations" not in responses[0].text, "not even an error page"
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -55,11 +55,9 @@ async def test_every_page_opens(operations_app: OperationsApp, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_with_everything_away_every_page_still_opens_and_says_so(
-    operations_app: OperationsApp, path: str
-) -> None:
+async def test_with_everything_unavailable_every_page_opens(operations_app: OperationsApp, path: str) -> None:
     await operations_app.page("/ops")  # the signing keys are cached from here on
-    operations_app.town.away = set(operations_app.deps.settings.addresses)
+    operations_app.services.away = set(operations_app.deps.settings.addresses)
     operations_app.broker.counts_away = operations_app.broker.away = True
     await operations_app.deps.poller.refresh()
     status = 503 if path == "/ops/audit" else 200
@@ -68,7 +66,7 @@ async def test_with_everything_away_every_page_still_opens_and_says_so(
         assert "does not respond" in page or "unknown since" in page
 
 
-async def test_a_path_that_leads_nowhere_is_a_page_for_the_staff(operations_app: OperationsApp) -> None:
+async def test_an_unknown_path_is_a_staff_page(operations_app: OperationsApp) -> None:
     assert "does not exist" in await operations_app.page("/ops/nothing/here", 404)
     for path in (
         f"/ops/redrives/{new_id()}",
@@ -79,8 +77,8 @@ async def test_a_path_that_leads_nowhere_is_a_page_for_the_staff(operations_app:
         assert "<h1>Not Found</h1>" in await operations_app.page(path, 404)
 
 
-async def test_it_is_alive_and_ready_while_all_that_it_shows_is_away(operations_app: OperationsApp) -> None:
-    operations_app.town.away = set(operations_app.deps.settings.addresses)
+async def test_operations_stays_ready_while_everything_else_is_down(operations_app: OperationsApp) -> None:
+    operations_app.services.away = set(operations_app.deps.settings.addresses)
     operations_app.broker.counts_away = True
     async with operations_app.client() as anybody:
         for path in "/healthz", "/readyz", "/metrics":

@@ -29,10 +29,10 @@ ODD = [
         ("product_svc", "/ops/catalogue/articles/KETTLE-BLUE", 503),
     ],
 )
-async def test_an_answer_of_another_shape_is_no_answer(
+async def test_an_invalid_response_counts_as_unavailable(
     operations_app: OperationsApp, service: str, path: str, status: int, odd: bytes
 ) -> None:
-    operations_app.town.odd[service] = odd
+    operations_app.services.odd[service] = odd
     page = await operations_app.page(path, status)
     assert f"{service} does not respond" in page
 

@@ -22,12 +22,12 @@ DESCRIBED = {
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages wait until the service has handled the command, without a time limit."""
     monkeypatch.setattr(staff_pages, "_WAIT_S_MAX", 60.0)
 
 
-async def test_goods_that_came_in_are_counted_once_however_often_the_form_is_sent(
+async def test_a_repeated_receipt_form_counts_once(
     operations_app: OperationsApp,
 ) -> None:
     receipt = hidden(await operations_app.page("/ops/stock"))["receipt_id"]
@@ -52,7 +52,7 @@ async def test_goods_that_came_in_are_counted_once_however_often_the_form_is_sen
         ({"sku": "KETTLE", "quantity": "²"}, "quantity"),
     ],
 )
-async def test_a_wrong_receipt_names_the_field_and_keeps_what_was_typed(
+async def test_an_invalid_receipt_names_the_field_and_keeps_the_input(
     operations_app: OperationsApp, form: dict[str, str], field: str
 ) -> None:
     response = await operations_app.send("/ops/stock/receipts", 422, receipt_id="", **form)
@@ -62,7 +62,7 @@ async def test_a_wrong_receipt_names_the_field_and_keeps_what_was_typed(
 
 
 async def test_an_article_is_added_changed_withdrawn_and_listed_again(
-    patient: None, operations_app: OperationsApp
+    long_waits: None, operations_app: OperationsApp
 ) -> None:
     added = await operations_app.send("/ops/catalogue", sku="kettle-blue", **DESCRIBED)
     assert added.headers["location"] == f"{ARTICLE}?said=changed"
@@ -81,8 +81,8 @@ async def test_an_article_is_added_changed_withdrawn_and_listed_again(
     )
 
 
-async def test_what_somebody_changed_meanwhile_is_shown_and_not_overwritten(
-    patient: None, operations_app: OperationsApp
+async def test_a_concurrent_change_is_shown_and_not_overwritten(
+    long_waits: None, operations_app: OperationsApp
 ) -> None:
     await operations_app.stocked()
     seen = hidden(await operations_app.page(ARTICLE))["revision"]
@@ -108,7 +108,7 @@ async def test_a_price_that_cannot_be_is_refused(operations_app: OperationsApp, 
     assert "29.90 EUR" in await operations_app.page(ARTICLE)
 
 
-async def test_an_articles_words_are_text_and_nothing_else(operations_app: OperationsApp) -> None:
+async def test_an_articles_texts_are_escaped(operations_app: OperationsApp) -> None:
     trick = '"><img src=x onerror=alert(1)>{{7*7}}'
     await operations_app.stocked(title=trick)
     for path in "/ops/catalogue", ARTICLE, "/ops/stock":
@@ -117,7 +117,7 @@ async def test_an_articles_words_are_text_and_nothing_else(operations_app: Opera
     assert "&#34;&gt;&lt;img" in await operations_app.page(ARTICLE)
 
 
-async def test_what_the_broker_does_not_take_is_said_and_can_be_sent_again(
+async def test_a_rejected_publish_is_shown_and_can_be_repeated(
     operations_app: OperationsApp,
 ) -> None:
     await operations_app.stocked()
@@ -131,7 +131,7 @@ async def test_what_the_broker_does_not_take_is_said_and_can_be_sent_again(
     assert "Not sent: the broker" in (await operations_app.send("/ops/catalogue", 503, **added)).text
 
 
-async def test_a_service_that_goes_away_after_it_was_told_something_does_not_make_that_undone(
+async def test_a_sent_command_stays_done_when_its_service_stops(
     operations_app: OperationsApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await operations_app.stocked()
@@ -139,7 +139,7 @@ async def test_a_service_that_goes_away_after_it_was_told_something_does_not_mak
 
     async def given_and_gone(command: Command, by: str) -> None:
         await send_command(command, by)
-        operations_app.town.away = {"product_svc"}
+        operations_app.services.away = {"product_svc"}
 
     monkeypatch.setattr(operations_app.broker, "send_command", given_and_gone)
     response = await operations_app.send(f"{ARTICLE}/price", price="31.50", currency="EUR", revision="1")
@@ -150,26 +150,26 @@ async def test_a_service_that_goes_away_after_it_was_told_something_does_not_mak
     )
 
 
-async def test_with_a_service_away_its_part_says_so(operations_app: OperationsApp) -> None:
+async def test_the_section_of_an_unavailable_service_says_so(operations_app: OperationsApp) -> None:
     await operations_app.stocked()
-    operations_app.town.away = {"product_svc"}
+    operations_app.services.away = {"product_svc"}
     await operations_app.page(ARTICLE, 503)
     assert "KETTLE-BLUE" in await operations_app.page("/ops/stock"), "stock goes on"
-    operations_app.town.away = {"inventory_svc"}
+    operations_app.services.away = {"inventory_svc"}
     assert "inventory_svc does not respond" in await operations_app.page("/ops/stock")
 
 
-async def test_a_role_is_granted_by_id_and_nobody_locks_themselves_out(operations_app: OperationsApp) -> None:
-    somebody = new_id()
-    await operations_app.send("/ops/people", what="grant", user_id=str(somebody), role="staff")
+async def test_roles_are_granted_by_id_and_self_revocation_is_refused(operations_app: OperationsApp) -> None:
+    actor = new_id()
+    await operations_app.send("/ops/people", what="grant", user_id=str(actor), role="staff")
     assert operations_app.broker.entries[-1].type == users.GrantRole.TYPE
-    await operations_app.send("/ops/people", what="revoke", user_id=str(somebody), role="staff")
+    await operations_app.send("/ops/people", what="revoke", user_id=str(actor), role="staff")
     assert operations_app.broker.entries[-1].type == users.RevokeRole.TYPE
     before = len(operations_app.broker.entries)
     for form in (
         {"what": "revoke", "user_id": str(ADA), "role": "staff"},
         {"what": "grant", "user_id": "ada@example.org", "role": "staff"},
-        {"what": "grant", "user_id": str(somebody), "role": "king"},
+        {"what": "grant", "user_id": str(actor), "role": "king"},
     ):
         await operations_app.send("/ops/people", 422, **form)
     assert len(operations_app.broker.entries) == before

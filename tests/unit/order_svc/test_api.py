@@ -22,7 +22,7 @@ from order_svc.api import routes
 from order_svc.service import order_service
 from tests.support.decision_table_fixtures import ORDERS
 from tests.support.eventually import until
-from tests.support.messages import CUSTOMER, KETTLE, ORDER, PLACE, PRICE_BOOK, SOMEBODY_ELSE
+from tests.support.messages import CUSTOMER, KETTLE, ORDER, OTHER_CUSTOMER, PLACE, PRICE_BOOK
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def send(runtime: Runtime, message: Message) -> None:
     )
 
 
-async def test_a_placed_order_shows_its_lines_what_it_awaits_and_its_deadline(
+async def test_a_placed_order_shows_lines_awaited_messages_and_deadline(
     client: httpx.AsyncClient, runtime: Runtime
 ) -> None:
     await send(runtime, PLACE)
@@ -94,10 +94,10 @@ async def test_an_order_shows_why_it_is_as_it_is(
 
 
 async def test_an_unknown_order_is_a_problem_404(client: httpx.AsyncClient) -> None:
-    answer = await client.get(f"/orders/{ORDER}")
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["title"] == "No such order"
+    response = await client.get(f"/orders/{ORDER}")
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["title"] == "No such order"
 
 
 async def test_orders_come_newest_first_page_by_page(client: httpx.AsyncClient, runtime: Runtime) -> None:
@@ -124,7 +124,7 @@ async def test_orders_are_found_by_customer_and_by_status(
 
     assert await found(f"customer_id={CUSTOMER}") == ["cancelled", "confirmed", "placed"]
     assert await found(f"customer_id={CUSTOMER}&status=confirmed") == ["confirmed"]
-    assert await found(f"customer_id={SOMEBODY_ELSE}") == []
+    assert await found(f"customer_id={OTHER_CUSTOMER}") == []
 
 
 async def test_a_price_is_shown_with_its_revision(client: httpx.AsyncClient) -> None:
@@ -147,17 +147,17 @@ async def test_a_price_is_shown_with_its_revision(client: httpx.AsyncClient) -> 
     ],
 )
 async def test_a_wrong_parameter_is_named(client: httpx.AsyncClient, path: str, field: str) -> None:
-    answer = await client.get(path)
-    assert answer.status_code == 422
-    assert field in answer.text
+    response = await client.get(path)
+    assert response.status_code == 422
+    assert field in response.text
 
 
-async def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back(
+async def test_an_unavailable_database_is_a_503_with_retry_after(
     client: httpx.AsyncClient, runtime: Runtime
 ) -> None:
     store = runtime.store
     assert isinstance(store, MemoryStore)
     store.away = True
-    answer = await client.get("/orders")
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    response = await client.get("/orders")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "2")
     store.away = False

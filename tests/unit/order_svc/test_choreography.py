@@ -86,9 +86,7 @@ def test_every_ending_is_reached() -> None:
 
 @given(seed=st.integers(0, 2**32), pieces=st.integers(0, 7), captures=st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_orders_that_compete_for_the_last_pieces_share_what_is_there(
-    seed: int, pieces: int, captures: bool
-) -> None:
+def test_competing_orders_share_the_last_pieces(seed: int, pieces: int, captures: bool) -> None:
     dice = random.Random(seed)
     here = world(pieces, Provider(captures=captures))
     order_ids = [UUID(int=0x01980000_0000_7000_8000_000000000100 + number) for number in range(4)]

@@ -26,13 +26,13 @@ from tests.support.messages import (
     KETTLE,
     KETTLE_PRICE,
     MUG,
+    OTHER_CUSTOMER,
     OUT_OF_STOCK,
     PLACE,
     PLACE_OTHER_GOODS,
     PLACE_UNKNOWN,
     PRICE_BOOK,
     RESERVED,
-    SOMEBODY_ELSE,
     TOTAL,
 )
 
@@ -46,14 +46,14 @@ def asked(**changes: Any) -> orders.PlaceOrder:
 # placing an order
 
 
-def test_an_order_is_placed_with_the_prices_of_the_price_book() -> None:
+def test_an_order_is_placed_with_price_book_prices() -> None:
     placed = last_emitted(ORDERS, [PLACE])
     assert isinstance(placed, orders.OrderPlaced)
     assert placed.total == TOTAL
     assert [line.price for line in placed.lines] == [PRICE_BOOK[KETTLE].money, PRICE_BOOK[MUG].money]
 
 
-def test_an_order_keeps_the_titles_of_the_moment_it_was_placed() -> None:
+def test_an_order_keeps_the_titles_of_its_placement() -> None:
     book = {KETTLE: replace(PRICE_BOOK[KETTLE], title="Kettle, blue", title_revision=1), MUG: PRICE_BOOK[MUG]}
     placed = decide(Order(), PLACE, Context(book))
     [news] = placed.emits
@@ -82,13 +82,13 @@ def test_the_same_order_sent_again_is_one_order() -> None:
     assert emitted(ORDERS, [*TO_CONFIRMED, PLACE])[-1] == "OrderConfirmed"
 
 
-def test_another_order_under_a_taken_id_is_refused_and_changes_nothing() -> None:
+def test_another_order_with_the_same_id_is_rejected() -> None:
     assert emitted(ORDERS, [PLACE, PLACE_OTHER_GOODS]) == ["OrderPlaced", "PlacementRefused"]
     assert state_after(ORDERS, [PLACE, PLACE_OTHER_GOODS]) == state_after(ORDERS, [PLACE])
 
 
-def test_somebody_elses_order_under_a_taken_id_is_refused() -> None:
-    theirs = asked(customer_id=SOMEBODY_ELSE)
+def test_a_foreign_order_under_a_used_id_is_refused() -> None:
+    theirs = asked(customer_id=OTHER_CUSTOMER)
     assert emitted(ORDERS, [PLACE, theirs]) == ["OrderPlaced", "PlacementRefused"]
     assert emitted(ORDERS, [PLACE_UNKNOWN, theirs]) == ["OrderRejected", "PlacementRefused"]
 
@@ -123,7 +123,7 @@ def test_duplicate_lines_become_one() -> None:
         "other currency",
     ],
 )
-def test_an_order_that_cannot_be_priced_is_rejected_with_the_reason(
+def test_an_unpriceable_order_is_rejected_with_the_reason(
     changes: dict[str, Any], reason: RejectReason
 ) -> None:
     book = PRICE_BOOK | {
@@ -143,7 +143,7 @@ def test_a_rejection_for_a_changed_price_gives_both_numbers() -> None:
     assert (rejected.total_seen, rejected.total_now) == (seen, TOTAL)
 
 
-def test_the_total_that_the_customer_saw_is_accepted_when_it_is_still_true() -> None:
+def test_a_seen_total_is_accepted_while_it_is_current() -> None:
     assert emitted(ORDERS, [asked(total_seen=TOTAL)]) == ["OrderPlaced"]
 
 
@@ -156,15 +156,15 @@ def test_a_rejected_order_remembers_why() -> None:
 # the pivot
 
 
-@pytest.mark.parametrize("answers", [[RESERVED, AUTHORIZED], [AUTHORIZED, RESERVED]])
-def test_an_order_is_confirmed_when_goods_and_money_are_in_whichever_came_first(answers: list[Any]) -> None:
-    assert emitted(ORDERS, [PLACE, *answers]) == ["OrderPlaced", "OrderConfirmed"]
+@pytest.mark.parametrize("responses", [[RESERVED, AUTHORIZED], [AUTHORIZED, RESERVED]])
+def test_goods_and_money_confirm_an_order_in_any_order(responses: list[Any]) -> None:
+    assert emitted(ORDERS, [PLACE, *responses]) == ["OrderPlaced", "OrderConfirmed"]
 
 
-@pytest.mark.parametrize(("answer", "left"), [(RESERVED, ["payment"]), (AUTHORIZED, ["stock"])])
-def test_one_answer_alone_confirms_nothing(answer: Any, left: list[str]) -> None:
-    assert emitted(ORDERS, [PLACE, answer, answer]) == ["OrderPlaced"]
-    assert state_after(ORDERS, [PLACE, answer]).awaits == left
+@pytest.mark.parametrize(("response", "left"), [(RESERVED, ["payment"]), (AUTHORIZED, ["stock"])])
+def test_one_event_alone_confirms_nothing(response: Any, left: list[str]) -> None:
+    assert emitted(ORDERS, [PLACE, response, response]) == ["OrderPlaced"]
+    assert state_after(ORDERS, [PLACE, response]).awaits == left
 
 
 # rejections and cancellations
@@ -207,7 +207,7 @@ def test_a_stranger_cannot_undo_an_early_cancellation(early: list[Any]) -> None:
     assert emitted(ORDERS, [*early, PLACE]) == ["OrderCancelled"]
 
 
-def test_an_early_cancellation_of_an_order_that_is_rejected_leaves_it_rejected() -> None:
+def test_an_early_cancellation_leaves_a_rejected_order_rejected() -> None:
     assert emitted(ORDERS, [CANCEL, PLACE_UNKNOWN]) == ["OrderRejected"]
 
 
@@ -227,7 +227,7 @@ def test_a_rejected_order_cannot_be_cancelled() -> None:
 
 @pytest.mark.parametrize("late", [RESERVED, OUT_OF_STOCK, AUTHORIZED, DECLINED, FAILED, DEADLINE])
 @pytest.mark.parametrize("end", [[CANCEL], [DEADLINE], [DECLINED]])
-def test_news_about_a_cancelled_order_comes_too_late(end: list[Any], late: Any) -> None:
+def test_events_about_a_cancelled_order_are_late(end: list[Any], late: Any) -> None:
     assert emitted(ORDERS, [PLACE, *end, late]) == ["OrderPlaced", "OrderCancelled"]
     assert state_after(ORDERS, [PLACE, *end, late]) == state_after(ORDERS, [PLACE, *end])
 
@@ -238,7 +238,7 @@ def test_a_confirmed_order_stays_confirmed_whatever_rings_late(end: list[Any], l
     assert state_after(ORDERS, [*TO_CONFIRMED, *end, late]) == state_after(ORDERS, [*TO_CONFIRMED, *end])
 
 
-def test_deadline_and_last_answer_together_give_exactly_one_end() -> None:
+def test_deadline_and_last_event_together_give_one_outcome() -> None:
     assert emitted(ORDERS, [PLACE, RESERVED, DEADLINE, AUTHORIZED]) == ["OrderPlaced", "OrderCancelled"]
     assert emitted(ORDERS, [PLACE, RESERVED, AUTHORIZED, DEADLINE]) == ["OrderPlaced", "OrderConfirmed"]
 
@@ -261,9 +261,7 @@ def test_a_confirmed_order_is_dispatched_once() -> None:
         ([*TO_CONFIRMED, FAILED], RefuseReason.NOT_CONFIRMED),
     ],
 )
-def test_no_parcel_leaves_for_an_order_that_is_not_confirmed(
-    history: list[Any], reason: RefuseReason
-) -> None:
+def test_an_unconfirmed_order_is_not_dispatched(history: list[Any], reason: RefuseReason) -> None:
     assert last_emitted(ORDERS, [*history, DISPATCH]).reason is reason
 
 
@@ -277,19 +275,17 @@ def test_a_failed_capture_calls_a_person(sent: list[Any]) -> None:
     assert alarm.detail == FAILED.detail == state_after(ORDERS, [*TO_CONFIRMED, *sent, FAILED]).detail
 
 
-def test_an_order_that_needs_attention_can_be_cancelled_while_its_goods_are_here() -> None:
+def test_an_undispatched_order_needing_attention_can_be_cancelled() -> None:
     assert emitted(ORDERS, [*TO_CONFIRMED, FAILED, CANCEL])[-1] == "OrderCancelled"
     gone = last_emitted(ORDERS, [*TO_CONFIRMED, DISPATCH, FAILED, CANCEL])
     assert gone.reason is RefuseReason.ALREADY_DISPATCHED
 
 
-@pytest.mark.parametrize("answer", [RESERVED, OUT_OF_STOCK, AUTHORIZED, DECLINED, FAILED, DEADLINE])
+@pytest.mark.parametrize("response", [RESERVED, OUT_OF_STOCK, AUTHORIZED, DECLINED, FAILED, DEADLINE])
 @pytest.mark.parametrize("history", [[], [PLACE_UNKNOWN]])
-def test_an_answer_about_an_order_that_was_never_placed_is_out_of_turn(
-    history: list[Any], answer: Any
-) -> None:
+def test_an_event_about_an_unplaced_order_is_out_of_turn(history: list[Any], response: Any) -> None:
     with pytest.raises(OutOfTurn):
-        emitted(ORDERS, [*history, answer])
+        emitted(ORDERS, [*history, response])
 
 
 # the card provider's result differs from the request

@@ -22,7 +22,7 @@ from tests.support.messages import (
 TO_CONFIRMED = [PLACE, RESERVED, AUTHORIZED]
 
 
-def test_an_order_whose_authorisation_differs_is_cancelled_and_says_why() -> None:
+def test_a_differing_authorization_cancels_the_order_with_a_reason() -> None:
     declined = payments.PaymentDeclined(
         order_id=ORDER, reason=DeclineReason.PROVIDER_MISMATCH, detail="asked 64.00 EUR, answered 32.00 EUR"
     )

@@ -105,7 +105,7 @@ def test_an_order_has_what_its_last_event_implies() -> None:
     assert with_implied([orders.OrderCancelled]) == {orders.OrderCancelled}
 
 
-def test_each_status_has_the_event_with_which_the_decider_enters_it() -> None:
+def test_each_status_is_entered_by_its_event() -> None:
     entered = {
         (emitted, cell.then)
         for (_, before), cell in cells(ORDERS).items()

@@ -31,7 +31,7 @@ def test_the_newest_revision_wins_in_every_order_of_arrival(
         assert known.money == getattr(newest, "price", None)
 
 
-def test_the_price_book_says_nothing() -> None:
+def test_the_price_book_emits_nothing() -> None:
     assert emitted(PRICES, [LISTED, DEARER, WITHDRAWN]) == []
 
 
@@ -40,7 +40,7 @@ def test_the_price_book_has_no_rule_for_orders() -> None:
         emitted(PRICES, [PLACE])
 
 
-def test_the_title_is_that_of_the_newest_listing_in_every_order_of_arrival() -> None:
+def test_the_newest_listing_determines_the_title() -> None:
     renamed = LISTED.model_copy(update={"title": "Kettle, renamed", "revision": 3})
     dearer = DEARER.model_copy(update={"revision": 4})
     withdrawn = WITHDRAWN.model_copy(update={"revision": 5})

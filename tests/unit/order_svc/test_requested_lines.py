@@ -9,7 +9,7 @@ from tests.support.given_when_then import last_emitted
 from tests.support.messages import KETTLE, PLACE, PRICE_BOOK
 
 
-def test_a_rejection_names_what_was_asked_for_with_titles_and_prices_of_that_time() -> None:
+def test_a_rejection_contains_requested_lines_with_titles_and_prices() -> None:
     kettle = replace(PRICE_BOOK[KETTLE], title="Kettle, blue", title_revision=1)
     book = PRICE_BOOK | {KETTLE: kettle, "GONE": Price(revision=2, title="Samovar", title_revision=1)}
     wanted = {KETTLE: 60, "GONE": 2, "NO-SUCH-THING": 100}

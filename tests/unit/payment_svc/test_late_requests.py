@@ -32,7 +32,7 @@ from tests.support.messages import CANCELLED, ORDER, PLACED, RESERVED, TOTAL
 
 LADDER = RetryLadder().names
 
-SAID = datetime(2026, 3, 1, 12, tzinfo=UTC)
+EMITTED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 THREE_DAYS = timedelta(days=3)
 COMMANDS = payment_service().commands_queue
 
@@ -50,9 +50,9 @@ class Forgetful(SimulatedProvider):
         super().__init__(MemoryStore())
         self.put: list[str] = []
 
-    async def _call(self, question: CardRequest) -> dict[str, object]:
-        self.put.append(question.key)
-        return await super()._call(question)
+    async def _call(self, card_request: CardRequest) -> dict[str, object]:
+        self.put.append(card_request.key)
+        return await super()._call(card_request)
 
 
 @pytest.fixture
@@ -60,34 +60,34 @@ def provider() -> Forgetful:
     return Forgetful()
 
 
-async def asked(provider: Forgetful, question: CardRequest, age: timedelta) -> CardResult:
+async def asked(provider: Forgetful, card_request: CardRequest, age: timedelta) -> CardResult:
     """The result of a request whose command has this age. Earlier requests are not counted."""
     provider.put.clear()
-    ask = effect_handler(provider, lambda: SAID + age, call_s_max=60, backoff_s_max=0.001)
-    answer: CardResult = await ask(question, SAID)
-    return answer
+    ask = effect_handler(provider, lambda: EMITTED + age, call_s_max=60, backoff_s_max=0.001)
+    response: CardResult = await ask(card_request, EMITTED)
+    return response
 
 
 _PAST = [(AUTHORIZE,), (AUTHORIZE, CAPTURE), (AUTHORIZE, VOID), (AUTHORIZE, CAPTURE, REFUND)]
 
 
 @pytest.mark.parametrize("before", _PAST)
-async def test_what_was_done_in_time_is_found_days_later_and_not_done_again(
+async def test_an_effect_made_in_time_is_found_days_later(
     provider: Forgetful, before: tuple[CardRequest, ...]
 ) -> None:
-    answers = [await asked(provider, question, timedelta()) for question in before]
-    assert await asked(provider, before[-1], THREE_DAYS) == answers[-1]
+    responses = [await asked(provider, card_request, timedelta()) for card_request in before]
+    assert await asked(provider, before[-1], THREE_DAYS) == responses[-1]
     assert provider.put == []
     assert len(await provider.ledger("", 10)) == len(before)
 
 
-async def test_an_authorisation_that_was_never_made_is_not_made_days_later(provider: Forgetful) -> None:
+async def test_a_missing_authorization_is_not_made_days_later(provider: Forgetful) -> None:
     assert await asked(provider, AUTHORIZE, THREE_DAYS) == card.NeverAuthorized()
     assert provider.put == []
     assert await provider.ledger("", 10) == []
 
 
-async def test_a_capture_that_was_never_made_is_a_failed_one_for_a_person_to_look_at(
+async def test_a_missing_capture_is_a_failure_for_staff(
     provider: Forgetful,
 ) -> None:
     await asked(provider, AUTHORIZE, timedelta())
@@ -95,23 +95,23 @@ async def test_a_capture_that_was_never_made_is_a_failed_one_for_a_person_to_loo
     assert provider.put == []
 
 
-@pytest.mark.parametrize("question", [VOID, REFUND])
-async def test_what_was_never_given_back_is_for_a_person_and_says_so(
-    provider: Forgetful, question: card.VoidAuthorization | card.RefundAmount
+@pytest.mark.parametrize("card_request", [VOID, REFUND])
+async def test_a_missing_refund_is_left_to_staff(
+    provider: Forgetful, card_request: card.VoidAuthorization | card.RefundAmount
 ) -> None:
-    with pytest.raises(RequestWindowExpired, match=f"{question.key}.*by hand.*{REFERENCE}"):
-        await asked(provider, question, THREE_DAYS)
+    with pytest.raises(RequestWindowExpired, match=f"{card_request.key}.*by hand.*{REFERENCE}"):
+        await asked(provider, card_request, THREE_DAYS)
     assert provider.put == []
 
 
-async def test_silence_is_no_answer_to_a_late_question_either(provider: Forgetful) -> None:
+async def test_a_timeout_of_a_late_lookup_is_no_result(provider: Forgetful) -> None:
     provider.outage = True
     with pytest.raises(EffectUnavailable):
         await asked(provider, AUTHORIZE, THREE_DAYS)
 
 
 @pytest.mark.parametrize(("hours", "puts"), [(0, 1), (22, 1), (24, 0)])
-async def test_a_question_is_put_while_its_key_is_remembered_for_certain(
+async def test_a_request_is_made_only_within_its_keys_lifetime(
     provider: Forgetful, hours: int, puts: int
 ) -> None:
     await asked(provider, AUTHORIZE, timedelta(hours=hours))
@@ -119,13 +119,13 @@ async def test_a_question_is_put_while_its_key_is_remembered_for_certain(
 
 
 @pytest.mark.parametrize("time", ["", "yesterday", "2026-03-01T12:00:00"])  # the last one has no time zone
-async def test_a_command_that_does_not_say_since_when_counts_as_late(provider: Forgetful, time: str) -> None:
-    sealed = wrap(payments.Authorize(order_id=ORDER), id="1", source="payment_svc", now=SAID)
-    assert sealed.said_at == SAID
-    answer = await effect_handler(provider, lambda: SAID, call_s_max=60)(
-        AUTHORIZE, replace(sealed, time=time).said_at
+async def test_a_command_without_a_time_counts_as_late(provider: Forgetful, time: str) -> None:
+    wrapped = wrap(payments.Authorize(order_id=ORDER), id="1", source="payment_svc", now=EMITTED)
+    assert wrapped.sent_at == EMITTED
+    response = await effect_handler(provider, lambda: EMITTED, call_s_max=60)(
+        AUTHORIZE, replace(wrapped, time=time).sent_at
     )
-    assert answer == card.NeverAuthorized()
+    assert response == card.NeverAuthorized()
     assert provider.put == []
 
 
@@ -137,7 +137,7 @@ class Day:
 
     def __init__(self, provider: Forgetful) -> None:
         self.provider = provider
-        self.now = SAID
+        self.now = EMITTED
         self.broker = MemoryBroker(build([payment_service()]), delay_scale=0.001)
 
     @asynccontextmanager
@@ -151,7 +151,7 @@ class Day:
         finally:
             await runtime.kill()
 
-    def hear(self, *messages: Message) -> None:
+    def deliver(self, *messages: Message) -> None:
         for message in messages:
             wire_message = wrap(message, id=str(new_id()), source=message.OWNER, now=self.now).wire_message(
                 CATALOG
@@ -165,7 +165,7 @@ class Day:
         )
         self.broker.give_back(COMMANDS, [replace(back, user_id=OPERATOR)])
 
-    def said(self, contract: type[Message]) -> list[WireMessage]:
+    def emitted(self, contract: type[Message]) -> list[WireMessage]:
         return [
             wire_message for wire_message in self.broker.tapped if wire_message.routing_key == contract.TYPE
         ]
@@ -176,38 +176,38 @@ async def status(runtime: Runtime) -> Any:
     return state and state["status"]
 
 
-async def test_a_redrive_of_authorize_after_three_days_looks_up_only_and_authorizes_nothing_twice(
+async def test_a_late_redrive_of_authorize_only_looks_up(
     provider: Forgetful,
 ) -> None:
     """The authorisation was made, but a crash lost the response, and the command was dead-lettered."""
     day = Day(provider)
     async with day.running() as runtime:
         await runtime._subscriptions[1].pause()  # the commands wait
-        day.hear(PLACED, RESERVED)
-        await until(lambda: len(day.said(payments.Authorize)) == 1)
+        day.deliver(PLACED, RESERVED)
+        await until(lambda: len(day.emitted(payments.Authorize)) == 1)
         authorize = day.broker.queues[COMMANDS].popleft()
         await provider.authorize(AUTHORIZE)
         day.now += THREE_DAYS
         provider.put.clear()
         await runtime._subscriptions[1].resume()
         day.redrive(authorize)
-        await until(lambda: len(day.said(payments.PaymentAuthorized)) == 1)
+        await until(lambda: len(day.emitted(payments.PaymentAuthorized)) == 1)
     assert provider.put == []
     assert len(await provider.ledger("", 10)) == 1
 
 
-async def test_an_outage_of_three_days_authorizes_nothing_for_orders_that_have_ended(
+async def test_after_a_long_outage_ended_orders_are_not_authorized(
     provider: Forgetful,
 ) -> None:
     day = Day(provider)
     provider.outage = True
     async with day.running() as runtime:
-        day.hear(PLACED, RESERVED)
+        day.deliver(PLACED, RESERVED)
         await until(lambda: any(wire_message.exchange in LADDER for wire_message in day.broker.tapped))
         # otherwise a request of today would get its result in three days
         await runtime._subscriptions[1].pause()
         await until(lambda: runtime._dispatcher is not None and not runtime._dispatcher.in_flight)
-        day.hear(CANCELLED)
+        day.deliver(CANCELLED)
         day.now += THREE_DAYS
         provider.put.clear()
         provider.outage = False

@@ -56,8 +56,8 @@ def unusable(effect: str) -> card.UnusableResponse:
 def test_an_authorisation_of_another_amount_is_declined_and_voided(before: list[Any], amount: Money) -> None:
     history = [*before, card.Authorized("ref-9", amount)]
     assert emitted(PAYMENTS, history)[-2:] == ["PaymentDeclined", "Void"]
-    question = last_emitted(PAYMENTS, [*history, VOID])
-    assert question == card.VoidAuthorization(f"{ORDER}:void", "ref-9", f"{ORDER}:authorize")
+    card_request = last_emitted(PAYMENTS, [*history, VOID])
+    assert card_request == card.VoidAuthorization(f"{ORDER}:void", "ref-9", f"{ORDER}:authorize")
     payment = state_after(PAYMENTS, history)
     assert (payment.status, payment.authorized) == (PaymentStatus.VOIDING, amount)
     assert str(amount) in payment.detail and str(TOTAL) in payment.detail
@@ -75,7 +75,7 @@ def test_the_decline_names_both_amounts_for_staff() -> None:
     )
 
 
-def test_what_was_set_aside_of_another_amount_is_what_the_void_must_answer() -> None:
+def test_a_void_must_match_the_amount_actually_authorized() -> None:
     voiding = [*TO_AUTHORIZING, card.Authorized("ref-9", HALF)]
     assert state_after(PAYMENTS, [*voiding, card.Voided("ref-9", HALF)]).status is PaymentStatus.VOIDED
     assert (
@@ -84,18 +84,18 @@ def test_what_was_set_aside_of_another_amount_is_what_the_void_must_answer() -> 
     )
 
 
-def test_an_unusable_answer_is_declined_and_voided_under_our_own_key() -> None:
+def test_an_unusable_response_is_declined_and_voided_by_key() -> None:
     """The reference in it could belong to another customer's payment."""
     history = [*TO_AUTHORIZING, unusable("authorize")]
     assert emitted(PAYMENTS, history)[-2:] == ["PaymentDeclined", "Void"]
-    question = last_emitted(PAYMENTS, [*history, VOID])
-    assert question == card.VoidAuthorization(f"{ORDER}:void", "", f"{ORDER}:authorize")
+    card_request = last_emitted(PAYMENTS, [*history, VOID])
+    assert card_request == card.VoidAuthorization(f"{ORDER}:void", "", f"{ORDER}:authorize")
     assert state_after(PAYMENTS, [*history, card.Voided("sim:x", HALF)]).status is PaymentStatus.VOIDED
 
 
-@pytest.mark.parametrize("answer", [card.Authorized("ref-9", HALF), unusable("authorize")])
-def test_a_cancellation_before_or_after_such_an_answer_comes_to_the_same(answer: Any) -> None:
-    before, after = [*TO_AUTHORIZING, CANCELLED, answer], [*TO_AUTHORIZING, answer, CANCELLED]
+@pytest.mark.parametrize("result", [card.Authorized("ref-9", HALF), unusable("authorize")])
+def test_cancellation_before_or_after_an_unusable_response_is_equivalent(result: Any) -> None:
+    before, after = [*TO_AUTHORIZING, CANCELLED, result], [*TO_AUTHORIZING, result, CANCELLED]
     voided = card.Voided("ref-9", HALF)
     for history in (before, after):
         assert emitted(PAYMENTS, [*history, voided]) == [
@@ -116,14 +116,14 @@ def _other(response: Callable[[str, Money], object]) -> list[object]:
 
 
 _OTHERWISE = [
-    pytest.param(TO_CAPTURING, answer, Effect.CAPTURE, id=f"capture {answer}")
-    for answer in _other(card.Captured)
+    pytest.param(TO_CAPTURING, result, Effect.CAPTURE, id=f"capture {result}")
+    for result in _other(card.Captured)
 ] + [
-    pytest.param(TO_VOIDING, answer, Effect.VOID, id=f"void {answer}")
-    for answer in _other(card.Voided)
+    pytest.param(TO_VOIDING, result, Effect.VOID, id=f"void {result}")
+    for result in _other(card.Voided)
 ] + [
-    pytest.param(TO_REFUNDING, answer, Effect.REFUND, id=f"refund {answer}")
-    for answer in _other(card.Refunded)
+    pytest.param(TO_REFUNDING, result, Effect.REFUND, id=f"refund {result}")
+    for result in _other(card.Refunded)
 ] + [
     pytest.param(TO_CAPTURING, unusable("capture"), Effect.CAPTURE, id="capture unusable"),
     pytest.param(TO_VOIDING, unusable("void"), Effect.VOID, id="void unusable"),
@@ -131,15 +131,15 @@ _OTHERWISE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "answer", "effect"), _OTHERWISE)
-def test_money_that_moved_otherwise_is_told_and_left_to_a_person(
-    before: list[Any], answer: Any, effect: Effect
+@pytest.mark.parametrize(("before", "result", "effect"), _OTHERWISE)
+def test_unexpected_money_movements_are_reported_and_left_to_staff(
+    before: list[Any], result: Any, effect: Effect
 ) -> None:
-    said = last_emitted(PAYMENTS, [*before, answer])
-    assert (said.effect, said.order_id) == (effect, ORDER)
-    payment = state_after(PAYMENTS, [*before, answer])
+    event = last_emitted(PAYMENTS, [*before, result])
+    assert (event.effect, event.order_id) == (effect, ORDER)
+    payment = state_after(PAYMENTS, [*before, result])
     assert payment.status is PaymentStatus.NEEDS_RECONCILIATION
-    assert said.detail == payment.detail != ""
+    assert event.detail == payment.detail != ""
     for later in (
         AUTHORIZE,
         CAPTURE,
@@ -151,10 +151,10 @@ def test_money_that_moved_otherwise_is_told_and_left_to_a_person(
         CONFIRMED,
         CANCELLED,
     ):
-        assert emitted(PAYMENTS, [*before, answer, later]) == emitted(PAYMENTS, [*before, answer])
+        assert emitted(PAYMENTS, [*before, result, later]) == emitted(PAYMENTS, [*before, result])
 
 
-def test_a_cancellation_before_or_after_a_capture_that_differs_comes_to_the_same() -> None:
+def test_cancellation_before_or_after_a_wrong_capture_is_equivalent() -> None:
     differs = card.Captured(REFERENCE, HALF)
     before, after = [*TO_CAPTURING, CANCELLED, differs], [*TO_CAPTURING, differs, CANCELLED]
     assert emitted(PAYMENTS, before) == emitted(PAYMENTS, after)
@@ -172,7 +172,7 @@ def test_a_cancellation_before_or_after_a_capture_that_differs_comes_to_the_same
         (TO_REFUNDING, unusable("capture")),
     ],
 )
-def test_an_unusable_answer_to_an_older_question_changes_nothing(history: list[Any], late: Any) -> None:
+def test_an_unusable_response_to_an_older_request_changes_nothing(history: list[Any], late: Any) -> None:
     assert state_after(PAYMENTS, [*history, late]) == state_after(PAYMENTS, history)
 
 
@@ -180,17 +180,17 @@ def test_an_unusable_answer_to_an_older_question_changes_nothing(history: list[A
 
 
 @pytest.mark.parametrize("status", ["authorized", "capturing", "voiding", "refunding"])
-def test_a_payment_stored_by_an_older_version_is_read_and_goes_on(status: str) -> None:
+def test_a_payment_of_an_older_version_continues(status: str) -> None:
     codec = Codec(Payment)
     stored = codec.dump(state_after(PAYMENTS, TO_AUTHORIZED)) | {"status": status}
     for new in ("authorized", "detail"):
         del stored[new]
     payment = codec.load(stored)
-    answers = {"capturing": CARD_CAPTURED, "voiding": CARD_VOIDED, "refunding": CARD_REFUNDED}
-    decision = PAYMENTS.aggregate.decide(payment, answers.get(status, CONFIRMED), Context())
+    responses = {"capturing": CARD_CAPTURED, "voiding": CARD_VOIDED, "refunding": CARD_REFUNDED}
+    decision = PAYMENTS.aggregate.decide(payment, responses.get(status, CONFIRMED), Context())
     assert decision.state.status not in (status, PaymentStatus.NEEDS_RECONCILIATION)  # type: ignore[union-attr]
 
 
-def test_a_decline_said_by_an_older_version_is_read() -> None:
+def test_a_decline_of_an_older_version_is_read() -> None:
     old = b'{"order_id":"%s","reason":"refused"}' % str(ORDER).encode()
     assert payments.PaymentDeclined.model_validate_json(old).detail == ""

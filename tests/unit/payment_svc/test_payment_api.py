@@ -64,16 +64,16 @@ async def test_a_payment_is_shown_without_its_card(client: httpx.AsyncClient, ru
         runtime,
         Payment(PaymentStatus.CAPTURED, order_id, new_id(), TOTAL, "tok_visa_4242", reference="sim:x"),
     )
-    answer = await client.get(f"/payments/{order_id}")
-    assert answer.json()["status"] == "captured"
-    assert answer.json()["total"] == {"amount_minor": 999, "currency": "EUR"}
-    assert "tok_visa_4242" not in answer.text
+    response = await client.get(f"/payments/{order_id}")
+    assert response.json()["status"] == "captured"
+    assert response.json()["total"] == {"amount_minor": 999, "currency": "EUR"}
+    assert "tok_visa_4242" not in response.text
 
 
 async def test_an_unknown_payment_is_a_problem_404(client: httpx.AsyncClient) -> None:
-    answer = await client.get(f"/payments/{new_id()}")
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = await client.get(f"/payments/{new_id()}")
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_payments_come_in_pages_by_status_newest_first(
@@ -102,8 +102,8 @@ async def test_the_ledger_shows_what_the_provider_did(
     client: httpx.AsyncClient, provider: SimulatedProvider
 ) -> None:
     order_id = new_id()
-    question = card.AuthorizeCard(f"{order_id}:authorize", order_id, TOTAL, "tok_visa_4242")
-    held = parse_response(question, await provider.authorize(question))
+    card_request = card.AuthorizeCard(f"{order_id}:authorize", order_id, TOTAL, "tok_visa_4242")
+    held = parse_response(card_request, await provider.authorize(card_request))
     assert isinstance(held, card.Authorized)
     await provider.capture(card.CaptureAmount(f"{order_id}:capture", held.reference, TOTAL))
     first = (await client.get("/provider/ledger", params={"limit": 1})).json()
@@ -120,15 +120,17 @@ async def test_an_outage_is_begun_and_ended_while_the_provider_runs(
     runtime: Runtime, provider: SimulatedProvider
 ) -> None:
     routes, _ = with_simulator(provider, faults=True)
-    question = card.AuthorizeCard("k", new_id(), TOTAL, "tok_visa_4242")
+    card_request = card.AuthorizeCard("k", new_id(), TOTAL, "tok_visa_4242")
     async with serving(runtime, routes(runtime)) as client:
         assert (await client.put("/provider/outage")).status_code == 204
-        for silent in (provider.authorize(question), provider.find("k")):
+        for silent in (provider.authorize(card_request), provider.find("k")):
             with pytest.raises(ProviderUnavailable):
                 await silent
         assert (await client.get("/provider/ledger")).json()["items"] == []
         assert (await client.delete("/provider/outage")).status_code == 204
-        assert isinstance(parse_response(question, await provider.authorize(question)), card.Authorized)
+        assert isinstance(
+            parse_response(card_request, await provider.authorize(card_request)), card.Authorized
+        )
 
 
 async def test_there_is_no_such_switch_unless_faults_are_allowed(

@@ -58,8 +58,8 @@ def asking(provider: Provider) -> Callable[[Any], Coroutine[Any, Any, Any]]:
     """Requests as payment_svc does, at once. Timeouts run in virtual time."""
     ask = effect_handler(provider, lambda: NOW, call_s_max=30, backoff_s_max=0.001)
 
-    async def asked(question: Any) -> Any:
-        return await ask(question, NOW)
+    async def asked(card_request: Any) -> Any:
+        return await ask(card_request, NOW)
 
     return asked
 
@@ -82,33 +82,33 @@ def refund(of: card.Authorized, amount: Money = TOTAL, key: str = "r") -> card.R
 
 
 async def authorized(provider: SimulatedProvider, token: str = "tok_visa_4242") -> card.Authorized:
-    answer = await asking(provider)(authorization(token))
-    assert isinstance(answer, card.Authorized)
-    return answer
+    response = await asking(provider)(authorization(token))
+    assert isinstance(response, card.Authorized)
+    return response
 
 
 async def entries(provider: SimulatedProvider) -> list[LedgerEntry]:
     return [entry for _, entry in await provider.ledger("", 1_000)]
 
 
-async def test_the_same_key_twice_is_one_entry_and_the_same_answer(provider: SimulatedProvider) -> None:
-    question = authorization()
-    first, second = await provider.authorize(question), await provider.authorize(question)
+async def test_a_repeated_key_gives_one_entry_and_one_result(provider: SimulatedProvider) -> None:
+    card_request = authorization()
+    first, second = await provider.authorize(card_request), await provider.authorize(card_request)
     assert first == second
     assert len(await entries(provider)) == 1
 
 
 async def test_the_same_key_at_the_same_moment_is_one_entry(provider: SimulatedProvider) -> None:
-    question = authorization()
-    answers = await asyncio.gather(*(provider.authorize(question) for _ in range(20)))
-    assert all(answer == answers[0] for answer in answers)
+    card_request = authorization()
+    responses = await asyncio.gather(*(provider.authorize(card_request) for _ in range(20)))
+    assert all(response == responses[0] for response in responses)
     assert len(await entries(provider)) == 1
 
 
 async def test_a_key_used_for_something_else_is_refused(provider: SimulatedProvider) -> None:
-    question = authorization()
-    await provider.authorize(question)
-    other = card.AuthorizeCard(question.key, question.order_id, MORE, question.card_token)
+    card_request = authorization()
+    await provider.authorize(card_request)
+    other = card.AuthorizeCard(card_request.key, card_request.order_id, MORE, card_request.card_token)
     with pytest.raises(ProviderRefused):
         await asking(provider)(other)
     assert [entry.amount for entry in await entries(provider)] == [TOTAL]
@@ -122,46 +122,44 @@ async def test_a_key_used_for_something_else_is_refused(provider: SimulatedProvi
         ("tok_expired", DeclineReason.EXPIRED_CARD),
     ],
 )
-async def test_the_issuer_says_no_and_stays_with_it(
-    provider: SimulatedProvider, token: str, reason: DeclineReason
-) -> None:
-    question = authorization(token)
-    assert await asking(provider)(question) == card.Declined(reason)
-    assert await asking(provider)(question) == card.Declined(reason)
+async def test_a_decline_is_final(provider: SimulatedProvider, token: str, reason: DeclineReason) -> None:
+    card_request = authorization(token)
+    assert await asking(provider)(card_request) == card.Declined(reason)
+    assert await asking(provider)(card_request) == card.Declined(reason)
 
 
-def test_done_but_never_answered_is_looked_up_and_done_once(provider: SimulatedProvider) -> None:
-    answer = virtual_time.play(asking(provider)(authorization("tok_timeout_done")))
-    assert isinstance(answer, card.Authorized)
-    assert virtual_time.play(asking(provider)(capture(answer))) == card.Captured(answer.reference, TOTAL)
+def test_an_unanswered_effect_is_looked_up_and_done_once(provider: SimulatedProvider) -> None:
+    response = virtual_time.play(asking(provider)(authorization("tok_timeout_done")))
+    assert isinstance(response, card.Authorized)
+    assert virtual_time.play(asking(provider)(capture(response))) == card.Captured(response.reference, TOTAL)
     found = {entry.effect: entry for entry in virtual_time.play(entries(provider))}
     assert list(found) == ["authorize", "capture"]
     assert found["authorize"].captured_minor == TOTAL.amount_minor
 
 
-def test_what_a_lookup_finds_is_not_asked_again(
+def test_an_effect_found_by_lookup_is_not_requested_again(
     provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[card.AuthorizeCard] = []
 
-    async def counted(question: card.AuthorizeCard) -> dict[str, object]:
-        asked.append(question)
-        return await SimulatedProvider.authorize(provider, question)
+    async def counted(card_request: card.AuthorizeCard) -> dict[str, object]:
+        asked.append(card_request)
+        return await SimulatedProvider.authorize(provider, card_request)
 
     monkeypatch.setattr(provider, "authorize", counted)
     virtual_time.play(asking(provider)(authorization("tok_timeout_done")))
     assert len(asked) == 1
 
 
-async def test_a_first_call_that_fails_before_anything_is_done_is_repeated(
+async def test_a_call_that_failed_without_effect_is_repeated(
     provider: SimulatedProvider,
 ) -> None:
-    question = authorization("tok_flaky")
+    card_request = authorization("tok_flaky")
     with pytest.raises(ProviderUnavailable):
-        await provider.authorize(question)
-    assert await provider.find(question.key) is None
-    answer = await asking(provider)(authorization("tok_flaky"))
-    assert isinstance(answer, card.Authorized)
+        await provider.authorize(card_request)
+    assert await provider.find(card_request.key) is None
+    response = await asking(provider)(authorization("tok_flaky"))
+    assert isinstance(response, card.Authorized)
 
 
 def test_a_provider_that_stays_silent_is_unavailable_and_declines_nothing(
@@ -180,9 +178,9 @@ async def test_a_provider_without_its_database_is_unavailable(
         await asking(provider)(authorization())
 
 
-def test_a_slow_answer_is_waited_for(provider: SimulatedProvider) -> None:
-    answer = virtual_time.play(asking(provider)(authorization("tok_slow")))
-    assert isinstance(answer, card.Authorized)
+def test_a_slow_response_is_awaited(provider: SimulatedProvider) -> None:
+    response = virtual_time.play(asking(provider)(authorization("tok_slow")))
+    assert isinstance(response, card.Authorized)
 
 
 async def test_no_more_is_captured_than_was_authorised(provider: SimulatedProvider) -> None:
@@ -195,9 +193,9 @@ async def test_no_more_is_captured_than_was_authorised(provider: SimulatedProvid
 
 async def test_an_issuer_may_refuse_the_capture_of_what_it_authorised(provider: SimulatedProvider) -> None:
     held = await authorized(provider, "tok_capture_refused")
-    answer = await asking(provider)(capture(held))
-    assert isinstance(answer, card.CaptureRefused)
-    assert await asking(provider)(capture(held)) == answer
+    response = await asking(provider)(capture(held))
+    assert isinstance(response, card.CaptureRefused)
+    assert await asking(provider)(capture(held)) == response
 
 
 async def test_a_capture_after_a_void_is_refused(provider: SimulatedProvider) -> None:
@@ -213,7 +211,7 @@ async def test_what_is_captured_cannot_be_voided(provider: SimulatedProvider) ->
         await provider.void(void(held))
 
 
-async def test_a_refund_asked_twice_is_given_once(provider: SimulatedProvider) -> None:
+async def test_a_refund_requested_twice_is_made_once(provider: SimulatedProvider) -> None:
     held = await authorized(provider)
     await provider.capture(capture(held))
     ask = asking(provider)
@@ -241,14 +239,14 @@ async def test_nothing_is_done_with_an_authorisation_that_does_not_exist(provide
 async def test_calls_that_wait_together_share_reads_and_writes(
     provider: SimulatedProvider, store: CountingStore
 ) -> None:
-    questions = [authorization() for _ in range(200)]
-    answers = await asyncio.gather(*(asking(provider)(question) for question in questions))
-    assert all(isinstance(answer, card.Authorized) for answer in answers)
+    card_requests = [authorization() for _ in range(200)]
+    responses = await asyncio.gather(*(asking(provider)(card_request) for card_request in card_requests))
+    assert all(isinstance(response, card.Authorized) for response in responses)
     assert len(await entries(provider)) == 200
     assert store.loads == store.saves <= 4
 
 
-async def test_one_wrong_call_does_not_fail_those_that_waited_with_it(provider: SimulatedProvider) -> None:
+async def test_a_failing_call_does_not_fail_concurrent_ones(provider: SimulatedProvider) -> None:
     held = await authorized(provider)
     ask = asking(provider)
     calls: list[Any] = [ask(capture(card.Authorized("sim:nowhere", TOTAL))), ask(capture(held))]
@@ -270,10 +268,10 @@ async def test_a_lost_race_is_run_again(provider: SimulatedProvider, store: Coun
 async def test_a_restarted_provider_knows_what_it_did(
     provider: SimulatedProvider, store: CountingStore
 ) -> None:
-    question = authorization()
-    first = await provider.authorize(question)
+    card_request = authorization()
+    first = await provider.authorize(card_request)
     restarted = SimulatedProvider(store)
-    assert await restarted.find(question.key) == await restarted.authorize(question) == first
+    assert await restarted.find(card_request.key) == await restarted.authorize(card_request) == first
 
 
 @pytest.mark.real
@@ -286,12 +284,12 @@ async def test_two_providers_on_one_real_ledger_do_everything_once(
     try:
         for provider in providers:
             await provider.start()
-        questions = [authorization() for _ in range(50)]
-        held = await asyncio.gather(*(ask(question) for question in questions for ask in asks))
+        card_requests = [authorization() for _ in range(50)]
+        held = await asyncio.gather(*(ask(card_request) for card_request in card_requests for ask in asks))
         assert held[::2] == held[1::2]
         captures = [capture(authorized) for authorized in held[::2]]
-        taken = await asyncio.gather(*(ask(question) for question in captures for ask in asks))
-        assert all(isinstance(answer, card.Captured) for answer in taken)
+        taken = await asyncio.gather(*(ask(card_request) for card_request in captures for ask in asks))
+        assert all(isinstance(response, card.Captured) for response in taken)
         kept = await entries(providers[0])
         assert len(kept) == 100
         assert {entry.captured_minor for entry in kept if entry.effect == "authorize"} == {TOTAL.amount_minor}

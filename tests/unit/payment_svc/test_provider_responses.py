@@ -29,7 +29,7 @@ AUTHORIZE = card.AuthorizeCard(f"{ORDER}:authorize", ORDER, TOTAL, "tok_visa_424
 CAPTURE = card.CaptureAmount(f"{ORDER}:capture", "ref-1", TOTAL)
 VOID = card.VoidAuthorization(f"{ORDER}:void", "ref-1", AUTHORIZE.key)
 REFUND = card.RefundAmount(f"{ORDER}:refund", "ref-1", TOTAL)
-QUESTIONS: Mapping[str, tuple[CardRequest, Any]] = {
+CARD_REQUESTS: Mapping[str, tuple[CardRequest, Any]] = {
     "authorized": (AUTHORIZE, card.Authorized("ref-1", TOTAL)),
     "captured": (CAPTURE, card.Captured("ref-1", TOTAL)),
     "voided": (VOID, card.Voided("ref-1", TOTAL)),
@@ -39,9 +39,9 @@ MISSING = "<missing>"
 
 
 def document(kind: str, /, **but: Any) -> dict[str, Any]:
-    question, _ = QUESTIONS[kind]
+    card_request, _ = CARD_REQUESTS[kind]
     whole = {
-        "key": question.key,
+        "key": card_request.key,
         "outcome": kind,
         "reference": "ref-1",
         "amount": TOTAL.model_dump(),
@@ -54,16 +54,16 @@ def money(amount_minor: Any = 6_400, currency: Any = "EUR") -> dict[str, Any]:
     return {"amount_minor": amount_minor, "currency": currency}
 
 
-@pytest.mark.parametrize("outcome", QUESTIONS)
-def test_an_answer_as_documented_is_read(outcome: str) -> None:
-    question, answer = QUESTIONS[outcome]
-    assert parse_response(question, document(outcome)) == answer
-    assert parse_response(question, document(outcome, risk={"score": 3})) == answer, (
+@pytest.mark.parametrize("outcome", CARD_REQUESTS)
+def test_a_documented_response_is_read(outcome: str) -> None:
+    card_request, response = CARD_REQUESTS[outcome]
+    assert parse_response(card_request, document(outcome)) == response
+    assert parse_response(card_request, document(outcome, risk={"score": 3})) == response, (
         "unknown fields are ignored"
     )
 
 
-@pytest.mark.parametrize("outcome", QUESTIONS)
+@pytest.mark.parametrize("outcome", CARD_REQUESTS)
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -103,22 +103,22 @@ def test_an_answer_as_documented_is_read(outcome: str) -> None:
     ],
     ids=str,
 )
-def test_any_other_shape_is_unusable_and_says_so_shortly(outcome: str, wrong: dict[str, Any]) -> None:
-    question, _ = QUESTIONS[outcome]
-    answer = parse_response(question, document(outcome, **wrong))
-    assert isinstance(answer, card.UnusableResponse) and answer.key == question.key
-    assert "card provider" in answer.detail and len(answer.detail) < 500
+def test_any_other_shape_is_unusable_with_a_short_reason(outcome: str, wrong: dict[str, Any]) -> None:
+    card_request, _ = CARD_REQUESTS[outcome]
+    response = parse_response(card_request, document(outcome, **wrong))
+    assert isinstance(response, card.UnusableResponse) and response.key == card_request.key
+    assert "card provider" in response.detail and len(response.detail) < 500
 
 
-@pytest.mark.parametrize("outcome", QUESTIONS)
-@pytest.mark.parametrize("other", QUESTIONS)
+@pytest.mark.parametrize("outcome", CARD_REQUESTS)
+@pytest.mark.parametrize("other", CARD_REQUESTS)
 def test_the_outcome_of_another_effect_is_unusable(outcome: str, other: str) -> None:
-    question, _ = QUESTIONS[outcome]
-    answer = parse_response(question, document(outcome, outcome=other))
-    assert isinstance(answer, card.UnusableResponse) is (other != outcome)
+    card_request, _ = CARD_REQUESTS[outcome]
+    response = parse_response(card_request, document(outcome, outcome=other))
+    assert isinstance(response, card.UnusableResponse) is (other != outcome)
 
 
-def test_a_refusal_is_read_without_trusting_its_words() -> None:
+def test_the_text_of_a_refusal_is_not_trusted() -> None:
     def declined(detail: Any) -> Any:
         return parse_response(
             AUTHORIZE, document("authorized", outcome="declined", detail=detail, amount=MISSING)
@@ -145,19 +145,21 @@ _CHANGED = st.fixed_dictionaries(
 )
 
 
-@given(outcome=st.sampled_from([*QUESTIONS]), changed=_CHANGED, whole=st.none() | _JSON)
+@given(outcome=st.sampled_from([*CARD_REQUESTS]), changed=_CHANGED, whole=st.none() | _JSON)
 def test_whatever_comes_is_what_was_documented_or_unusable(
     outcome: str, changed: dict[str, Any], whole: Any
 ) -> None:
-    question, right = QUESTIONS[outcome]
-    said = document(outcome, **changed) if whole is None else whole
-    answer = parse_response(question, said)
-    assert isinstance(answer, card.UnusableResponse | type(right))
-    if isinstance(answer, card.UnusableResponse):
-        assert answer.detail
+    card_request, right = CARD_REQUESTS[outcome]
+    emitted = document(outcome, **changed) if whole is None else whole
+    response = parse_response(card_request, emitted)
+    assert isinstance(response, card.UnusableResponse | type(right))
+    if isinstance(response, card.UnusableResponse):
+        assert response.detail
     else:
-        assert isinstance(said, dict) and said["key"] == question.key
-        assert answer.amount.model_dump() == said["amount"] and answer.reference == said["reference"]
+        assert isinstance(emitted, dict) and emitted["key"] == card_request.key
+        assert (
+            response.amount.model_dump() == emitted["amount"] and response.reference == emitted["reference"]
+        )
 
 
 # through the whole effect handler
@@ -171,7 +173,7 @@ class Odd:
         self._found = found
         self.puts = 0
 
-    async def authorize(self, question: card.AuthorizeCard) -> object:
+    async def authorize(self, card_request: card.AuthorizeCard) -> object:
         self.puts += 1
         return self._next(self._put)
 
@@ -180,15 +182,15 @@ class Odd:
     async def find(self, key: str) -> object:
         return self._next(self._found)
 
-    def _next(self, answers: list[Any]) -> Any:
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if answer is None:
+    def _next(self, responses: list[Any]) -> Any:
+        response = responses.pop(0) if len(responses) > 1 else responses[0]
+        if response is None:
             raise ProviderUnavailable("503")
-        return None if answer == MISSING else answer
+        return None if response == MISSING else response
 
 
-def ask(provider: Odd, question: CardRequest = AUTHORIZE) -> Any:
-    return virtual_time.play(effect_handler(provider, lambda: NOW)(question, NOW))  # type: ignore[arg-type]
+def ask(provider: Odd, card_request: CardRequest = AUTHORIZE) -> Any:
+    return virtual_time.play(effect_handler(provider, lambda: NOW)(card_request, NOW))  # type: ignore[arg-type]
 
 
 ODD = {"key": "another:authorize", "outcome": "authorized", "reference": "ref-2", "amount": money()}
@@ -199,33 +201,33 @@ HALF = document("authorized", amount=money(3_200))
 @pytest.mark.parametrize(
     "odd", [ODD, "<html>Bad gateway</html>", document("authorized", amount=money("6400"))]
 )
-def test_after_one_unusable_answer_the_effect_is_looked_up_and_not_asked_again(odd: Any) -> None:
+def test_after_an_unusable_response_the_effect_is_looked_up(odd: Any) -> None:
     provider = Odd([odd, RIGHT], [RIGHT])
     assert ask(provider) == card.Authorized("ref-1", TOTAL)
     assert provider.puts == 1
 
 
-def test_if_nothing_was_done_under_our_key_it_is_asked_again() -> None:
+def test_an_effect_not_found_by_key_is_requested_again() -> None:
     provider = Odd([ODD, RIGHT], [MISSING])
     assert ask(provider) == card.Authorized("ref-1", TOTAL)
     assert provider.puts == 2
 
 
-def test_a_lookup_that_finds_the_transaction_of_another_payment_is_not_believed() -> None:
-    answer = ask(Odd([None], [ODD]))
-    assert isinstance(answer, card.UnusableResponse) and "another transaction" in answer.detail
+def test_a_lookup_result_of_another_payment_is_rejected() -> None:
+    response = ask(Odd([None], [ODD]))
+    assert isinstance(response, card.UnusableResponse) and "another transaction" in response.detail
 
 
-def test_a_lookup_that_finds_another_amount_hands_it_to_the_decider() -> None:
+def test_a_lookup_with_another_amount_is_given_to_the_decider() -> None:
     assert ask(Odd([None], [HALF])) == card.Authorized("ref-1", Money(**money(3_200)))
 
 
-def test_silence_after_an_unusable_answer_is_no_answer_at_all() -> None:
+def test_a_timeout_after_an_unusable_response_is_unavailability() -> None:
     with pytest.raises(EffectUnavailable):
         ask(Odd([ODD], [ODD, None]))
 
 
-def test_answers_that_stay_unusable_concern_one_payment_and_open_no_breaker() -> None:
+def test_unusable_responses_do_not_open_the_circuit() -> None:
     async def go() -> list[Any]:
         odd = effect_handler(Odd([ODD], [ODD]), lambda: NOW)  # type: ignore[arg-type]
         service = payment_service()
@@ -233,4 +235,4 @@ def test_answers_that_stay_unusable_concern_one_payment_and_open_no_breaker() ->
         message = pending(service, payments.Authorize(order_id=UUID(int=7)))
         return [await effects.run(message, AUTHORIZE) for _ in range(20)]
 
-    assert all(isinstance(answer, card.UnusableResponse) for answer in virtual_time.play(go()))
+    assert all(isinstance(response, card.UnusableResponse) for response in virtual_time.play(go()))

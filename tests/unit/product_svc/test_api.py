@@ -73,7 +73,7 @@ async def test_a_full_last_page_has_no_next(product_app: ProductApp) -> None:
     assert (await product_app.get("/products?limit=2")).json()["next"] is None
 
 
-async def test_a_withdrawn_article_is_no_longer_listed_but_can_be_looked_at(product_app: ProductApp) -> None:
+async def test_a_withdrawn_article_is_unlisted_but_readable(product_app: ProductApp) -> None:
     await product_app.send(KETTLE, CUP)
     await product_app.send(WithdrawProduct(sku=KETTLE.sku))
     assert await product_app.skus() == ["CUP-WHITE"]
@@ -81,7 +81,7 @@ async def test_a_withdrawn_article_is_no_longer_listed_but_can_be_looked_at(prod
     assert (response.status_code, response.json()["withdrawn"]) == (200, True)
 
 
-async def test_named_articles_come_in_one_answer_also_withdrawn_ones(product_app: ProductApp) -> None:
+async def test_named_articles_are_in_one_response_even_withdrawn(product_app: ProductApp) -> None:
     await product_app.send(KETTLE, CUP, GREEN_TEA)
     await product_app.send(WithdrawProduct(sku=KETTLE.sku), WithdrawProduct(sku="NEVER-LISTED"))
     assert await product_app.skus("skus=TEA-GREEN,KETTLE-BLUE,NOTHING,NEVER-LISTED,TEA-GREEN") == [
@@ -128,7 +128,7 @@ async def test_what_is_not_in_the_catalogue_has_no_picture(product_app: ProductA
 
 async def test_a_refused_command_puts_nothing_into_the_catalogue(product_app: ProductApp) -> None:
     await product_app.send(WithdrawProduct(sku="NEVER-LISTED"))
-    assert product_app.said() == ["product.command_refused.v1"]
+    assert product_app.emitted() == ["product.command_refused.v1"]
     assert await product_app.skus() == []
     assert (await product_app.get("/products/NEVER-LISTED")).status_code == 404
 
@@ -202,13 +202,13 @@ async def test_a_query_is_words_and_never_an_operator(product_app: ProductApp) -
     assert await product_app.skus("q=%7B%22%24ne%22%3Anull%7D") == []
 
 
-async def test_seeding_a_catalogue_twice_tells_it_once(product_app: ProductApp) -> None:
+async def test_seeding_a_catalogue_twice_emits_once(product_app: ProductApp) -> None:
     await product_app.send(KETTLE, CUP)
     await product_app.send(KETTLE, CUP)
-    assert product_app.said() == ["product.listed.v1"] * 2
+    assert product_app.emitted() == ["product.listed.v1"] * 2
 
 
-async def test_while_the_database_is_away_the_answer_is_503(product_app: ProductApp) -> None:
+async def test_without_the_database_the_response_is_503(product_app: ProductApp) -> None:
     store = product_app.runtime.store
     assert isinstance(store, MemoryStore)
     store.away = True

@@ -41,7 +41,7 @@ def test_there_is_enough_to_look_around_in() -> None:
     assert min(sizes.values()) >= 3
 
 
-def test_of_the_staples_there_is_plenty_a_few_are_nearly_gone_and_one_is_sold_out() -> None:
+def test_stock_has_plenty_some_low_and_one_sold_out() -> None:
     pieces = {article.sku: article.pieces for article in CATALOGUE}
     assert STAPLES and min(pieces[sku] for sku in STAPLES) >= 10_000
     assert [sku for sku, count in pieces.items() if count == 0] == ["SAMOVAR-RARE"]
@@ -49,7 +49,7 @@ def test_of_the_staples_there_is_plenty_a_few_are_nearly_gone_and_one_is_sold_ou
 
 
 @pytest.mark.parametrize("article", CATALOGUE, ids=lambda article: article.sku)
-def test_every_article_has_words_and_a_drawing_of_its_own_kind(article: CatalogueEntry) -> None:
+def test_every_article_has_a_text_and_a_fitting_illustration(article: CatalogueEntry) -> None:
     assert article.description.endswith(".") and 40 < len(article.description) < 200
     assert article.cents > 0
     assert motif(article.title, "") in MOTIF_BY_NOUN.values()
@@ -70,7 +70,7 @@ async def test_opening_the_shop_twice_lists_everything_once() -> None:
     try:
         for _ in range(2):
             await product_app.send(*map(listing_of, CATALOGUE))
-        assert product_app.said() == ["product.listed.v1"] * len(CATALOGUE)
+        assert product_app.emitted() == ["product.listed.v1"] * len(CATALOGUE)
         assert await product_app.skus("limit=100") == sorted(article.sku for article in CATALOGUE)
         assert "TEAPOT-RED" in await product_app.skus("q=teapot")
     finally:

@@ -25,54 +25,56 @@ WITHDRAW = products.WithdrawProduct(sku=SKU)
 
 def play(history: Iterable[Handles]) -> tuple[Product, list[Any]]:
     product = Product()
-    said: list[Any] = []
+    emitted: list[Any] = []
     for message in history:
         decision = decide(product, message, Context())
         # the codec's round trip keeps the state
         product = PRODUCTS.codec.load(PRODUCTS.codec.dump(decision.state))
         assert product == decision.state
-        said += decision.emits
-    return product, said
+        emitted += decision.emits
+    return product, emitted
 
 
-def told(*history: Handles) -> list[str]:
-    return [f"{type(said).__name__} {getattr(said, 'revision', '')}".strip() for said in play(history)[1]]
+def reported(*history: Handles) -> list[str]:
+    return [
+        f"{type(emitted).__name__} {getattr(emitted, 'revision', '')}".strip() for emitted in play(history)[1]
+    ]
 
 
-def test_a_listed_article_is_told_with_its_price_and_first_revision() -> None:
-    _, said = play([LIST])
-    assert said == [
+def test_listing_emits_the_price_and_first_revision() -> None:
+    _, emitted = play([LIST])
+    assert emitted == [
         products.ProductListed(sku=SKU, title="Kettle, blue", category="kitchen", price=CHEAP, revision=1)
     ]
 
 
-def test_listing_exactly_the_same_again_is_not_told() -> None:
-    assert told(LIST, LIST) == ["ProductListed 1"]
+def test_an_identical_listing_emits_nothing() -> None:
+    assert reported(LIST, LIST) == ["ProductListed 1"]
 
 
 @pytest.mark.parametrize(
     "change", [{"title": "Kettle"}, {"description": "1.7 l"}, {"category": "tea"}, {"price": DEAR}]
 )
 def test_listing_with_any_difference_is_a_new_revision(change: dict[str, Any]) -> None:
-    assert told(LIST, LIST.model_copy(update=change)) == ["ProductListed 1", "ProductListed 2"]
+    assert reported(LIST, LIST.model_copy(update=change)) == ["ProductListed 1", "ProductListed 2"]
 
 
-def test_another_price_is_told() -> None:
-    _, said = play([LIST, RAISE])
-    assert said[-1] == products.PriceChanged(sku=SKU, price=DEAR, revision=2)
+def test_another_price_emits_an_event() -> None:
+    _, emitted = play([LIST, RAISE])
+    assert emitted[-1] == products.PriceChanged(sku=SKU, price=DEAR, revision=2)
 
 
 def test_the_same_price_is_no_change() -> None:
-    assert told(LIST, RAISE, RAISE) == ["ProductListed 1", "PriceChanged 2"]
+    assert reported(LIST, RAISE, RAISE) == ["ProductListed 1", "PriceChanged 2"]
 
 
-def test_a_withdrawn_article_is_told_once() -> None:
-    assert told(LIST, WITHDRAW, WITHDRAW) == ["ProductListed 1", "ProductWithdrawn 2"]
+def test_a_withdrawal_emits_one_event() -> None:
+    assert reported(LIST, WITHDRAW, WITHDRAW) == ["ProductListed 1", "ProductWithdrawn 2"]
 
 
 def test_a_withdrawn_article_may_be_listed_again_and_counts_on() -> None:
     product, _ = play([LIST, WITHDRAW, LIST])
-    assert told(LIST, WITHDRAW, LIST)[-1] == "ProductListed 3"
+    assert reported(LIST, WITHDRAW, LIST)[-1] == "ProductListed 3"
     assert product.status is ProductStatus.LISTED
 
 
@@ -84,7 +86,7 @@ def test_a_withdrawn_article_may_be_listed_again_and_counts_on() -> None:
         ([LIST, WITHDRAW, RAISE], "it is withdrawn; list it again, at the new price"),
     ],
 )
-def test_a_command_about_an_article_that_is_not_sold_is_refused(history: list[Handles], why: str) -> None:
+def test_a_command_for_an_unsold_article_is_rejected(history: list[Handles], why: str) -> None:
     assert play(history)[1][-1] == products.ProductCommandRefused(sku=SKU, detail=why)
 
 
@@ -114,16 +116,16 @@ commands = st.one_of(
 
 @given(st.lists(commands, max_size=20))
 def test_revisions_only_grow_and_each_change_has_its_own(history: list[Handles]) -> None:
-    product, said = play(history)
-    revisions = [event.revision for event in said if not isinstance(event, products.ProductCommandRefused)]
+    product, emitted = play(history)
+    revisions = [event.revision for event in emitted if not isinstance(event, products.ProductCommandRefused)]
     assert revisions == list(range(1, product.revision + 1))
 
 
 @given(st.lists(commands, max_size=20))
-def test_the_news_alone_tell_whether_and_at_what_price_an_article_is_sold(history: list[Handles]) -> None:
-    product, said = play(history)
+def test_events_alone_determine_availability_and_price(history: list[Handles]) -> None:
+    product, emitted = play(history)
     price = None
-    for event in said:
+    for event in emitted:
         if isinstance(event, products.ProductListed | products.PriceChanged):
             price = event.price
         elif isinstance(event, products.ProductWithdrawn):
@@ -131,7 +133,7 @@ def test_the_news_alone_tell_whether_and_at_what_price_an_article_is_sold(histor
     assert price == (product.price if product.status is ProductStatus.LISTED else None)
 
 
-def test_an_article_is_found_by_beginnings_of_the_words_in_title_and_category() -> None:
+def test_articles_are_found_by_word_prefixes() -> None:
     words = search_words("Grüne STRASSE, 100 g", "garden-tools")
     for query in ("gr", "GRÜNE", "straß", "10", "tools gard", "ｇａｒｄｅｎ"):
         assert set(search_terms(query)) <= set(words), query
@@ -139,7 +141,7 @@ def test_an_article_is_found_by_beginnings_of_the_words_in_title_and_category() 
         assert not set(search_terms(query)) <= set(words), query
 
 
-def test_single_letters_and_signs_are_not_searched_for() -> None:
+def test_single_characters_and_signs_are_not_searched_for() -> None:
     assert search_terms("a $ {} _ - g") == []
 
 
@@ -189,7 +191,7 @@ def test_two_errors_and_short_words_are_not_guessed(typo: str) -> None:
     assert corrected(typo, search_words("Kettle tea")) is None
 
 
-def test_listing_an_article_again_renews_the_words_of_an_earlier_version() -> None:
+def test_relisting_renews_the_search_words() -> None:
     listed = decide(Product(), LIST, Context()).state
     old = replace(listed, words=("kettle",))
     again = decide(old, LIST, Context())

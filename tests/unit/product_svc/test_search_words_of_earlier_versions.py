@@ -72,10 +72,10 @@ async def test_they_are_found_before_and_after_their_words_are_renewed(
     await renewed(product_app)
     assert await versions(product_app.runtime.store) == {WORDS_VERSION}
     await is_found(product_app)
-    assert product_app.said() == [], "no event is emitted"
+    assert product_app.emitted() == [], "no event is emitted"
 
 
-async def test_a_search_renews_all_of_them_and_goes_on_after_an_interruption() -> None:
+async def test_a_search_renews_all_and_resumes_after_interruption() -> None:
     product_app = ProductApp(MemoryStore())
     store = product_app.runtime.store
     await with_earlier_articles(store)

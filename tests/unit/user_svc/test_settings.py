@@ -62,7 +62,7 @@ def test_the_terms_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_without_a_good_token_the_remedy_is_told(
+def test_without_a_valid_token_the_remedy_is_printed(
     environment: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():
@@ -73,7 +73,7 @@ def test_without_a_good_token_the_remedy_is_told(
     assert "too-short" not in str(caught.value)
 
 
-def test_the_process_refuses_to_start_with_a_sentence_and_no_traceback() -> None:
+def test_the_process_refuses_to_start_without_a_traceback() -> None:
     done = subprocess.run([sys.executable, "-m", "user_svc"], capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     assert "SERVICE_TOKEN: " in done.stderr

@@ -73,8 +73,10 @@ async def serve(mailbox: Mailbox, faults: Faults, *, smtp_port: int, http_port: 
 
 
 def main() -> None:
-    told = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m journey.devenv.infra.fake_smtp.server", description=told)
+    summary = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(
+        prog="python -m journey.devenv.infra.fake_smtp.server", description=summary
+    )
     parser.add_argument("--smtp-port", type=int, default=1025)
     parser.add_argument("--http-port", type=int, default=8025)
     parser.add_argument("--delay-ms", type=int, default=0, help="delay of each response, in milliseconds")

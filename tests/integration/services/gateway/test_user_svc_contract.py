@@ -60,7 +60,7 @@ async def test_from_registration_to_an_order_by_the_api() -> None:
     assert (await place_order(ada)).status_code == 202
 
 
-async def test_a_no_of_user_svc_is_explained_by_a_page_that_fits_it() -> None:
+async def test_rejections_of_user_svc_have_a_matching_page() -> None:
     gateway, users = with_user_svc()
     ada = gateway.client(Authorization=f"Bearer {(await registered(gateway, users))['access_token']}")
     for number in range(ADDRESSES_MAX):
@@ -102,7 +102,7 @@ async def test_an_old_refresh_token_ends_the_log_in() -> None:
     assert (await refresh(third.json())).status_code == 401
 
 
-async def test_a_browser_stays_logged_in_through_parallel_renewals_on_two_instances() -> None:
+async def test_parallel_session_renewals_keep_a_browser_logged_in() -> None:
     gateway, users = with_user_svc()
     tokens = await registered(gateway, users)
     other = GatewayFixture(broker=gateway.broker, store=gateway.store, apps={"user_svc": _app(users)})
@@ -137,7 +137,7 @@ async def test_a_new_password_ends_every_log_in() -> None:
     ).status_code == 201
 
 
-async def test_fifty_requests_with_one_key_are_one_order_in_order_svc() -> None:
+async def test_fifty_requests_with_one_key_are_one_order() -> None:
     gateway = GatewayFixture()
     order_svc = Runtime(order_service(), MemoryBus(gateway.broker, "order_svc"), MemoryStore())
     async with running(gateway):

@@ -23,7 +23,7 @@ from notification_svc.service import notification_service
 from notification_svc.user_client import RecipientClient
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
-from tests.support.mail_fixtures import SHOP_URL, Post, Users
+from tests.support.mail_fixtures import SHOP_URL, FakeSmtp, Users
 from tests.unit.notification_svc.impatient_breaker import circuit_state, impatient_breaker
 
 pytestmark = [pytest.mark.real, pytest.mark.every_service]
@@ -40,13 +40,13 @@ async def dead_letters(vhost: VirtualHost) -> int:
     return depths["notification_svc.dead"].ready or 0
 
 
-async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
+async def test_mails_survive_an_outage_and_a_crash_once_each(
     real_infrastructure: Any,
     vhost: VirtualHost,
     database_prefix: str,
     contacts: RecipientClient,
     mail_server: SmtpClient,
-    post: Post,
+    smtp: FakeSmtp,
     users: Users,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -70,7 +70,7 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
     ]
     order_svc = RabbitBus(vhost.url("order_svc"))
     await order_svc.start()
-    await post.close()
+    await smtp.close()
     first = instance()
     await first.start()
     try:
@@ -86,13 +86,13 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
     second = instance()
     await second.start()
     try:
-        await post.open()
-        await until(lambda: len(post.mails) >= 100)
+        await smtp.open()
+        await until(lambda: len(smtp.mails) >= 100)
         await until(
             lambda: second.store.find("mails", {"status": "sent"}, limit=200), lambda mails: len(mails) >= 100
         )
     finally:
         await second.stop()
         await order_svc.stop()
-    assert len({mail["Message-ID"] for mail in post.mails}) == len(post.mails) == 100
+    assert len({mail["Message-ID"] for mail in smtp.mails}) == len(smtp.mails) == 100
     assert await dead_letters(vhost) == 0

@@ -82,7 +82,7 @@ async def arrived(vhost: VirtualHost, queue: str) -> list[str]:
     return [str(wire_message.message_id) for wire_message in await Scene(vhost, {}).arrived(queue)]
 
 
-async def test_fifty_go_back_while_new_ones_die_and_the_counts_add_up(
+async def test_redriving_fifty_during_new_failures_counts_exactly(
     deps: OperationsDependencies, staff: httpx.AsyncClient, vhost: VirtualHost
 ) -> None:
     old = await die(vhost, 50)
@@ -110,7 +110,7 @@ async def test_fifty_go_back_while_new_ones_die_and_the_counts_add_up(
         0,
     )
     left = await deps.dead_letters.snapshot(refresh=True)
-    assert sorted(letter.id for letter in left.dead_letters or ()) == sorted(new), "newcomers stay"
+    assert sorted(dead_letter.id for dead_letter in left.dead_letters or ()) == sorted(new), "newcomers stay"
     assert sorted(await arrived(vhost, INBOX)) == sorted(old), "each once, and none of the new ones"
     entries = await deps.broker.audit_entries(200)
     assert sorted(entry.message_id for entry in entries) == sorted(old)

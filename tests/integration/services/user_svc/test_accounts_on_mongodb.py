@@ -33,8 +33,8 @@ async def test_an_account_lives_and_leaves_nothing_personal_in_mongodb(
         await asyncio.gather(
             *(user_app.register(password=f"the choice of {n}", of=f"10.0.{n}.1") for n in range(5))
         )
-        told = Counter(user_app.published_types())
-        assert told["user.registered.v1"] == told["user.erased.v1"] + 1
+        reported = Counter(user_app.published_types())
+        assert reported["user.registered.v1"] == reported["user.erased.v1"] + 1
         guests = [await user_app.log_in(password=f"the choice of {number}") for number in range(5)]
         assert sorted(response.status_code for response in guests) == [401, 401, 401, 401, 403]
 

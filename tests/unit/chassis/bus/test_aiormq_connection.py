@@ -9,7 +9,9 @@ from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import BusUnavailable
 
 
-async def test_a_broker_that_hangs_up_while_it_is_greeted_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_broker_that_disconnects_during_the_handshake_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 

@@ -23,7 +23,7 @@ from chassis.bus.rabbitmq_subscription import RabbitSubscription
 from chassis.messaging.envelope import WireMessage
 
 TAKEN, OTHER = 1, 2
-ANSWER = Basic.ConsumeOk("us")
+METHOD = Basic.ConsumeOk("us")
 HEARTBEAT = Heartbeat().marshal()
 
 names = st.text(min_size=1, max_size=30)  # pamqp omits empty strings
@@ -86,7 +86,7 @@ def test_in_whatever_pieces_the_bytes_come_each_message_is_whole(
 ) -> None:
     async def read() -> tuple[Read, bytes]:
         what = Read()
-        between = marshal(ANSWER, TAKEN)
+        between = marshal(METHOD, TAKEN)
         sent = between.join(
             b"".join(delivered(tag, body, with_)) for tag, (with_, body) in enumerate(messages)
         )
@@ -96,7 +96,7 @@ def test_in_whatever_pieces_the_bytes_come_each_message_is_whole(
         return what, what.left
 
     what, left = asyncio.run(read())
-    assert left == marshal(ANSWER, TAKEN) * (len(messages) - 1)
+    assert left == marshal(METHOD, TAKEN) * (len(messages) - 1)
     assert what.taken == [
         (
             tag,
@@ -137,7 +137,7 @@ async def test_only_deliveries_and_only_those_of_its_channel_are_taken() -> None
     assert not what.taken and what.left == sent
 
 
-async def test_while_deliveries_come_the_connection_shows_signs_of_life_now_and_then(
+async def test_deliveries_count_as_heartbeats(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A broker that sends messages sends no heartbeats."""
@@ -156,7 +156,7 @@ async def test_a_frame_without_its_end_breaks_the_connection() -> None:
         what.feed(delivered(1, [b"a"])[0][:-1] + b"\0")
 
 
-async def test_what_comes_on_a_channel_that_was_given_up_is_not_received() -> None:
+async def test_deliveries_on_an_abandoned_channel_are_discarded() -> None:
     """Its delivery tag denotes another message on the next channel, or none:
     an acknowledgement would be wrong.
     """

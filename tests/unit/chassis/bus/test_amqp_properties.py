@@ -74,7 +74,7 @@ def again(decoded: Basic.Properties) -> bytes:
 
 
 @given(property_bytes | st.binary(max_size=200))
-def test_what_is_decoded_can_be_encoded_and_stays_what_it_is(raw: bytes) -> None:
+def test_decoded_properties_survive_encoding_unchanged(raw: bytes) -> None:
     try:
         decoded = decode(raw)
     except Undecodable as why:

@@ -73,7 +73,7 @@ async def test_a_returned_message_is_unroutable_although_the_broker_confirms_it(
     assert isinstance(published.results[1], Unroutable) and "order.placed.v1" in str(published.results[1])
 
 
-async def test_of_two_publishes_of_one_message_the_earlier_one_is_returned() -> None:
+async def test_of_two_equal_publishes_the_earlier_is_returned() -> None:
     """The first publish had no answer in time, so the message was published again."""
     published = Published("a", "a")
     published.feed(*returned("a"), Basic.Ack(1), Basic.Ack(2))
@@ -101,7 +101,7 @@ async def test_confirms_and_returns_of_other_channels_are_left_to_aiormq() -> No
     assert published.results == ["pending"]
 
 
-async def test_a_closed_channel_does_not_take_the_confirms_of_the_next_one_with_its_number() -> None:
+async def test_a_closed_channel_takes_no_confirms_of_its_successor() -> None:
     published = Published("a")
     next_confirms = Confirms()
     published.tap.confirms[OURS] = next_confirms

@@ -16,13 +16,13 @@ from chassis.bus.aiormq_frames.messages import RawDelivery
 from chassis.bus.aiormq_frames.transport import TapTransportFactory
 
 OURS = 1
-ANSWER = marshal(Basic.ConsumeOk("us"), OURS)
+METHOD = marshal(Basic.ConsumeOk("us"), OURS)
 MESSAGE: list[FrameTypes] = [
     Basic.Deliver("us", 7, False, "events", "order.placed.v1"),
     ContentHeader(0, 2, Basic.Properties()),
     ContentBody(b"{}"),
 ]
-SENT = b"".join([ANSWER, *(marshal(frame, OURS) for frame in MESSAGE), ANSWER])
+SENT = b"".join([METHOD, *(marshal(frame, OURS) for frame in MESSAGE), METHOD])
 
 
 @asynccontextmanager
@@ -53,15 +53,15 @@ async def test_aiormq_reads_all_frames_but_ours(piece: int) -> None:
         factory.tap.take[OURS] = taken.append
         assert not reader.at_eof()
         left = b""
-        while len(left) < 2 * len(ANSWER) + len(Heartbeat().marshal()):
+        while len(left) < 2 * len(METHOD) + len(Heartbeat().marshal()):
             left += await reader.readexactly(1)
-        assert left.replace(Heartbeat().marshal(), b"") == ANSWER + ANSWER
+        assert left.replace(Heartbeat().marshal(), b"") == METHOD + METHOD
     assert [each.tag for each in taken] == [7]
 
 
-async def test_a_frame_that_the_end_of_the_connection_cuts_off_is_incomplete() -> None:
-    async with connected(ANSWER + ANSWER[:10], 1_000) as (_, reader):
-        assert await reader.readexactly(len(ANSWER)) == ANSWER
+async def test_a_frame_cut_off_by_the_connection_is_incomplete() -> None:
+    async with connected(METHOD + METHOD[:10], 1_000) as (_, reader):
+        assert await reader.readexactly(len(METHOD)) == METHOD
         with pytest.raises(asyncio.IncompleteReadError):
             await reader.readexactly(1)
         assert reader.at_eof()
@@ -72,4 +72,4 @@ async def test_nothing_is_written_to_a_connection_that_is_closing() -> None:
     async with connected(b"", 1) as (factory, _):
         factory.writer.write_eof()
         factory.writer.close()
-        factory.write(ANSWER)
+        factory.write(METHOD)

@@ -52,13 +52,13 @@ class Read:
             frames.append(unmarshal(data[:size])[2])
             data = data[size:]
         return [
-            _parcel(method, frames[at + 1 : at + 3])
+            _wire_message(method, frames[at + 1 : at + 3])
             for at, method in enumerate(frames)
             if isinstance(method, Basic.Deliver)
         ]
 
 
-def _parcel(method: Basic.Deliver, frames: Sequence[FrameTypes | None]) -> WireMessage:
+def _wire_message(method: Basic.Deliver, frames: Sequence[FrameTypes | None]) -> WireMessage:
     header, *rest = frames
     body = b"".join(frame.value for frame in rest if isinstance(frame, ContentBody))
     assert isinstance(header, ContentHeader) and header.body_size == len(body)
@@ -76,7 +76,7 @@ async def read(
 
 @pytest.mark.parametrize("channel", [TAKEN, OTHER], ids=["taken", "left to aiormq"])
 @pytest.mark.parametrize("raw", UNDECODABLE.values(), ids=UNDECODABLE)
-async def test_an_undecodable_message_says_why_and_keeps_its_bytes(raw: bytes, channel: int) -> None:
+async def test_an_undecodable_message_keeps_reason_and_bytes(raw: bytes, channel: int) -> None:
     before, strange, after = await read(HEALTHY, raw, HEALTHY, channel=channel)
     assert before.message_id == after.message_id == "healthy"
     assert strange.body == b"{}" and strange.headers[UNREADABLE] and strange.user_id is None
@@ -93,14 +93,14 @@ async def test_a_strange_message_arrives(raw: bytes, channel: int) -> None:
 
 
 @given(st.lists(property_bytes | st.binary(max_size=60), min_size=1, max_size=3), st.binary(max_size=255))
-def test_whatever_is_sent_its_neighbours_arrive(strange: list[bytes], key: bytes) -> None:
+def test_messages_beside_an_undecodable_one_arrive(strange: list[bytes], key: bytes) -> None:
     for channel in (TAKEN, OTHER):
         wire_messages = asyncio.run(read(HEALTHY, *strange, HEALTHY, channel=channel, key=key))
         assert len(wire_messages) == len(strange) + 2
         assert wire_messages[0].message_id == wire_messages[-1].message_id == "healthy"
 
 
-async def test_a_routing_key_that_is_no_text_makes_the_message_unreadable() -> None:
+async def test_a_non_text_routing_key_makes_the_message_unreadable() -> None:
     for channel in (TAKEN, OTHER):
         [wire_message] = await read(HEALTHY, channel=channel, key=b"order.place.\xff")
         assert (
@@ -121,7 +121,7 @@ async def test_of_a_body_without_bound_the_beginning_is_kept() -> None:
             parse(wire_message, CATALOG, reader="order_svc")
 
 
-async def test_a_message_that_is_got_is_read_as_one_that_is_delivered() -> None:
+async def test_a_fetched_message_is_read_like_a_delivered_one() -> None:
     what = Read()
     frames = delivered_frames(7, UNDECODABLE["latin-1 app_id"], [b"{}"], TAKEN)
     got = (

@@ -40,10 +40,12 @@ async def shop() -> MemoryStore:
 
 async def run(store: MemoryStore, *works: PendingMessage) -> list[Any]:
     await message_processor(SERVICE, store).process(works)
-    return [[said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works]
+    return [
+        [emitted.type for emitted in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works
+    ]
 
 
-async def test_a_state_that_cannot_be_read_fails_its_own_message_alone() -> None:
+async def test_an_unreadable_state_fails_its_own_message_alone() -> None:
     store = await shop()
     broken = place()
     await store.save([Change(Loaded("orders", str(broken.order_id)), {"status": "a status of the future"})])
@@ -52,7 +54,7 @@ async def test_a_state_that_cannot_be_read_fails_its_own_message_alone() -> None
     assert good == [orders.OrderPlaced.TYPE]
 
 
-async def test_an_unreadable_related_state_fails_only_the_messages_that_need_it() -> None:
+async def test_an_unreadable_related_state_fails_its_dependents_only() -> None:
     store = await shop()
     await store.save([Change(Loaded("prices", "COFFEE"), {"revision": "not a number"})])
     coffee = place().model_copy(update={"lines": (OrderLine(sku="COFFEE", quantity=1),)})
@@ -86,18 +88,20 @@ async def test_a_document_that_the_store_refuses_fails_alone() -> None:
     assert good == [orders.OrderPlaced.TYPE]
 
 
-async def test_copies_of_a_message_in_one_group_and_later_are_answered_with_the_same_words() -> None:
+async def test_duplicates_in_a_batch_and_later_emit_the_same_messages() -> None:
     store, command = await shop(), place()
     first, second = pending(SERVICE, command, "m-1"), pending(SERVICE, command, "m-1")
     await run(store, first, second)
     later = pending(SERVICE, command, "m-1")
     await run(store, later)
-    assert isinstance(first.outcome, tuple) and all(isinstance(said, Envelope) for said in first.outcome)
+    assert isinstance(first.outcome, tuple) and all(
+        isinstance(emitted, Envelope) for emitted in first.outcome
+    )
     assert first.outcome == second.outcome == later.outcome
     assert (await store.load("orders", [str(command.order_id)]))[str(command.order_id)].version == 1
 
 
-async def test_messages_for_one_aggregate_in_one_group_are_decided_in_order_and_are_one_step() -> None:
+async def test_messages_for_one_aggregate_in_a_batch_are_one_write() -> None:
     store, command = await shop(), place()
     cancel = orders.CancelOrder(order_id=command.order_id, customer_id=command.customer_id)
     outcomes = await run(store, pending(SERVICE, command), pending(SERVICE, cancel))
@@ -106,7 +110,7 @@ async def test_messages_for_one_aggregate_in_one_group_are_decided_in_order_and_
     assert (loaded.version, len(loaded.handled)) == (1, 2)
 
 
-async def test_a_decision_sees_the_related_states_that_the_batch_has_changed() -> None:
+async def test_a_decision_sees_related_states_changed_by_its_batch() -> None:
     service, store = inventory_service(), MemoryStore()
     await store.start(service.kinds)
     processor = message_processor(service, store)
@@ -115,11 +119,13 @@ async def test_a_decision_sees_the_related_states_that_the_batch_has_changed() -
     placed = [PLACED.model_copy(update={"order_id": uuid4(), "lines": PRICED[:1]}) for _ in range(2)]
     batch = [pending(service, message) for message in placed]
     await processor.process(batch)
-    outcomes = [[said.type for said in each.outcome] for each in batch if isinstance(each.outcome, tuple)]
+    outcomes = [
+        [emitted.type for emitted in each.outcome] for each in batch if isinstance(each.outcome, tuple)
+    ]
     assert outcomes == [[inventory.StockReserved.TYPE], [inventory.StockRejected.TYPE]]
 
 
-async def test_a_write_that_met_a_newer_version_is_decided_again_on_that_version() -> None:
+async def test_after_a_version_conflict_the_newer_version_is_decided_on() -> None:
     store, command = await shop(), place()
     await run(store, pending(SERVICE, command))
     cancel = orders.CancelOrder(order_id=command.order_id, customer_id=command.customer_id)
@@ -134,5 +140,5 @@ async def test_a_write_that_met_a_newer_version_is_decided_again_on_that_version
             return await super().save(changes, together=together)
 
     store.__class__ = Beaten
-    [said] = await run(store, pending(SERVICE, cancel))
-    assert said == []  # the deadline came first, so nothing was left to cancel
+    [emitted] = await run(store, pending(SERVICE, cancel))
+    assert emitted == []  # the deadline came first, so nothing was left to cancel

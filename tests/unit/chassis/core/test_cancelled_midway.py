@@ -86,8 +86,8 @@ async def one_step(store: MemoryStore, again: PendingMessage) -> None:
     assert order.state is not None and order.state["status"] == "cancelled"
     [(_, handled)] = await store.journey("orders", str(ORDER))
     assert [each.message_id for each in handled] == ["placed", "cancel"]
-    stored = await store.said("orders", {str(ORDER): ["cancel"]})
-    assert isinstance(again.outcome, tuple) and [type(said) for said in again.outcome] == [Envelope]
+    stored = await store.emitted("orders", {str(ORDER): ["cancel"]})
+    assert isinstance(again.outcome, tuple) and [type(emitted) for emitted in again.outcome] == [Envelope]
     assert again.outcome == stored["cancel"], "the emitted envelopes equal the stored ones, byte for byte"
 
 

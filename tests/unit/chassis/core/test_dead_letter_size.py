@@ -34,7 +34,7 @@ ADDRESS_MAX = 600  # the Basic.Publish frame
 LONG_ERROR = RuntimeError("\ud800 \x1b[2J " + "€" * 10_000)
 
 
-def parcel_of(raw: bytes) -> WireMessage:
+def wire_message_of(raw: bytes) -> WireMessage:
     bare = WireMessage("commands", "order.place.v1", b"{}", None, None, None, None, content_type=None)
     try:
         decoded = decode(raw)
@@ -55,12 +55,12 @@ def size(wire_message: WireMessage) -> int:
 
 
 def _fits(raw: bytes) -> None:
-    wire_message = parcel_of(raw)
-    letter = retry.dead_letter(
+    wire_message = wire_message_of(raw)
+    dead_letter = retry.dead_letter(
         wire_message, LONG_ERROR, queue=QUEUE, service=order_service(), now=NOW, attempt=10**6
     )
-    assert size(letter) < FRAME_MAX and letter.body == wire_message.body
-    assert {"error", "trace", "origin_queue", "died_at"} <= letter.headers.keys()
+    assert size(dead_letter) < FRAME_MAX and dead_letter.body == wire_message.body
+    assert {"error", "trace", "origin_queue", "died_at"} <= dead_letter.headers.keys()
     *_, least = retry.smaller_dead_letters(
         wire_message, LONG_ERROR, queue=QUEUE, service=order_service(), now=NOW
     )
@@ -68,7 +68,7 @@ def _fits(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("raw", [*UNDECODABLE.values(), *DECODABLE.values()], ids=[*UNDECODABLE, *DECODABLE])
-def test_a_dead_letter_fits_into_a_frame_whatever_it_is_made_of(raw: bytes) -> None:
+def test_every_dead_letter_fits_into_a_frame(raw: bytes) -> None:
     _fits(raw)
 
 
@@ -77,12 +77,12 @@ def test_a_dead_letter_of_arbitrary_properties_fits(raw: bytes) -> None:
     _fits(raw)
 
 
-def test_headers_that_do_not_fit_are_left_out_the_largest_first() -> None:
+def test_the_largest_headers_are_omitted_first() -> None:
     headers = {"small": "x", "large": "y" * 90_000, "larger": "z" * 99_000}
-    wire_message = replace(parcel_of(b"\0\0"), headers=headers)
-    letter = retry.dead_letter(wire_message, LONG_ERROR, queue=QUEUE, service=order_service(), now=NOW)
-    assert letter.headers["small"] == "x" and "larger" not in letter.headers
-    assert letter.headers[retry.LEFT_OUT] == len(headers.keys() - letter.headers.keys())
+    wire_message = replace(wire_message_of(b"\0\0"), headers=headers)
+    dead_letter = retry.dead_letter(wire_message, LONG_ERROR, queue=QUEUE, service=order_service(), now=NOW)
+    assert dead_letter.headers["small"] == "x" and "larger" not in dead_letter.headers
+    assert dead_letter.headers[retry.LEFT_OUT] == len(headers.keys() - dead_letter.headers.keys())
 
 
 class Bus(MemoryBus):
@@ -113,20 +113,20 @@ async def handed_over(bus: Bus, wire_message: WireMessage) -> list[bool]:
     return settled
 
 
-async def test_a_message_that_no_broker_takes_becomes_a_smaller_dead_letter() -> None:
+async def test_an_unpublishable_message_becomes_a_smaller_dead_letter() -> None:
     bus = Bus([MessageNotEncodable("its headers have 140000 bytes")] * 3)
-    assert await handed_over(bus, replace(parcel_of(b"\0\0"), body=b"x" * 5_000)) == [True]
+    assert await handed_over(bus, replace(wire_message_of(b"\0\0"), body=b"x" * 5_000)) == [True]
     *_, least = bus.given
     assert len(bus.given) == 4 and (least.exchange, least.routing_key) == ("dead", f"{SERVICE}.rejected")
     assert least.headers[BODY_SIZE] == 5_000 and len(least.body) < 5_000
 
 
 async def test_a_message_whose_ladder_is_missing_comes_again() -> None:
-    assert await handed_over(Bus([Unroutable("no queue")]), parcel_of(b"\0\0")) == [False]
+    assert await handed_over(Bus([Unroutable("no queue")]), wire_message_of(b"\0\0")) == [False]
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode(errors="surrogateescape")) | st.integers())
-def test_what_is_shortened_is_one_printable_line_that_a_property_can_hold(value: object) -> None:
+def test_shortened_text_is_one_printable_line_for_a_property(value: object) -> None:
     for limit in (5, 40, NAME_BYTES_MAX):
         shown = shortened(value, limit)
         assert shown.isprintable() and len(shown.encode()) <= limit

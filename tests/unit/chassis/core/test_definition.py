@@ -20,31 +20,31 @@ from order_svc.order import Order
 from order_svc.service import order_service
 from tests.support.pending_message_factory import message_processor, pending
 
-SAID = datetime(2026, 1, 1, 12, 0, 0, 500, tzinfo=UTC)
-HANDLED = SAID + timedelta(minutes=7)
+EMITTED = datetime(2026, 1, 1, 12, 0, 0, 500, tzinfo=UTC)
+HANDLED = EMITTED + timedelta(minutes=7)
 CANCEL = orders.CancelOrder(order_id=UUID(int=1), customer_id=UUID(int=2))
 
 
 async def run(aggregate: Aggregate[Any], store: MemoryStore) -> None:
     service = ServiceDefinition("order_svc", (aggregate,), catalog=CATALOG)
     await store.start(service.kinds)
-    cancelling = pending(service, CANCEL, said_at=SAID)
+    cancelling = pending(service, CANCEL, sent_at=EMITTED)
     await message_processor(service, store, clock=lambda: HANDLED).process([cancelling])
     assert cancelling.outcome == ()
 
 
-async def test_the_context_gives_the_time_at_which_a_message_was_sent_not_handled() -> None:
-    told: list[tuple[Any, ...]] = []
+async def test_the_context_gives_the_time_of_sending() -> None:
+    reported: list[tuple[Any, ...]] = []
 
     def decide(state: Order, *message_and_context: Any) -> Decision[Order]:
-        told.append(message_and_context)
+        reported.append(message_and_context)
         return Decision(state)
 
     await run(Aggregate("orders", Order(), decide, handles=(orders.CancelOrder,)), MemoryStore())
-    assert told == [(CANCEL, Context({}, SAID))]
+    assert reported == [(CANCEL, Context({}, EMITTED))]
 
 
-async def test_each_change_says_anew_how_long_it_is_kept() -> None:
+async def test_each_change_renews_the_retention() -> None:
     written: list[Change] = []
 
     class Remembering(MemoryStore):
@@ -64,15 +64,15 @@ def user_of(service: ServiceDefinition) -> BrokerUser:
     return next(user for user in build([service]).users if user.name == service.name)
 
 
-def test_a_service_may_send_others_only_the_commands_that_its_switchboard_names() -> None:
+def test_a_service_sends_only_commands_named_in_its_definition() -> None:
     plain = order_service()
-    door = ServiceDefinition("gateway", (), catalog=CATALOG, sends=(orders.PlaceOrder,))
+    gateway = ServiceDefinition("gateway", (), catalog=CATALOG, sends=(orders.PlaceOrder,))
     assert user_of(plain).topics["commands"] == "^(order[.]deadline_passed[.]v1)$"
-    assert user_of(door).topics["commands"] == "^(order[.]cancel[.]v1|order[.]place[.]v1)$"
-    assert user_of(door).topics["events"] == "^$"
+    assert user_of(gateway).topics["commands"] == "^(order[.]cancel[.]v1|order[.]place[.]v1)$"
+    assert user_of(gateway).topics["events"] == "^$"
 
 
-def test_a_service_that_asks_what_its_contract_does_not_let_it_ask_does_not_load() -> None:
+def test_a_service_with_a_forbidden_command_does_not_load() -> None:
     with pytest.raises(TypeError, match="asked_by does not name it"):
         ServiceDefinition("gateway", (), catalog=CATALOG, sends=(orders.DispatchOrder,))
 

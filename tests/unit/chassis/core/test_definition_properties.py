@@ -50,7 +50,7 @@ def policy_of(topology: Topology, queue: str) -> Definition:
     return policy.definition
 
 
-def test_a_definition_with_bounds_has_queues_that_drop_their_oldest_messages() -> None:
+def test_bounded_queues_drop_their_oldest_messages() -> None:
     topology = build([kitchen(queue_bounds=QueueBounds(messages_max=2, bytes_max=1_000)), kitchen("bar_svc")])
     for queue in ("kitchen_svc.events", "kitchen_svc.commands"):
         policy = policy_of(topology, queue)

@@ -25,7 +25,7 @@ LADDER = RetryLadder().names
 
 QUEUE = "payment_svc.commands"
 SERVICE = payment_service()
-SAID = datetime(2026, 3, 1, tzinfo=UTC)
+EMITTED = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class World:
@@ -36,15 +36,15 @@ class World:
     def __init__(self) -> None:
         self.silent = True
         self.asked = 0
-        self.answers = asyncio.Event()
-        self.answers.set()
+        self.responses = asyncio.Event()
+        self.responses.set()
 
-    async def perform(self, question: Any, first_asked: datetime) -> str:
+    async def perform(self, effect: Any, first_asked: datetime) -> str:
         self.asked += 1
-        await self.answers.wait()
+        await self.responses.wait()
         if self.silent:
             raise EffectUnavailable("no answer")
-        return f"{question} of {first_asked:%d}"
+        return f"{effect} of {first_asked:%d}"
 
 
 class Queue:
@@ -78,9 +78,9 @@ class Outside:
         return self.breaker.state is CircuitState.OPEN
 
     async def ask(self, times: int) -> list[Any]:
-        message = pending(SERVICE, payments.Authorize(order_id=UUID(int=7)), said_at=SAID)
-        questions = (self.effects.run(message, "question") for _ in range(times))
-        return await asyncio.gather(*questions, return_exceptions=True)
+        message = pending(SERVICE, payments.Authorize(order_id=UUID(int=7)), sent_at=EMITTED)
+        effects = (self.effects.run(message, "question") for _ in range(times))
+        return await asyncio.gather(*effects, return_exceptions=True)
 
 
 def play(story: Callable[[Outside], Awaitable[None]]) -> None:
@@ -88,43 +88,43 @@ def play(story: Callable[[Outside], Awaitable[None]]) -> None:
     and not because the machine was busy.
     """
 
-    async def told() -> None:
+    async def reported() -> None:
         outside = Outside()
         await story(outside)
         await outside.effects.stop()
 
-    virtual_time.play(told())
+    virtual_time.play(reported())
 
 
-def test_after_some_silence_nobody_is_asked_any_more() -> None:
+def test_after_several_timeouts_no_request_is_made() -> None:
     async def story(outside: Outside) -> None:
         world = outside.world
         await outside.ask(FAILURES_MAX)
         assert outside.is_open
-        assert [type(answer) for answer in await outside.ask(3)] == [CircuitOpen] * 3
+        assert [type(response) for response in await outside.ask(3)] == [CircuitOpen] * 3
         assert world.asked == FAILURES_MAX
 
     play(story)
 
 
-def test_after_the_pause_one_question_alone_is_the_probe() -> None:
+def test_after_the_pause_a_single_request_probes() -> None:
     async def story(outside: Outside) -> None:
         world = outside.world
         await outside.ask(FAILURES_MAX)
         await until(lambda: not outside.is_open)
-        world.answers.clear()
+        world.responses.clear()
         probe = asyncio.create_task(outside.ask(1))
         await until(lambda: world.asked == FAILURES_MAX + 1)
-        assert [type(answer) for answer in await outside.ask(20)] == [CircuitOpen] * 20
-        world.answers.set()
-        assert [type(answer) for answer in await probe] == [EffectUnavailable]
+        assert [type(response) for response in await outside.ask(20)] == [CircuitOpen] * 20
+        world.responses.set()
+        assert [type(response) for response in await probe] == [EffectUnavailable]
         assert outside.is_open
         assert world.asked == FAILURES_MAX + 1
 
     play(story)
 
 
-def test_an_answered_probe_closes_the_circuit_for_all() -> None:
+def test_a_successful_probe_closes_the_circuit() -> None:
     async def story(outside: Outside) -> None:
         world = outside.world
         await outside.ask(FAILURES_MAX)
@@ -136,7 +136,7 @@ def test_an_answered_probe_closes_the_circuit_for_all() -> None:
     play(story)
 
 
-def test_a_response_closes_the_circuit_for_five_failures_and_the_shortest_pause() -> None:
+def test_a_response_closes_the_circuit_and_resets_its_pause() -> None:
     async def story(outside: Outside) -> None:
         world, pauses = outside.world, list[float]()
         loop = asyncio.get_running_loop()
@@ -159,9 +159,9 @@ def test_a_response_closes_the_circuit_for_five_failures_and_the_shortest_pause(
     play(story)
 
 
-def test_a_bug_in_the_probe_leaves_the_next_question_to_be_the_probe() -> None:
+def test_after_a_bug_in_the_probe_the_next_request_probes() -> None:
     async def story(outside: Outside) -> None:
-        async def broken(question: Any, first_asked: datetime) -> str:
+        async def broken(effect: Any, first_asked: datetime) -> str:
             raise ValueError("a bug")
 
         await outside.ask(FAILURES_MAX)
@@ -175,7 +175,7 @@ def test_a_bug_in_the_probe_leaves_the_next_question_to_be_the_probe() -> None:
     play(story)
 
 
-def test_the_queue_of_commands_is_paused_while_the_circuit_is_open() -> None:
+def test_an_open_circuit_pauses_the_command_queue() -> None:
     async def story(outside: Outside) -> None:
         await outside.ask(FAILURES_MAX)
         await until(lambda: outside.queue.calls == ["pause"])
@@ -200,23 +200,23 @@ def test_a_stopped_runner_resumes_no_queue() -> None:
     play(story)
 
 
-def test_a_cancelled_probe_leaves_the_next_question_to_be_the_probe() -> None:
+def test_after_a_cancelled_probe_the_next_request_probes() -> None:
     async def story(outside: Outside) -> None:
         await outside.ask(FAILURES_MAX)
         await until(lambda: not outside.is_open)
-        outside.world.answers.clear()
+        outside.world.responses.clear()
         probe = asyncio.create_task(outside.ask(1))
         await until(lambda: outside.world.asked == FAILURES_MAX + 1)
         probe.cancel()
         await asyncio.wait([probe])
-        outside.world.answers.set()
+        outside.world.responses.set()
         outside.world.silent = False
         assert await outside.ask(1) == ["question of 01"]
 
     play(story)
 
 
-def test_who_was_not_even_asked_waits_briefly_however_often() -> None:
+def test_requests_blocked_by_the_circuit_wait_briefly() -> None:
     wire_message = WireMessage("commands", "x", b"{}", "1", "x", None, None)
     for _ in range(3):
         wire_message = postpone(wire_message, queue=QUEUE, service=payment_service(), tried=False)

@@ -21,7 +21,7 @@ KEY = "user/1"
 TEA = AddItem(BasketItem("TEA", 1))
 
 
-class LosesTheAnswer(MemoryStore):
+class LosesTheResponse(MemoryStore):
     """Writes the first change but reports its outcome as unknown; then `others` change the aggregate too."""
 
     def __init__(self, aggregate: Aggregate[Any], others: Sequence[BasketCommand]) -> None:
@@ -53,11 +53,11 @@ def with_handled_max(handled_max: int | None) -> Aggregate[Any]:
 
 @pytest.mark.parametrize("others", [4, 5, 6, 60, 300])
 @pytest.mark.parametrize("handled_max", [5, 50, None])
-async def test_a_lost_answer_and_many_other_changes_double_nothing(
+async def test_a_lost_response_among_many_changes_duplicates_nothing(
     handled_max: int | None, others: int
 ) -> None:
     aggregate = with_handled_max(handled_max)
-    store = LosesTheAnswer(aggregate, [SetQuantity("CUP", 1 + number % 100) for number in range(others)])
+    store = LosesTheResponse(aggregate, [SetQuantity("CUP", 1 + number % 100) for number in range(others)])
     runtime = runtime_on(store, aggregate)
     kept = handled_max or HANDLED_MAX
     if others < kept:
@@ -69,7 +69,7 @@ async def test_a_lost_answer_and_many_other_changes_double_nothing(
     assert next(item.quantity for item in basket.items if item.sku == "TEA") == 1
 
 
-async def test_the_gateways_baskets_tell_in_spite_of_many_other_changes() -> None:
-    store = LosesTheAnswer(BASKETS, [SetQuantity("CUP", 1 + number) for number in range(40)])
+async def test_basket_changes_are_recognised_among_many_others() -> None:
+    store = LosesTheResponse(BASKETS, [SetQuantity("CUP", 1 + number) for number in range(40)])
     decision = await execute(runtime_on(store, BASKETS), BASKETS, KEY, TEA)
     assert [item.quantity for item in decision.state.items if item.sku == "TEA"] == [1]

@@ -27,7 +27,7 @@ from order_svc.order import Order
 from order_svc.service import order_service
 from tests.support.eventually import until
 from tests.support.pending_message_factory import NOW
-from tests.support.recording_consumer import PATIENCE_S
+from tests.support.recording_consumer import WAIT_S_MAX
 
 KEPT = timedelta(days=60)
 ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
@@ -48,9 +48,9 @@ async def shop() -> AsyncIterator[tuple[MemoryBroker, Runtime]]:
 
 
 async def sent(
-    broker: MemoryBroker, said_at: datetime, time: str | None = None, user: str = "client"
+    broker: MemoryBroker, sent_at: datetime, time: str | None = None, user: str = "client"
 ) -> None:
-    wire_message = wrap(PLACE, id=f"placed {said_at} {time}", source="client", now=said_at).wire_message(
+    wire_message = wrap(PLACE, id=f"placed {sent_at} {time}", source="client", now=sent_at).wire_message(
         CATALOG
     )
     if time is not None:
@@ -58,28 +58,28 @@ async def sent(
     await MemoryBus(broker, user).publish([wire_message])
 
 
-async def test_a_message_older_than_what_is_kept_is_a_dead_letter_at_once(
+async def test_a_message_older_than_the_retention_is_dead_lettered(
     shop: tuple[MemoryBroker, Runtime],
 ) -> None:
     broker, runtime = shop
     await sent(broker, JUST_OLD - timedelta(seconds=1))
-    await until(lambda: broker.dead("order_svc"), within_s=PATIENCE_S)
-    [letter] = broker.dead("order_svc")
-    assert letter.headers["error_type"] == "TooOld" and letter.attempt == 1
-    assert "60 days" in letter.headers["error"]
+    await until(lambda: broker.dead("order_svc"), within_s=WAIT_S_MAX)
+    [dead_letter] = broker.dead("order_svc")
+    assert dead_letter.headers["error_type"] == "TooOld" and dead_letter.attempt == 1
+    assert "60 days" in dead_letter.headers["error"]
     assert await runtime.store.find("orders") == []
 
 
 @pytest.mark.parametrize(
     ("user", "kind"), [("client", "rejected"), ("client.shop", "rejected"), ("gateway", "dead")]
 )
-async def test_a_message_of_a_client_that_is_too_old_displaces_no_dead_letter(
+async def test_a_clients_too_old_message_displaces_no_dead_letter(
     shop: tuple[MemoryBroker, Runtime], user: str, kind: str
 ) -> None:
     """A client sets the time of its message, so it can send any number of these."""
     broker, _ = shop
     await sent(broker, JUST_OLD - timedelta(seconds=1), user=user)
-    await until(lambda: broker.dead("order_svc"), within_s=PATIENCE_S)
+    await until(lambda: broker.dead("order_svc"), within_s=WAIT_S_MAX)
     assert len(broker.queues[f"order_svc.{kind}"]) == 1
 
 
@@ -89,19 +89,19 @@ async def test_a_younger_message_and_one_without_a_time_are_handled(
 ) -> None:
     broker, runtime = shop
     await sent(broker, JUST_OLD, time)
-    await until(lambda: runtime.store.find("orders"), within_s=PATIENCE_S)
+    await until(lambda: runtime.store.find("orders"), within_s=WAIT_S_MAX)
     assert broker.dead("order_svc") == []
 
 
-async def test_an_old_message_about_something_that_is_still_there_is_handled(
+async def test_an_old_message_for_an_existing_aggregate_is_handled(
     shop: tuple[MemoryBroker, Runtime],
 ) -> None:
     broker, runtime = shop
     await sent(broker, NOW)
-    await until(lambda: runtime.store.find("orders"), within_s=PATIENCE_S)
+    await until(lambda: runtime.store.find("orders"), within_s=WAIT_S_MAX)
     await sent(broker, JUST_OLD - timedelta(days=100))
     await until(
-        lambda: not any(s._held for s in broker.subscriptions["order_svc.commands"]), within_s=PATIENCE_S
+        lambda: not any(s._held for s in broker.subscriptions["order_svc.commands"]), within_s=WAIT_S_MAX
     )
     assert broker.dead("order_svc") == []
 
@@ -109,29 +109,29 @@ async def test_an_old_message_about_something_that_is_still_there_is_handled(
 # commands over HTTP
 
 
-def told(state: Order, asked: Any, _: Context[object]) -> Decision[Order]:
-    said = orders.OrderDispatched(order_id=ORDER, customer_id=CUSTOMER)
-    return Decision(replace(state, status=OrderStatus.DISPATCHED), said)
+def reported(state: Order, asked: Any, _: Context[object]) -> Decision[Order]:
+    emitted = orders.OrderDispatched(order_id=ORDER, customer_id=CUSTOMER)
+    return Decision(replace(state, status=OrderStatus.DISPATCHED), emitted)
 
 
-DOOR = Aggregate(
-    "orders", Order(), told, handles=(), ttl=KEPT, ended_statuses=frozenset({OrderStatus.DISPATCHED})
+GATEWAY = Aggregate(
+    "orders", Order(), reported, handles=(), ttl=KEPT, ended_statuses=frozenset({OrderStatus.DISPATCHED})
 )
 
 
 async def test_what_the_broker_has_not_confirmed_does_not_expire() -> None:
-    service = ServiceDefinition("order_svc", (DOOR,), catalog=CATALOG)
+    service = ServiceDefinition("order_svc", (GATEWAY,), catalog=CATALOG)
     broker, store = MemoryBroker(build([order_service()])), MemoryStore()
     runtime = Runtime(service, MemoryBus(broker, "order_svc"), store, clock=lambda: NOW)
     broker.away = True
-    await execute(runtime, DOOR, str(ORDER), object())
+    await execute(runtime, GATEWAY, str(ORDER), object())
     long_after = datetime(2999, 1, 1, tzinfo=UTC)
     assert store.expire(long_after) == 0
     broker.away = False
     later = NOW + SWEEP_AFTER
     sweeping = sweep_unpublished(service, store, runtime.bus, clock=lambda: later, every_s=0.01)
     task = asyncio.ensure_future(sweeping)
-    await until(lambda: _marked(store), within_s=PATIENCE_S)
+    await until(lambda: _marked(store), within_s=WAIT_S_MAX)
     assert [each.type for each in broker.tapped] == [orders.OrderDispatched.TYPE]
     task.cancel()
     assert store.expire(later + KEPT - timedelta(seconds=1)) == 0

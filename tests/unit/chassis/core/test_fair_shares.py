@@ -18,7 +18,7 @@ from contracts.values import Money, OrderLine
 from order_svc.service import order_service
 from tests.support.eventually import until
 from tests.support.pending_message_factory import NOW
-from tests.support.recording_consumer import PATIENCE_S
+from tests.support.recording_consumer import WAIT_S_MAX
 
 SERVICE: ServiceDefinition = order_service()
 HOT, OWNER = UUID(int=7), UUID(int=8)
@@ -57,9 +57,9 @@ async def shop(prefetch: int) -> tuple[MemoryBroker, Counting, Runtime]:
         [wrap(TEA, id="tea", source="product_svc", now=NOW).wire_message(CATALOG)]
     )
     await runtime.start()
-    await until(lambda: store.writes.get("TEA"), within_s=PATIENCE_S)
+    await until(lambda: store.writes.get("TEA"), within_s=WAIT_S_MAX)
     await MemoryBus(broker, "client").publish([place(HOT)])
-    await until(lambda: placed(broker, HOT), within_s=PATIENCE_S)
+    await until(lambda: placed(broker, HOT), within_s=WAIT_S_MAX)
     return broker, store, runtime
 
 
@@ -76,16 +76,16 @@ def refused_before(tapped: Sequence[WireMessage], order_id: UUID) -> int:
     return sum(type_ == orders.CancellationRefused.TYPE for type_, _ in answered)
 
 
-async def test_orders_that_wait_beside_a_flood_are_in_the_next_group() -> None:
+async def test_orders_waiting_beside_a_flood_are_in_the_next_batch() -> None:
     """All are in flight at once: the strangers' messages first, then the others."""
     broker, store, runtime = await shop(prefetch=STRANGERS + OTHERS)
     flood = [wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
     others = [uuid4() for _ in range(OTHERS)]
     await MemoryBus(broker, "client").publish([*flood, *map(place, others)])
-    await until(lambda: all(placed(broker, each) for each in others), within_s=PATIENCE_S)
+    await until(lambda: all(placed(broker, each) for each in others), within_s=WAIT_S_MAX)
     for order_id in others:
         assert refused_before(broker.tapped, order_id) <= BATCH_MAX + SHARE_MAX
-    await until(lambda: not runtime._dispatcher or not runtime._dispatcher.in_flight, within_s=PATIENCE_S)
+    await until(lambda: not runtime._dispatcher or not runtime._dispatcher.in_flight, within_s=WAIT_S_MAX)
     await runtime.kill()
     assert sum(each.type == orders.CancellationRefused.TYPE for each in broker.tapped) == STRANGERS
     assert store.writes[str(HOT)] == 1, "the refusals are not written"
@@ -97,29 +97,29 @@ async def test_its_owner_can_still_cancel_an_order_that_strangers_flood() -> Non
     await MemoryBus(broker, "client").publish(
         [*flood, wire_message(orders.CancelOrder(order_id=HOT, customer_id=OWNER))]
     )
-    await until(lambda: any(p.type == orders.OrderCancelled.TYPE for p in broker.tapped), within_s=PATIENCE_S)
+    await until(lambda: any(p.type == orders.OrderCancelled.TYPE for p in broker.tapped), within_s=WAIT_S_MAX)
     await runtime.kill()
 
 
-async def test_a_refusal_that_is_not_stored_is_said_again_byte_for_byte() -> None:
+async def test_an_unstored_rejection_is_repeated_byte_for_byte() -> None:
     """Even by another instance, at another time."""
     broker, _, runtime = await shop(prefetch=200)
     stranger = wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))
     for times in (1, 2):
         await MemoryBus(broker, "client").publish([stranger])
-        said: list[WireMessage] = []
+        emitted: list[WireMessage] = []
 
-        def refusals(said: list[WireMessage] = said) -> int:
-            said[:] = [each for each in broker.tapped if each.type == orders.CancellationRefused.TYPE]
-            return len(said)
+        def refusals(emitted: list[WireMessage] = emitted) -> int:
+            emitted[:] = [each for each in broker.tapped if each.type == orders.CancellationRefused.TYPE]
+            return len(emitted)
 
-        await until(lambda times=times: refusals() == times, within_s=PATIENCE_S)  # type: ignore[misc]
+        await until(lambda times=times: refusals() == times, within_s=WAIT_S_MAX)  # type: ignore[misc]
     await runtime.kill()
-    first, second = said
+    first, second = emitted
     assert first == second and first.headers["time"] == stranger.headers["time"]
 
 
-async def test_an_order_that_an_earlier_version_let_grow_is_pruned_by_the_next_stranger() -> None:
+async def test_an_oversized_order_is_pruned_by_the_next_foreign_message() -> None:
     """Otherwise each message of a stranger would read everything that earlier ones have left."""
     broker, store, runtime = await shop(prefetch=200)
     [loaded] = (await store.load("orders", [str(HOT)])).values()
@@ -132,7 +132,7 @@ async def test_an_order_that_an_earlier_version_let_grow_is_pruned_by_the_next_s
         )
     await until(
         lambda: sum(p.type == orders.CancellationRefused.TYPE for p in broker.tapped) == 2,
-        within_s=PATIENCE_S,
+        within_s=WAIT_S_MAX,
     )
     await runtime.kill()
     [pruned] = (await store.load("orders", [str(HOT)])).values()

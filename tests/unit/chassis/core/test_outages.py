@@ -66,13 +66,13 @@ class Instance:
         self.runtime = Runtime(order_service(), self.bus, self.store)
         self.bus.in_flight = lambda: self.runtime._dispatcher.in_flight if self.runtime._dispatcher else 0
 
-    async def answers(self, path: str) -> tuple[int, str]:
+    async def responses(self, path: str) -> tuple[int, str]:
         transport = httpx.ASGITransport(app.create_app(self.runtime, None))
         async with httpx.AsyncClient(transport=transport, base_url="http://order_svc") as client:
-            answer = await client.get(path)
-        return answer.status_code, answer.json().get("detail", "")
+            response = await client.get(path)
+        return response.status_code, response.json().get("detail", "")
 
-    async def told(self, wire_messages: Sequence[WireMessage]) -> None:
+    async def reported(self, wire_messages: Sequence[WireMessage]) -> None:
         assert not any(await MemoryBus(self.broker, "product_svc").publish(wire_messages))
 
 
@@ -85,30 +85,30 @@ def prices(count: int) -> list[WireMessage]:
 
 
 def in_virtual_time(story: Callable[[Instance], Awaitable[None]]) -> None:
-    async def told() -> None:
+    async def reported() -> None:
         instance = Instance()
         try:
             await story(instance)
         finally:
             await instance.runtime.kill()
 
-    virtual_time.play(told())
+    virtual_time.play(reported())
 
 
-def test_a_database_outage_of_two_minutes_costs_readiness_but_no_delivery_and_no_restart() -> None:
+def test_a_database_outage_fails_readiness_and_loses_no_delivery() -> None:
     async def story(shop: Instance) -> None:
         await shop.runtime.start()
-        assert await shop.answers("/readyz") == (200, "")
+        assert await shop.responses("/readyz") == (200, "")
         shop.store.away = True
         news = prices(50)
-        await shop.told(news)
+        await shop.reported(news)
         for _ in range(int(AWAY_S)):
             await asyncio.sleep(1)
-            assert await shop.answers("/readyz") == (503, "the database does not answer")
-            assert (await shop.answers("/healthz"))[0] == 200
+            assert await shop.responses("/readyz") == (503, "the database does not answer")
+            assert (await shop.responses("/healthz"))[0] == 200
         shop.store.away = False
         await asyncio.sleep(10)
-        assert await shop.answers("/readyz") == (200, "")
+        assert await shop.responses("/readyz") == (200, "")
         assert len(await shop.store.find("prices", limit=1000)) == len(news)
         assert sorted(map(str, shop.bus.delivered)) == sorted(
             str(wire_message.message_id) for wire_message in news
@@ -118,24 +118,24 @@ def test_a_database_outage_of_two_minutes_costs_readiness_but_no_delivery_and_no
     in_virtual_time(story)
 
 
-def test_a_service_whose_queue_is_missing_at_its_start_is_not_ready_until_it_is_there() -> None:
+def test_a_service_is_ready_only_once_its_queue_exists() -> None:
     async def story(shop: Instance) -> None:
         del shop.broker.queues[QUEUE]
         starting = asyncio.ensure_future(shop.runtime.start())
         for _ in range(60):
             await asyncio.sleep(1)
-            status, why = await shop.answers("/readyz")
+            status, why = await shop.responses("/readyz")
             assert status == 503 and why
             assert not starting.done()
         shop.broker.queues[QUEUE] = deque()
         await asyncio.sleep(10)
-        assert await shop.answers("/readyz") == (200, "")
+        assert await shop.responses("/readyz") == (200, "")
         await starting
 
     in_virtual_time(story)
 
 
-def test_a_bug_beside_a_group_ends_the_service_and_what_it_held_comes_again() -> None:
+def test_a_bug_in_dead_lettering_stops_the_service_and_redelivers() -> None:
     """The bug is in dead-lettering: unnoticed, the message would stay in flight forever."""
 
     async def story(shop: Instance) -> None:
@@ -145,7 +145,7 @@ def test_a_bug_beside_a_group_ends_the_service_and_what_it_held_comes_again() ->
         await shop.runtime.start()
         shop.bus.publish = buggy  # type: ignore[method-assign]
         [poison] = prices(1)
-        await shop.told([replace(poison, body=b"no JSON")])
+        await shop.reported([replace(poison, body=b"no JSON")])
         await asyncio.sleep(1)
         assert shop.runtime.crashed.done() and isinstance(shop.runtime.crashed.result(), ZeroDivisionError)
         crashed_at = asyncio.get_running_loop().time()
@@ -158,21 +158,21 @@ def test_a_bug_beside_a_group_ends_the_service_and_what_it_held_comes_again() ->
     in_virtual_time(story)
 
 
-def test_a_queue_that_disappears_turns_readiness_red_until_it_is_back() -> None:
+def test_a_deleted_queue_fails_readiness_until_it_is_back() -> None:
     async def story(shop: Instance) -> None:
         await shop.runtime.start()
         del shop.broker.queues[QUEUE]
-        assert await shop.answers("/readyz") == (503, "the broker has not registered our consumers")
-        assert (await shop.answers("/healthz"))[0] == 200
+        assert await shop.responses("/readyz") == (503, "the broker has not registered our consumers")
+        assert (await shop.responses("/healthz"))[0] == 200
         shop.broker.queues[QUEUE] = deque()
-        assert await shop.answers("/readyz") == (200, "")
+        assert await shop.responses("/readyz") == (200, "")
 
     in_virtual_time(story)
 
 
-def test_a_long_backlog_is_drained_with_no_more_in_hand_than_the_prefetch() -> None:
+def test_a_backlog_is_drained_within_the_prefetch() -> None:
     async def story(shop: Instance) -> None:
-        await shop.told(prices(BACKLOG))
+        await shop.reported(prices(BACKLOG))
         await shop.runtime.start()
         await asyncio.sleep(60)
         service = shop.runtime.service

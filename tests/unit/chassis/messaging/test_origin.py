@@ -47,8 +47,12 @@ def handed_back(message: Message, by: str, reader: str = "", /, **headers: Any) 
 
 def origin(message: Message, **other: str) -> dict[str, str]:
     exchange = COMMANDS if isinstance(message, Command) else EVENTS
-    told = {"origin_user": senders(type(message))[0], "origin_exchange": exchange, "origin_key": message.TYPE}
-    return told | {f"origin_{name}": value for name, value in other.items()}
+    reported = {
+        "origin_user": senders(type(message))[0],
+        "origin_exchange": exchange,
+        "origin_key": message.TYPE,
+    }
+    return reported | {f"origin_{name}": value for name, value in other.items()}
 
 
 def refused(wire_message: WireMessage, reader: str = "order_svc") -> str:
@@ -62,7 +66,7 @@ def refused(wire_message: WireMessage, reader: str = "order_svc") -> str:
 
 @pytest.mark.parametrize("message", OF_THE_STAFF, ids=lambda message: message.TYPE)
 @pytest.mark.parametrize("user", [user for user in STRANGERS if user])
-def test_a_command_of_the_staff_from_anybody_else_is_forged(message: Message, user: str) -> None:
+def test_a_staff_command_from_another_user_is_forged(message: Message, user: str) -> None:
     for headers in ({}, CLAIMS | {"origin_key": message.TYPE}):
         reason = refused(sent(message, user, **headers), message.OWNER)
         assert reason == f"{message.TYPE} must come from operator, the broker says {user!r}"
@@ -75,16 +79,16 @@ def test_a_message_without_user_id_names_the_remedy(message: Message) -> None:
 
 
 @pytest.mark.parametrize("user", ["client", "inventory_svc", "order_svc ", "ORDER_SVC", "operator"])
-def test_an_event_from_somebody_else_is_forged(user: str) -> None:
+def test_an_event_from_a_foreign_user_is_forged(user: str) -> None:
     assert "must come from order_svc" in refused(sent(PLACED, user), "inventory_svc")
     assert "must come from order_svc" in refused(sent(PLACED, user, attempt=1, postponed=1), "inventory_svc")
 
 
-def test_nobody_commands_a_service_what_it_only_asks_of_itself() -> None:
+def test_a_services_own_command_from_others_is_forged() -> None:
     assert "must come from order_svc" in refused(sent(orders.DeadlinePassed(order_id=ORDER), "client"))
 
 
-def test_a_type_under_another_key_is_forged_also_where_its_sender_may_send_both() -> None:
+def test_a_type_under_another_routing_key_is_forged() -> None:
     disguised = replace(
         sent(orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)), routing_key=PLACE.TYPE
     )
@@ -107,7 +111,7 @@ def test_the_headers_that_every_delivery_may_have_are_no_detour() -> None:
     assert parse(harmless, CATALOG, reader="order_svc")[1] == PLACE
 
 
-def test_a_client_cannot_use_up_the_id_of_a_message_that_a_service_will_send() -> None:
+def test_a_client_cannot_claim_a_future_message_id() -> None:
     """Clients receive the ids of events, from which services derive the ids of the messages that follow."""
     for taken in derived_id("orders", ORDER, "deadline"), derived_id("m-1", "payment_svc", 0):
         client = sent(orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER))
@@ -132,14 +136,14 @@ def test_a_client_cannot_use_up_the_id_of_a_message_that_a_service_will_send() -
 
 
 @pytest.mark.parametrize("message", [PLACE, PLACED, *OF_THE_STAFF], ids=lambda message: message.TYPE)
-def test_what_the_service_or_the_operator_hands_back_is_still_its_senders(message: Message) -> None:
+def test_a_returned_message_still_belongs_to_its_sender(message: Message) -> None:
     for by, headers in ((message.OWNER, {"attempt": 1}), (message.OWNER, {"postponed": 1}), (OPERATOR, {})):
         back = handed_back(message, by, **headers, **origin(message))
         assert parse(back, CATALOG, reader=message.OWNER)[1] == message
 
 
 @pytest.mark.parametrize("user", [*STRANGERS, "inventory_svc"])
-def test_nobody_else_puts_a_message_straight_into_a_queue(user: str | None) -> None:
+def test_only_the_owner_may_publish_directly_to_a_queue(user: str | None) -> None:
     back = replace(handed_back(GRANT, OPERATOR, **origin(GRANT), attempt=1), user_id=user)
     assert "straight into the queue" in refused(back, "user_svc")
 
@@ -153,7 +157,7 @@ def test_handing_a_forged_message_back_makes_it_no_truer(by: str, other: dict[st
     assert refused(handed_back(GRANT, by, **origin(GRANT, **other), attempt=1), "user_svc")
 
 
-def test_the_operator_has_to_say_who_sent_it_and_to_whom_it_goes() -> None:
+def test_the_operator_must_name_sender_and_recipient() -> None:
     assert "without the user who sent it first" in refused(
         handed_back(PLACED, OPERATOR, "payment_svc"), "payment_svc"
     )
@@ -169,7 +173,7 @@ def test_a_service_hands_back_by_its_ladder_only() -> None:
     )
 
 
-def test_what_an_earlier_version_put_on_the_ladder_is_believed_as_far_as_that_checked_it() -> None:
+def test_retries_from_an_earlier_version_keep_their_checked_claims() -> None:
     known: list[tuple[Message, str]] = [(PLACED, "payment_svc"), (PLACE, "order_svc")]
     for message, reader in [*known, (orders.DeadlinePassed(order_id=ORDER), "order_svc")]:
         assert parse(handed_back(message, reader, reader, attempt=1), CATALOG, reader=reader)[1] == message
@@ -205,12 +209,12 @@ def test_what_a_stranger_claims_is_overwritten_on_every_hop(message: Message, ho
     }
     onward = hops(sent(message, "client", **claims), message)[hop]
     exchange = COMMANDS if isinstance(message, Command) else EVENTS
-    told = {
+    reported = {
         name: value
         for name, value in onward.headers.items()
         if name.startswith("origin_") and name[7:] != "queue"
     }
-    assert told == {
+    assert reported == {
         "origin_user": "client",
         "origin_exchange": exchange,
         "origin_key": message.TYPE,
@@ -232,11 +236,11 @@ def test_the_origin_survives_any_number_of_hops() -> None:
     assert (wire_message.attempt, wire_message.postponed) == (2, 2)
 
 
-def test_a_message_put_straight_into_a_queue_by_a_stranger_keeps_none_of_its_claims() -> None:
+def test_a_message_published_directly_to_a_queue_is_untrusted() -> None:
     stranger = handed_back(GRANT, "client", attempt=1, **origin(GRANT))
     dead = hops(stranger, GRANT)["dead"]
-    told = {name: value for name, value in dead.headers.items() if name in HOP_HEADERS}
-    assert told == {"origin_user": "client", "origin_key": "user_svc.commands", "attempt": 1}
+    reported = {name: value for name, value in dead.headers.items() if name in HOP_HEADERS}
+    assert reported == {"origin_user": "client", "origin_key": "user_svc.commands", "attempt": 1}
     assert refused(replace(dead, exchange="", routing_key="user_svc.commands", user_id=OPERATOR), "user_svc")
 
 

@@ -20,7 +20,7 @@ def test_every_type_has_senders_and_all_of_them_are_roles(contract: type[Message
     ]
 
 
-def test_the_table_has_nothing_but_what_the_contracts_say() -> None:
+def test_the_table_contains_exactly_the_contracts() -> None:
     assert sum(len(CATALOG.sent_by(role)) for role in CATALOG.roles) == sum(
         len(senders(contract)) for contract in EVERY
     )
@@ -28,13 +28,13 @@ def test_the_table_has_nothing_but_what_the_contracts_say() -> None:
 
 
 @pytest.mark.parametrize("contract", EVERY, ids=lambda contract: contract.TYPE)
-def test_an_event_and_a_command_to_oneself_come_from_the_owner_alone(contract: type[Message]) -> None:
+def test_events_and_own_commands_come_from_their_owner_alone(contract: type[Message]) -> None:
     if issubclass(contract, Event) or (issubclass(contract, Command) and contract.SENDER is Sender.SELF):
         assert senders(contract) == (contract.OWNER,)
 
 
 @pytest.mark.parametrize("contract", EVERY, ids=lambda contract: contract.TYPE)
-def test_what_only_staff_may_command_no_client_and_no_service_may(contract: type[Message]) -> None:
+def test_staff_commands_are_forbidden_for_clients_and_services(contract: type[Message]) -> None:
     if issubclass(contract, Command) and contract.SENDER is Sender.STAFF:
         assert senders(contract) == (OPERATOR,)
 

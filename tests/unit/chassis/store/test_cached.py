@@ -32,83 +32,81 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-async def test_whoever_meets_another_instances_version_reads_for_a_while(clock: list[float]) -> None:
+async def test_a_version_conflict_bypasses_the_cache_for_a_while(clock: list[float]) -> None:
     here, there = two(payment_service())
-    await here.hear(PLACED)
-    await there.hear(inventory.StockReserved(order_id=ORDER))
-    await here.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r", PLACED.total))
+    await here.deliver(PLACED)
+    await there.deliver(inventory.StockReserved(order_id=ORDER))
+    await here.deliver(payments.Authorize(order_id=ORDER), id_="a", response=Authorized("r", PLACED.total))
     tried, _ = here.store.tried, here.reads
-    await there.hear(CONFIRMED)
-    await here.hear(
+    await there.deliver(CONFIRMED)
+    await here.deliver(
         orders.OrderCancelled(
             order_id=ORDER, customer_id=CUSTOMER, reason="customer", after_confirmation=True
         )
     )
     assert here.store.tried - tried == 2, "no write met a newer version"
     clock[0] += cached.BYPASS_S
-    await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
+    await here.deliver(PLACED.model_copy(update={"order_id": UUID(int=9)}))
     _ = here.reads
-    await here.hear(inventory.StockReserved(order_id=UUID(int=9)))
+    await here.deliver(inventory.StockReserved(order_id=UUID(int=9)))
     assert here.reads == [], "the cache is used again"
 
 
-async def test_a_message_that_comes_again_is_no_sign_of_another_instance() -> None:
+async def test_a_redelivery_does_not_bypass_the_cache() -> None:
     here, _ = two(payment_service())
-    await here.hear(PLACED, id_="placed")
+    await here.deliver(PLACED, id_="placed")
     here.empty_cache()
-    await here.hear(PLACED, id_="placed")
+    await here.deliver(PLACED, id_="placed")
     _ = here.reads
-    await here.hear(inventory.StockReserved(order_id=ORDER))
+    await here.deliver(inventory.StockReserved(order_id=ORDER))
     assert here.reads == []
 
 
-async def test_a_message_that_was_not_the_first_after_all_is_no_sign_of_another_instance() -> None:
+async def test_a_later_message_for_a_new_key_keeps_the_cache() -> None:
     here, _ = two(payment_service())
-    await here.hear(inventory.StockReserved(order_id=ORDER))
+    await here.deliver(inventory.StockReserved(order_id=ORDER))
     here.empty_cache()
-    assert await here.hear(PLACED) == [[payments.Authorize.TYPE]]
+    assert await here.deliver(PLACED) == [[payments.Authorize.TYPE]]
     _ = here.reads
-    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER)))[0], RunEffect)
+    assert isinstance((await here.deliver(payments.Authorize(order_id=ORDER)))[0], RunEffect)
     assert here.reads == []
 
 
-async def test_what_was_written_although_others_in_its_group_were_not_is_no_sign_of_another_instance() -> (
-    None
-):
+async def test_a_partly_failed_batch_keeps_the_cache() -> None:
     here, _ = two(payment_service())
     other = UUID(int=9)
-    await here.hear(PLACED.model_copy(update={"order_id": other}), id_="other")
+    await here.deliver(PLACED.model_copy(update={"order_id": other}), id_="other")
     here.empty_cache()
-    await here.hear(PLACED)
-    said = await here.hear(
+    await here.deliver(PLACED)
+    emitted = await here.deliver(
         inventory.StockReserved(order_id=ORDER), PLACED.model_copy(update={"order_id": other}), id_="again"
     )
-    assert said == [[payments.Authorize.TYPE], []]
+    assert emitted == [[payments.Authorize.TYPE], []]
     _ = here.reads
-    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER)))[0], RunEffect)
+    assert isinstance((await here.deliver(payments.Authorize(order_id=ORDER)))[0], RunEffect)
     assert here.reads == []
 
 
-async def test_after_a_write_whose_answer_was_lost_it_is_read_what_became_of_it() -> None:
+async def test_after_an_unanswered_write_the_aggregate_is_read() -> None:
     class Lost(Counted):
         async def save(self, changes: Any, *, together: bool = False) -> bool:
             await super().save(changes, together=together)
             raise StoreUnavailable("no answer")
 
     here, _ = two(payment_service())
-    await here.hear(PLACED)
+    await here.deliver(PLACED)
     here.store.__class__ = Lost
     with pytest.raises(StoreUnavailable):
-        await here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved")
+        await here.deliver(inventory.StockReserved(order_id=ORDER), id_="reserved")
     here.store.__class__ = Counted
-    assert await here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved") == [
+    assert await here.deliver(inventory.StockReserved(order_id=ORDER), id_="reserved") == [
         [payments.Authorize.TYPE]
     ]
     assert here.reads == [KEY]
     assert (await here.store.load("payments", [KEY]))[KEY].version == 2
 
 
-async def test_after_a_write_without_an_answer_also_what_is_only_just_begun_is_read(
+async def test_after_an_unanswered_write_new_aggregates_are_read(
     clock: list[float],
 ) -> None:
     """A store that cannot report a version conflict, only a failure, would otherwise be tried forever."""
@@ -121,14 +119,14 @@ async def test_after_a_write_without_an_answer_also_what_is_only_just_begun_is_r
 
     here, there = two(payment_service())
     here.store.__class__ = Mute
-    await there.hear(PLACED, id_="placed")
+    await there.deliver(PLACED, id_="placed")
     with pytest.raises(StoreUnavailable):
-        await here.hear(PLACED, id_="placed")
+        await here.deliver(PLACED, id_="placed")
     clock[0] += cached.BYPASS_S / 2
-    assert await here.hear(PLACED, id_="placed") == [[]]
+    assert await here.deliver(PLACED, id_="placed") == [[]]
     clock[0] += cached.BYPASS_S
     _ = here.reads
-    await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
+    await here.deliver(PLACED.model_copy(update={"order_id": UUID(int=9)}))
     assert here.reads == [], "the cache is used again"
 
 
@@ -144,7 +142,7 @@ async def test_it_remembers_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch)
     assert [key for key, loaded in found.items() if loaded.from_cache] == ["2", "3", "4"]
 
 
-async def test_after_an_unanswered_write_its_whole_kind_is_read_for_a_while(clock: list[float]) -> None:
+async def test_an_unanswered_write_bypasses_the_cache_of_its_kind(clock: list[float]) -> None:
     """While a database fails over, more than one write is unanswered, and may still arrive."""
 
     class Unanswered(Counted):
@@ -152,26 +150,26 @@ async def test_after_an_unanswered_write_its_whole_kind_is_read_for_a_while(cloc
             raise StoreUnavailable("no answer")
 
     here, _ = two(payment_service())
-    await here.hear(PLACED)
+    await here.deliver(PLACED)
     here.store.__class__ = Unanswered
     with pytest.raises(StoreUnavailable):
-        await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
+        await here.deliver(PLACED.model_copy(update={"order_id": UUID(int=9)}))
     here.store.__class__ = Counted
-    await here.hear(inventory.StockReserved(order_id=ORDER))
+    await here.deliver(inventory.StockReserved(order_id=ORDER))
     assert here.reads == [KEY]
     clock[0] += cached.BYPASS_S
-    await here.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r", PLACED.total))
+    await here.deliver(payments.Authorize(order_id=ORDER), id_="a", response=Authorized("r", PLACED.total))
     _ = here.reads
-    await here.hear(CONFIRMED)
+    await here.deliver(CONFIRMED)
     assert here.reads == [], "the cache is used again"
 
 
 async def test_a_redelivered_message_is_answered_from_the_database() -> None:
     here, _ = two(payment_service())
-    await here.hear(PLACED, id_="placed")
-    await here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved")
+    await here.deliver(PLACED, id_="placed")
+    await here.deliver(inventory.StockReserved(order_id=ORDER), id_="reserved")
     assert here.reads == []
-    assert await here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved") == [
+    assert await here.deliver(inventory.StockReserved(order_id=ORDER), id_="reserved") == [
         [payments.Authorize.TYPE]
     ]
     assert here.reads == [KEY]
@@ -185,21 +183,21 @@ async def test_a_cancelled_write_leaves_no_cached_version() -> None:
             return True
 
     here, _ = two(payment_service())
-    await here.hear(PLACED)
+    await here.deliver(PLACED)
     here.store.__class__ = Stuck
-    handling = asyncio.ensure_future(here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved"))
+    handling = asyncio.ensure_future(here.deliver(inventory.StockReserved(order_id=ORDER), id_="reserved"))
     await asyncio.wait([handling], timeout=0.05)
     handling.cancel()
     await asyncio.wait([handling])
     here.store.__class__ = Counted
     tried = here.store.tried
-    assert await here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved") == [
+    assert await here.deliver(inventory.StockReserved(order_id=ORDER), id_="reserved") == [
         [payments.Authorize.TYPE]
     ]
     assert here.reads == [KEY] and here.store.tried == tried, "it was read at once, and not written again"
 
 
-async def test_a_read_that_ends_after_a_later_write_does_not_displace_it() -> None:
+async def test_a_late_read_does_not_displace_a_later_write() -> None:
     class Slow(Counted):
         release = asyncio.Event()
 
@@ -209,7 +207,7 @@ async def test_a_read_that_ends_after_a_later_write_does_not_displace_it() -> No
             return found
 
     here, _ = two(payment_service())
-    await here.hear(PLACED)
+    await here.deliver(PLACED)
     here.store.__class__ = Slow
     here.cached = CachedStore(here.store, here.service.cached_kinds)
     reading = asyncio.ensure_future(here.cached.load("payments", [KEY]))
@@ -236,7 +234,7 @@ async def test_a_bypassed_kind_is_neither_cached_nor_taken_for_new(clock: list[f
     assert store.read == ["9", "9", "9"]
 
 
-async def test_an_aggregate_whose_ids_the_store_may_have_pruned_is_read() -> None:
+async def test_an_aggregate_with_possibly_pruned_ids_is_read() -> None:
     here = CachedStore(store := Counted(), {"payments"})
     many = [Handled(str(number), "type", NOW, ("", ""), ()) for number in range(UNCHANGED_MAX + 1)]
     assert await here.save([Change(Loaded("payments", KEY), {})])
@@ -252,7 +250,7 @@ async def test_other_kinds_are_read_each_time() -> None:
     assert store.read == ["TEA", "TEA"]
 
 
-async def test_kinds_whose_ids_are_pruned_or_which_no_write_checks_are_not_cached() -> None:
+async def test_unchecked_and_pruned_kinds_are_not_cached() -> None:
     assert order_service().cached_kinds == {"orders"}
     assert inventory_service().cached_kinds == {"reservations", "receipts", "shelves"}
     assert notification_service().cached_kinds == {"mails"}

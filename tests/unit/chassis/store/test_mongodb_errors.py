@@ -15,7 +15,7 @@ from chassis.store.protocol import StoreRefused, StoreUnavailable
 
 
 @pytest.mark.parametrize(
-    ("error", "becomes", "words"),
+    ("error", "becomes", "expected"),
     [
         (OperationFailure("no space", 14031), StoreUnavailable, "the disk of MongoDB is full"),
         (OperationFailure("28: No space left on device", 8), StoreUnavailable, "the disk of MongoDB is full"),
@@ -33,14 +33,14 @@ from chassis.store.protocol import StoreRefused, StoreUnavailable
         (OperationFailure("Authentication failed.", 18), StoreRefused, "refuses the user, the password"),
     ],
 )
-async def test_each_error_is_told_in_words(error: PyMongoError, becomes: type[Exception], words: str) -> None:
-    with pytest.raises(becomes, match=words) as told:
-        async with mongodb_errors.errors_told():
+async def test_each_error_is_described(error: PyMongoError, becomes: type[Exception], expected: str) -> None:
+    with pytest.raises(becomes, match=expected) as reported:
+        async with mongodb_errors.translated_errors():
             raise error
-    assert "Topology" not in str(told.value) and type(error).__name__ not in str(told.value)
+    assert "Topology" not in str(reported.value) and type(error).__name__ not in str(reported.value)
 
 
-async def test_a_full_disk_among_many_writes_makes_nothing_a_dead_letter() -> None:
+async def test_a_full_disk_dead_letters_nothing() -> None:
     """The messages wait until there is space.
 
     StoreRefused would put each on the retry ladder and finally dead-letter it.

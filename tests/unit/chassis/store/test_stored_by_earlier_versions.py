@@ -26,33 +26,35 @@ class LaterOrder(Order):
     gift_wrapped: bool = False
 
 
-async def test_what_an_earlier_version_said_is_said_again_byte_for_byte() -> None:
+async def test_messages_of_an_earlier_version_are_repeated_byte_for_byte() -> None:
     """Today's code would neither decide it nor serialise it like that."""
-    words = b'{ "order_id":"%s","reason":"customer",  "since_removed": [1, 2] }' % KEY.encode()
-    said = Envelope(
-        "id-of-old", orders.OrderCancelled.TYPE, "order_svc", KEY, "2024-01-01T00:00:00Z", KEY, "m", words
+    expected = b'{ "order_id":"%s","reason":"customer",  "since_removed": [1, 2] }' % KEY.encode()
+    emitted = Envelope(
+        "id-of-old", orders.OrderCancelled.TYPE, "order_svc", KEY, "2024-01-01T00:00:00Z", KEY, "m", expected
     )
     store, state = MemoryStore(), Codec(Order).dump(Order(status=OrderStatus.CONFIRMED, order_id=ORDER))
-    handled = Handled("cancel", orders.CancelOrder.TYPE, NOW, ("placed", "confirmed"), (said,))
+    handled = Handled("cancel", orders.CancelOrder.TYPE, NOW, ("placed", "confirmed"), (emitted,))
     await store.start(SERVICE.kinds)
     await store.load("orders", [KEY])
     assert await store.save([Change(Loaded("orders", KEY), state, [handled])])
     message = orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)
     cancelling = pending(SERVICE, message, "cancel")
     await message_processor(SERVICE, store).process([cancelling])
-    assert cancelling.outcome == (said,)
-    assert isinstance(cancelling.outcome, tuple) and cancelling.outcome[0].wire_message(CATALOG).body == words
+    assert cancelling.outcome == (emitted,)
+    assert (
+        isinstance(cancelling.outcome, tuple) and cancelling.outcome[0].wire_message(CATALOG).body == expected
+    )
     assert (await store.load("orders", [KEY]))[KEY].version == 1
 
 
-def test_a_state_that_a_later_version_wrote_is_read_by_an_earlier_one() -> None:
+def test_an_earlier_version_reads_the_state_of_a_later_one() -> None:
     later = LaterOrder(status=OrderStatus.PLACED, order_id=ORDER, gift_wrapped=True)
     assert Codec(Order).load(Codec(LaterOrder).dump(later)) == Order(
         status=OrderStatus.PLACED, order_id=ORDER
     )
 
 
-def test_a_state_that_an_earlier_version_wrote_is_read_by_a_later_one() -> None:
+def test_a_later_version_reads_the_state_of_an_earlier_one() -> None:
     earlier = Order(status=OrderStatus.PLACED, order_id=ORDER)
     assert Codec(LaterOrder).load(Codec(Order).dump(earlier)) == LaterOrder(
         status=OrderStatus.PLACED, order_id=ORDER

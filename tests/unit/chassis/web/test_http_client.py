@@ -50,19 +50,19 @@ async def test_silence_ends_in_time() -> None:
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-async def test_a_service_that_says_it_cannot_is_away(status: int) -> None:
+async def test_a_503_counts_as_unavailable(status: int) -> None:
     with pytest.raises(UpstreamUnavailable):
         await upstream(Service(status)).get("/products")
 
 
-async def test_a_no_is_an_answer() -> None:
+async def test_a_rejection_is_a_response() -> None:
     service = Service(404)
     products = upstream(service)
     for _ in range(FAILURES_MAX + 1):
         assert (await products.get("/products/X")).status_code == 404
 
 
-async def test_after_some_silences_nobody_asks_until_a_probe_is_answered() -> None:
+async def test_after_timeouts_only_a_successful_probe_allows_requests() -> None:
     service = Service(*[httpx.ConnectError("gone")] * FAILURES_MAX, 200)
     products, now = upstream(service), 0.0
     products._circuit = CircuitBreaker(probe_s=2.0, clock=lambda: now)
@@ -75,7 +75,7 @@ async def test_after_some_silences_nobody_asks_until_a_probe_is_answered() -> No
         assert (await products.request("POST", "/users")).status_code == 200
 
 
-def test_one_probe_at_a_time_and_longer_pauses_after_each_in_vain() -> None:
+def test_probes_are_single_and_pauses_grow_after_failures() -> None:
     now = 0.0
     circuit = CircuitBreaker(probe_s=2.0, clock=lambda: now)
     for _ in range(FAILURES_MAX):
@@ -111,7 +111,7 @@ async def test_a_probe_has_as_long_as_any_request() -> None:
     assert products._circuit.allow_request()
 
 
-def test_a_probe_that_nobody_waits_for_any_more_does_not_close_the_way_for_ever() -> None:
+def test_an_abandoned_probe_does_not_block_the_circuit() -> None:
     now = 0.0
     circuit = CircuitBreaker(probe_s=2.0, clock=lambda: now)
     for _ in range(FAILURES_MAX):
@@ -123,15 +123,15 @@ def test_a_probe_that_nobody_waits_for_any_more_does_not_close_the_way_for_ever(
 
 
 async def test_only_what_is_given_goes_on() -> None:
-    heard: list[httpx.Request] = []
+    handled_type: list[httpx.Request] = []
 
     async def listen(request: httpx.Request) -> httpx.Response:
-        heard.append(request)
+        handled_type.append(request)
         return httpx.Response(200)
 
     products = UpstreamClient("product_svc", "http://product_svc", transport=httpx.MockTransport(listen))
     await products.get("/products", params={"q": "tea"}, token="abc")
-    [request] = heard
+    [request] = handled_type
     assert request.headers["Authorization"] == "Bearer abc"
     assert request.headers["X-Request-Id"] and request.headers["traceparent"]
     assert "cookie" not in request.headers

@@ -40,14 +40,14 @@ class Points:
 def collect(points: Points, message: Message, _: Context[object]) -> Decision[Points]:
     match message:
         case orders.OrderConfirmed(order_id=order_id):
-            told = payments.PaymentCaptured(order_id=order_id, amount=TOTAL)
-            return Decision(replace(points, count=points.count + 1), told)
+            reported = payments.PaymentCaptured(order_id=order_id, amount=TOTAL)
+            return Decision(replace(points, count=points.count + 1), reported)
         case _:
             return Decision(points)
 
 
-HEARD = (orders.OrderConfirmed, orders.OrderCancelled)
-POINTS = Aggregate("points", Points(), collect, HEARD, key=lambda message: str(message.customer_id))
+HANDLED = (orders.OrderConfirmed, orders.OrderCancelled)
+POINTS = Aggregate("points", Points(), collect, HANDLED, key=lambda message: str(message.customer_id))
 SERVICE = ServiceDefinition("payment_svc", (POINTS,), catalog=CATALOG)
 
 
@@ -74,21 +74,21 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def heard(client: httpx.AsyncClient, journey: object) -> list[str]:
+async def handled_type(client: httpx.AsyncClient, journey: object) -> list[str]:
     return [step["message_id"] for step in (await client.get(f"/journeys/{journey}")).json()]
 
 
 async def test_a_journeys_history_shows_its_own_messages(client: httpx.AsyncClient) -> None:
-    assert await heard(client, FIRST) == ["m-0", "m-2"]
-    assert await heard(client, SECOND) == ["m-1"]
-    assert await heard(client, UUID(int=13)) == []
+    assert await handled_type(client, FIRST) == ["m-0", "m-2"]
+    assert await handled_type(client, SECOND) == ["m-1"]
+    assert await handled_type(client, UUID(int=13)) == []
 
 
-async def test_whoever_asks_for_the_aggregate_itself_is_told_everything(client: httpx.AsyncClient) -> None:
-    assert await heard(client, CUSTOMER) == ["m-0", "m-1", "m-2"]
+async def test_the_aggregates_own_history_is_complete(client: httpx.AsyncClient) -> None:
+    assert await handled_type(client, CUSTOMER) == ["m-0", "m-1", "m-2"]
 
 
-async def test_explain_waits_for_nothing_that_was_handled_in_an_aggregate_of_an_earlier_journey(
+async def test_explain_counts_messages_handled_in_an_earlier_journeys_aggregate(
     client: httpx.AsyncClient,
 ) -> None:
     """The second order's confirmation was handled by the document that the first order created."""
@@ -98,15 +98,15 @@ async def test_explain_waits_for_nothing_that_was_handled_in_an_aggregate_of_an_
         "subject": str(SECOND),
         "journey": str(SECOND),
     }
-    said = journey_history.HistoryEntry(
+    emitted = journey_history.HistoryEntry(
         "order_svc", "orders", str(SECOND), "p", orders.PlaceOrder.TYPE, NOW, "", "", (confirmed,)
     )
     by_order = {}
     for order_id in (FIRST, SECOND):
         found = await journey_history.fetch(client, {"payment_svc": "http://payment_svc"}, str(order_id))
-        found.steps.append(said)
-        nothing = ShopSnapshot({}, {}, {}, letters=())
+        found.steps.append(emitted)
+        nothing = ShopSnapshot({}, {}, {}, dead_letters=())
         by_order[order_id] = Explanation(str(order_id), datetime.now(UTC), None, found, nothing)
-    waiting = [each.service for each, _ in by_order[SECOND].awaited if each.word.id == "m-1"]
+    waiting = [each.service for each, _ in by_order[SECOND].awaited if each.message.id == "m-1"]
     assert "payment_svc" not in waiting
-    assert "payment_svc" in [each.service for each, _ in by_order[FIRST].awaited if each.word.id == "m-1"]
+    assert "payment_svc" in [each.service for each, _ in by_order[FIRST].awaited if each.message.id == "m-1"]

@@ -57,11 +57,11 @@ def made(
     key: Any = KEY, algorithm: str = "EdDSA", *, header: dict[str, Any] | None = None, **claims: Any
 ) -> str:
     """A valid token with some claims or headers replaced; a claim that is None is omitted."""
-    said = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
-    return jwt.encode(said, key, algorithm, headers={"kid": "k1", "typ": TYPE} | (header or {}))
+    emitted = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
+    return jwt.encode(emitted, key, algorithm, headers={"kid": "k1", "typ": TYPE} | (header or {}))
 
 
-def test_our_own_token_says_who_somebody_is() -> None:
+def test_a_valid_token_identifies_the_user() -> None:
     assert checked(signed_by(KEY, "k1", TOKEN, NOW)) == TOKEN
     assert checked(made()) == TOKEN
     assert not TOKEN.is_staff
@@ -123,7 +123,7 @@ def test_anything_else_is_refused(compact: str) -> None:
         checked(compact)
 
 
-def test_a_token_is_good_until_its_end_and_a_little_beyond() -> None:
+def test_a_token_is_valid_until_shortly_after_its_expiry() -> None:
     assert checked(made(), NOW + LIFETIME + LEEWAY - timedelta(seconds=1)) == TOKEN
     with pytest.raises(NotValid):
         checked(made(), NOW + LIFETIME + LEEWAY)
@@ -139,6 +139,8 @@ def test_why_a_token_is_refused_repeats_nothing_of_it() -> None:
 def test_no_changed_character_goes_unnoticed(data: st.DataObject) -> None:
     compact = made()
     place = data.draw(st.integers(0, len(compact) - 2))  # the last one carries bits that base64url ignores
-    letter = data.draw(st.sampled_from("ABCabc019-_.").filter(lambda letter: letter != compact[place]))
+    dead_letter = data.draw(
+        st.sampled_from("ABCabc019-_.").filter(lambda dead_letter: dead_letter != compact[place])
+    )
     with pytest.raises(NotValid):
-        checked(compact[:place] + letter + compact[place + 1 :])
+        checked(compact[:place] + dead_letter + compact[place + 1 :])

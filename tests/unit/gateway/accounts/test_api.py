@@ -24,14 +24,14 @@ async def test_a_program_logs_in_with_tokens_and_uses_them() -> None:
     assert again.status_code == 201
 
 
-async def test_a_wrong_log_in_is_told_in_one_way() -> None:
+async def test_every_failed_login_has_one_response() -> None:
     gateway = GatewayFixture()
     gateway.users.has("ada@example.org")
-    told = []
+    entry = []
     for credentials in (CREDENTIALS | {"password": "wrong"}, CREDENTIALS | {"email": "nobody@example.org"}):
         response = await gateway.client().post("/api/v1/sessions", json=credentials)
-        told.append((response.status_code, response.json() | {"instance": ""}))
-    assert told[0] == told[1] and told[0][0] == 401
+        entry.append((response.status_code, response.json() | {"instance": ""}))
+    assert entry[0] == entry[1] and entry[0][0] == 401
 
 
 @pytest.mark.parametrize("password", [{"$ne": None}, ["x"], 12345678, None, True, "x" * 129])
@@ -46,12 +46,12 @@ async def test_only_a_text_is_a_password(password: object) -> None:
     assert not gateway.users.requests
 
 
-async def test_a_body_that_is_missing_is_pointed_at_as_a_whole() -> None:
+async def test_a_missing_body_is_reported_as_a_whole() -> None:
     response = await GatewayFixture().client().post("/api/v1/sessions")
     assert (response.status_code, [error["pointer"] for error in response.json()["errors"]]) == (422, ["#"])
 
 
-async def test_nobody_gives_themselves_a_role_or_an_id() -> None:
+async def test_users_cannot_choose_their_role_or_id() -> None:
     gateway = GatewayFixture()
     form = CREDENTIALS | {"name": "Ada"}
     for extra in ({"roles": ["staff"]}, {"role": "staff"}, {"user_id": str(new_id())}, {"is_staff": True}):
@@ -63,14 +63,14 @@ async def test_nobody_gives_themselves_a_role_or_an_id() -> None:
     assert open_streams.status_code == 202 and open_streams.headers["Location"] == "/api/v1/users/me"
 
 
-async def test_user_svc_is_told_the_address_by_somebody_it_believes() -> None:
+async def test_the_client_address_is_forwarded_with_the_service_token() -> None:
     gateway = GatewayFixture()
     await gateway.client().post("/api/v1/sessions", json=CREDENTIALS)
-    heard = gateway.users.requests[-1].headers
-    assert heard["x-client-address"] == "127.0.0.1" and heard["x-service-token"] == SERVICE_TOKEN
+    received = gateway.users.requests[-1].headers
+    assert received["x-client-address"] == "127.0.0.1" and received["x-service-token"] == SERVICE_TOKEN
 
 
-async def test_a_no_of_user_svc_is_ours_with_its_words_and_its_patience() -> None:
+async def test_rejections_of_user_svc_keep_their_detail_and_retry_after() -> None:
     response = (
         await GatewayFixture().client().post("/api/v1/password-resets", json={"email": "hasty@example.org"})
     )
@@ -83,7 +83,7 @@ async def test_a_no_of_user_svc_is_ours_with_its_words_and_its_patience() -> Non
     assert response.json()["instance"] == response.headers["X-Request-Id"]
 
 
-async def test_ones_own_account_is_shown_with_a_token_or_a_session() -> None:
+async def test_the_own_account_is_shown_with_token_or_session() -> None:
     gateway = GatewayFixture()
     for client in (gateway.program(), await gateway.logged_in()):
         me = await client.get("/api/v1/users/me")
@@ -92,7 +92,7 @@ async def test_ones_own_account_is_shown_with_a_token_or_a_session() -> None:
     assert (await gateway.client().get("/api/v1/users/me")).status_code == 401
 
 
-async def test_without_user_svc_it_says_so() -> None:
+async def test_without_user_svc_the_response_is_503() -> None:
     gateway = GatewayFixture()
     gateway.users.away = True
     response = await gateway.client().post("/api/v1/sessions", json=CREDENTIALS)
@@ -101,7 +101,7 @@ async def test_without_user_svc_it_says_so() -> None:
 
 
 async def test_operations_are_there_for_staff_only() -> None:
-    heard: list[httpx.Headers] = []
+    received: list[httpx.Headers] = []
 
     async def operations(scope: dict[str, object], receive: object, send: object) -> None:
         from starlette.requests import Request
@@ -109,20 +109,20 @@ async def test_operations_are_there_for_staff_only() -> None:
 
         request = Request(scope, receive)  # type: ignore[arg-type]
         body = await request.body()
-        heard.append(httpx.Headers(request.headers.raw))
-        told = {
+        received.append(httpx.Headers(request.headers.raw))
+        entry = {
             "path": request.url.path,
             "query": request.url.query,
             "body": body.decode(),
             "method": request.method,
         }
-        await JSONResponse(told, 207, headers={"Set-Cookie": "no=1", "X-Own": "yes"})(scope, receive, send)  # type: ignore[arg-type]
+        await JSONResponse(entry, 207, headers={"Set-Cookie": "no=1", "X-Own": "yes"})(scope, receive, send)  # type: ignore[arg-type]
 
     gateway = GatewayFixture(apps={"operations": operations})
     for client in (gateway.client(), gateway.program(), await gateway.logged_in()):
         for path in ("/ops", "/ops/dead-letters"):
             assert (await client.get(path)).status_code == 404
-    assert not heard
+    assert not received
     ops = await gateway.logged_in("ops@example.org", Role.STAFF)
     ops.cookies.set("theme", "dark")
     response = await ops.post(
@@ -136,7 +136,7 @@ async def test_operations_are_there_for_staff_only() -> None:
         "method": "POST",
     }
     assert "Set-Cookie" not in response.headers and response.headers["X-Own"] == "yes"
-    [headers] = heard
+    [headers] = received
     assert headers["Authorization"].startswith("Bearer ey") and headers["X-Request-Id"]
     assert "cookie" not in headers and "x-user-id" not in headers and headers["X-Theme"] == "dark"
     away = GatewayFixture()

@@ -35,7 +35,7 @@ async def is_known(browser: httpx.AsyncClient) -> bool:
     return (await browser.get("/account")).status_code == 200
 
 
-async def test_an_account_is_open_once_its_address_is_proved_with_the_password() -> None:
+async def test_an_account_opens_once_its_address_is_verified() -> None:
     gateway = GatewayWithServices()
     ada = gateway.browser()
     assert redirects_to(await ada.post("/register", data=REGISTRATION), "/register/done")
@@ -56,7 +56,7 @@ async def test_an_account_is_open_once_its_address_is_proved_with_the_password()
     assert await is_known(ada)
 
 
-async def test_nobody_learns_at_the_registration_whether_there_is_an_account() -> None:
+async def test_registration_does_not_reveal_existing_accounts() -> None:
     gateway = GatewayWithServices()
     await gateway.user_app.logged_in_user()
     responses = [
@@ -66,7 +66,7 @@ async def test_nobody_learns_at_the_registration_whether_there_is_an_account() -
     assert all(redirects_to(response, "/register/done") for response in responses)
 
 
-async def test_what_is_wrong_with_a_registration_is_said_at_its_field() -> None:
+async def test_registration_errors_are_shown_at_their_fields() -> None:
     gateway = GatewayWithServices()
     for wrong, field in (
         ({"email": "no address"}, "email"),
@@ -85,7 +85,7 @@ async def test_what_is_wrong_with_a_registration_is_said_at_its_field() -> None:
         assert given.get("type") != "password" or "value" not in given
 
 
-async def test_every_wrong_log_in_is_told_alike() -> None:
+async def test_every_failed_login_shows_the_same_message() -> None:
     gateway = GatewayWithServices()
     await gateway.user_app.logged_in_user()
     pages = []
@@ -100,7 +100,7 @@ async def test_every_wrong_log_in_is_told_alike() -> None:
     assert len(set(pages)) == 1
 
 
-async def test_a_log_in_gives_a_cookie_that_is_new_each_time() -> None:
+async def test_each_login_sets_a_new_cookie() -> None:
     gateway = GatewayWithServices()
     await gateway.user_app.logged_in_user()
     browser = gateway.browser()
@@ -125,7 +125,7 @@ async def test_after_logging_out_the_old_cookie_opens_nothing() -> None:
     assert not await is_known(ada)
 
 
-async def test_a_forgotten_password_is_replaced_by_the_link_in_the_mail_once() -> None:
+async def test_a_mailed_link_replaces_a_forgotten_password_once() -> None:
     gateway = GatewayWithServices()
     await gateway.user_app.logged_in_user()
     eve = gateway.browser()
@@ -171,7 +171,7 @@ async def test_an_address_lacks_nothing(field: str) -> None:
     assert all(kept[name] == value for name, value in HOME.items() if name != field)
 
 
-async def test_a_new_password_needs_the_old_one_and_ends_every_log_in() -> None:
+async def test_changing_the_password_needs_the_old_and_ends_logins() -> None:
     gateway = GatewayWithServices()
     ada, elsewhere = await gateway.logged_in_customer(), gateway.browser()
     await log_in(elsewhere)
@@ -200,7 +200,7 @@ async def test_an_account_is_erased_with_its_password_only() -> None:
     assert (await log_in(ada)).status_code == 422
 
 
-async def test_without_a_session_every_page_of_the_account_asks_for_one() -> None:
+async def test_account_pages_without_a_session_lead_to_login() -> None:
     gateway = GatewayWithServices()
     eve = gateway.browser()
     routes = [route for route in gateway.app.routes if isinstance(route, APIRoute)]
@@ -218,7 +218,7 @@ async def test_without_a_session_every_page_of_the_account_asks_for_one() -> Non
     assert redirects_to(await eve.post("/orders/some/cancellation"), "/login?next=/orders/some")
 
 
-async def test_no_page_shows_a_password_or_what_was_typed_as_one() -> None:
+async def test_no_page_shows_a_typed_password() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     ada = await gateway.logged_in_customer()

@@ -26,7 +26,7 @@ from tests.support.order_outcomes import OUTCOMES
 from tests.support.shops import user as user_svc
 from tests.support.shops.gateway import GatewayFixture, place_order, running
 from tests.support.timeline_fixtures import ListeningServer, store_timeline
-from tests.unit.gateway.live.test_streams import QUICK, following, heard_until, session
+from tests.unit.gateway.live.test_streams import QUICK, following, received_until, session
 
 NEW_PASSWORD = "another long and quiet sentence"
 
@@ -42,7 +42,7 @@ async def browser_of(gateway: GatewayFixture, tokens: dict[str, Any]) -> httpx.A
     return browser
 
 
-async def tell(gateway: GatewayFixture, event: users.AccessChanged) -> None:
+async def publish(gateway: GatewayFixture, event: users.AccessChanged) -> None:
     envelope = wrap(event, id=str(new_id()), source="user_svc", now=gateway.now)
     assert await MemoryBus(gateway.broker, "user_svc").publish([envelope.wire_message(CATALOG)]) == [None]
 
@@ -62,7 +62,7 @@ def test_versions_only_grow() -> None:
 
 
 @pytest.mark.parametrize("way", ["reset", "change", "everywhere", "erasure"])
-async def test_a_change_of_the_account_ends_other_sessions_before_its_answer(way: str) -> None:
+async def test_an_account_change_ends_other_sessions_before_its_response(way: str) -> None:
     """No event arrives in this test: user_svc has a broker of its own."""
     gateway, users_ = with_user_svc()
     tokens = await registered(gateway, users_)
@@ -104,7 +104,7 @@ async def test_after_a_reset_a_new_log_in_counts_at_once() -> None:
     assert (await place_order(browser)).status_code == 202
 
 
-async def test_a_revoked_role_is_gone_on_every_instance_with_the_event() -> None:
+async def test_a_revoked_role_ends_on_every_instance_with_the_event() -> None:
     gateway = GatewayFixture(apps={"operations": _operations})
     other = GatewayFixture(
         broker=gateway.broker, store=gateway.store, users=gateway.users, apps={"operations": _operations}
@@ -115,7 +115,7 @@ async def test_a_revoked_role_is_gone_on_every_instance_with_the_event() -> None
     async with running(gateway):
         assert [(await each.get("/ops")).status_code for each in (staff, twin, program)] == [200] * 3
         event = await change_roles(gateway, "ops@example.org")
-        await tell(gateway, event)
+        await publish(gateway, event)
         await until(lambda: gateway.deps.versions.required(event.user_id), lambda version: version == 1)
         assert [(await each.get("/ops")).status_code for each in (staff, twin)] == [404] * 2
         assert (await program.get("/ops")).status_code == 401
@@ -128,18 +128,18 @@ async def test_a_late_event_ends_no_newer_session() -> None:
     event = await change_roles(gateway, "ada@example.org")
     browser = await gateway.logged_in()
     async with running(gateway):
-        await tell(gateway, event)
+        await publish(gateway, event)
         await until(lambda: gateway.deps.versions.required(event.user_id), lambda version: version == 1)
         assert (await browser.get("/api/v1/orders")).status_code == 200
-    assert not [heard for heard in gateway.users.requests if heard.path == "/sessions/refresh"]
+    assert not [received for received in gateway.users.requests if received.path == "/sessions/refresh"]
 
 
-async def test_an_outdated_session_is_not_believed_while_user_svc_is_away() -> None:
+async def test_an_outdated_session_is_rejected_while_user_svc_is_down() -> None:
     gateway = GatewayFixture()
     browser = await gateway.logged_in()
     event = await change_roles(gateway, "ada@example.org")
     async with running(gateway):
-        await tell(gateway, event)
+        await publish(gateway, event)
         await until(lambda: gateway.deps.versions.required(event.user_id), lambda version: version == 1)
         gateway.users.away = True
         assert (await place_order(browser)).status_code == 401
@@ -148,7 +148,7 @@ async def test_an_outdated_session_is_not_believed_while_user_svc_is_away() -> N
         assert (await place_order(browser)).status_code == 202
 
 
-async def test_what_user_svc_says_of_versions_is_kept_only_if_it_can_be_read() -> None:
+async def test_unreadable_access_versions_of_user_svc_are_not_kept() -> None:
     gateway, ada = GatewayFixture(), new_id()
     for headers in ({VERSION_HEADER: "7"}, {VERSION_HEADER: "x", USER_HEADER: str(ada)}, {}):
         await gateway.deps.versions.learn(httpx.Response(204, headers=headers))
@@ -162,7 +162,7 @@ async def test_what_user_svc_says_of_versions_is_kept_only_if_it_can_be_read() -
     )
 
 
-async def test_an_open_stream_shows_nothing_more_once_its_session_has_ended() -> None:
+async def test_a_stream_stops_when_its_session_ends() -> None:
     gateway = GatewayFixture()
     async with running(gateway):
         gateway.deps.live.timings = replace(QUICK, check_s=600)  # only an update triggers the check
@@ -175,10 +175,10 @@ async def test_an_open_stream_shows_nothing_more_once_its_session_has_ended() ->
             await anext(stream)
             account = gateway.users.has("ada@example.org")
             gateway.users.log_ins.clear()
-            await tell(gateway, users.AccessChanged(user_id=account.user_id, version=1))
+            await publish(gateway, users.AccessChanged(user_id=account.user_id, version=1))
             await until(lambda: gateway.deps.versions.required(account.user_id), lambda version: version == 1)
             await store_timeline(gateway, OUTCOMES["confirmed"])
-            last = (await heard_until(stream, "farewell"))[-1]
+            last = (await received_until(stream, "farewell"))[-1]
     assert last.data == "log in"
 
 
@@ -198,7 +198,7 @@ async def test_a_stream_of_the_operations_pages_ends_with_the_role() -> None:
         ):
             chunks = response.aiter_bytes()
             assert await anext(chunks)
-            await tell(gateway, await change_roles(gateway, "ops@example.org"))
+            await publish(gateway, await change_roles(gateway, "ops@example.org"))
             while await anext(chunks, None):
                 pass
 

@@ -28,7 +28,7 @@ def today() -> GatewayFixture:
     return gateway
 
 
-async def test_a_session_is_who_logged_in() -> None:
+async def test_a_session_belongs_to_the_user_that_logged_in() -> None:
     gateway = GatewayFixture()
     ada, bob = await gateway.logged_in(), await gateway.logged_in("bob@example.org")
     placed = await place_order(ada)
@@ -38,7 +38,7 @@ async def test_a_session_is_who_logged_in() -> None:
     assert await status(gateway.browser()) == 401
 
 
-async def test_every_log_in_has_an_id_of_its_own_and_made_up_ones_are_nobodys() -> None:
+async def test_session_ids_are_unique_and_invented_ones_are_rejected() -> None:
     gateway = GatewayFixture()
     name = gateway.deps.cookies.session
     first, second = (await gateway.logged_in()).cookies[name], (await gateway.logged_in()).cookies[name]
@@ -67,7 +67,7 @@ async def test_an_access_token_that_is_soon_over_is_renewed_once() -> None:
     browser = await gateway.logged_in()
     gateway.later(minutes=9, seconds=30)
     assert [await status(browser) for _ in range(3)] == [200] * 3
-    assert sum(heard.path == "/sessions/refresh" for heard in gateway.users.requests) == 1
+    assert sum(received.path == "/sessions/refresh" for received in gateway.users.requests) == 1
 
 
 async def test_parallel_requests_of_two_instances_stay_logged_in() -> None:
@@ -81,11 +81,11 @@ async def test_parallel_requests_of_two_instances_stay_logged_in() -> None:
         other.now = one.now
         responses = await asyncio.gather(*(status((browser, twin)[n % 2]) for n in range(12)))
         assert set(responses) == {200}
-    refreshes = sum(heard.path == "/sessions/refresh" for heard in one.users.requests)
+    refreshes = sum(received.path == "/sessions/refresh" for received in one.users.requests)
     assert 4 <= refreshes <= 8  # each instance at most once per renewal
 
 
-async def test_logging_out_counts_at_once_on_every_instance_and_at_user_svc() -> None:
+async def test_logout_is_immediate_on_every_instance_and_in_user_svc() -> None:
     one = GatewayFixture()
     other = GatewayFixture(broker=one.broker, store=one.store, users=one.users)
     browser = await one.logged_in()
@@ -109,7 +109,7 @@ async def test_logging_out_works_while_user_svc_is_away() -> None:
     assert await status(thief) == 401
 
 
-async def test_a_log_in_that_user_svc_has_ended_ends_with_its_access_token() -> None:
+async def test_a_login_ended_by_user_svc_ends_with_its_token() -> None:
     gateway = GatewayFixture()
     browser = await gateway.logged_in()
     gateway.users.log_ins.clear()
@@ -117,10 +117,10 @@ async def test_a_log_in_that_user_svc_has_ended_ends_with_its_access_token() -> 
     gateway.later(minutes=9, seconds=30)
     assert await status(browser) == 401
     assert await status(browser) == 401
-    assert sum(heard.path == "/sessions/refresh" for heard in gateway.users.requests) == 1
+    assert sum(received.path == "/sessions/refresh" for received in gateway.users.requests) == 1
 
 
-async def test_while_user_svc_is_away_customers_are_believed_for_an_hour_and_staff_is_not() -> None:
+async def test_without_user_svc_only_customer_sessions_last_an_hour() -> None:
     gateway = GatewayFixture(apps={"operations": _operations})
     ada, ops = await gateway.logged_in(), await gateway.logged_in("ops@example.org", Role.STAFF)
     assert await status(ops, "/ops") == 200
@@ -138,7 +138,7 @@ async def test_while_user_svc_is_away_customers_are_believed_for_an_hour_and_sta
     assert await status(ada) == 200  # the session was not lost
 
 
-async def test_a_session_is_kept_as_long_as_its_cookie_and_both_grow_with_use() -> None:
+async def test_session_and_cookie_lifetimes_are_equal_and_extended() -> None:
     gateway = GatewayFixture()
     browser = await gateway.logged_in()
     name = gateway.deps.cookies.session
@@ -162,7 +162,7 @@ async def test_a_session_is_kept_as_long_as_its_cookie_and_both_grow_with_use() 
     )  # not renewed, so the cookie has not changed
 
 
-async def test_a_log_out_clears_the_cookie_also_when_the_session_is_renewed_on_the_way() -> None:
+async def test_logout_clears_the_cookie_despite_a_concurrent_renewal() -> None:
     gateway = GatewayFixture()
     browser = await gateway.logged_in()
     gateway.later(minutes=9, seconds=30)

@@ -18,7 +18,7 @@ async def stocked() -> GatewayWithServices:
     return gateway
 
 
-async def test_a_basket_tells_prices_and_the_total() -> None:
+async def test_a_basket_shows_prices_and_the_total() -> None:
     gateway = await stocked()
     ada = await gateway.logged_in_customer()
     await put(ada, KETTLE, 2)
@@ -43,7 +43,7 @@ async def test_a_guest_gets_a_basket_of_their_own() -> None:
     assert (await bob.get(BASKET)).json()["items"] == []
 
 
-async def test_the_database_does_not_hold_the_key_to_a_guests_basket() -> None:
+async def test_the_database_does_not_contain_a_guests_basket_key() -> None:
     gateway = await stocked()
     eve = gateway.browser()
     await put(eve, KETTLE, 1)
@@ -52,7 +52,7 @@ async def test_the_database_does_not_hold_the_key_to_a_guests_basket() -> None:
     assert len(kept) == 1 and secret not in kept[0]
 
 
-async def test_whoever_has_not_seen_the_last_change_does_not_overwrite_it() -> None:
+async def test_an_outdated_etag_does_not_overwrite_the_basket() -> None:
     gateway = await stocked()
     ada = await gateway.logged_in_customer()
     seen = (await put(ada, KETTLE, 2)).headers["ETag"]
@@ -76,7 +76,7 @@ async def test_what_cannot_be_in_a_basket_is_refused() -> None:
     assert (await put(ada, "NEVER-WAS", 1)).status_code == 404
 
 
-async def test_a_quantity_that_could_be_read_in_two_ways_is_not_read() -> None:
+async def test_an_ambiguous_quantity_is_rejected() -> None:
     gateway = await stocked()
     ada = await gateway.logged_in_customer()
     response = await ada.put(
@@ -96,7 +96,7 @@ async def test_an_article_is_taken_out_as_often_as_one_likes() -> None:
         assert (response.status_code, response.json()["items"]) == (200, [])
 
 
-async def test_without_product_svc_a_basket_tells_what_is_in_it_and_no_prices() -> None:
+async def test_without_product_svc_a_basket_shows_items_without_prices() -> None:
     gateway = await stocked()
     ada = await gateway.logged_in_customer()
     await put(ada, KETTLE, 2)

@@ -53,7 +53,7 @@ def test_a_whole_form_counts_as_it_stands() -> None:
 @pytest.mark.parametrize(
     "asked", [SetQuantity("TEA", 1, expected_revision=6), ReplaceItems((TEA,), expected_revision=6)]
 )
-def test_nobody_changes_what_they_have_not_seen(asked: BasketCommand) -> None:
+def test_changes_require_the_current_revision(asked: BasketCommand) -> None:
     with pytest.raises(BasketChanged):
         decide(HELD, asked, Context())
 

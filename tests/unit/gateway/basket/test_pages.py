@@ -50,14 +50,14 @@ async def test_what_a_guest_puts_in_is_there_and_adds_up() -> None:
     assert await quantities(eve) == {KETTLE: "3", TEA: "1"}
 
 
-async def test_the_way_to_the_checkout_takes_the_quantities_that_were_typed() -> None:
+async def test_going_to_checkout_saves_typed_quantities() -> None:
     _, eve = await filled()
     sent = await form(eve) | {"quantity": ["5", "0"], "do": "checkout"}
     assert redirects_to(await eve.post("/basket", data=sent), "/checkout")
     assert (await form(eve))["quantity"] == "5"
 
 
-async def test_an_article_is_taken_out_by_its_button_whatever_else_is_typed() -> None:
+async def test_the_remove_button_works_beside_any_other_input() -> None:
     _, eve = await filled()
     sent = await form(eve) | {"quantity": ["nonsense", "1"], "do": f"out {KETTLE}"}
     assert redirects_to(await eve.post("/basket", data=sent), "/basket")
@@ -76,7 +76,7 @@ async def test_a_wrong_quantity_is_named_and_nothing_is_changed() -> None:
     assert await quantities(eve) == {KETTLE: "2", TEA: "1"}
 
 
-async def test_an_old_tab_is_told_and_overwrites_nothing() -> None:
+async def test_an_outdated_tab_is_notified_and_overwrites_nothing() -> None:
     _, eve = await filled()
     old = await form(eve)
     await add_to_basket(eve, TEA, 4)
@@ -87,7 +87,7 @@ async def test_an_old_tab_is_told_and_overwrites_nothing() -> None:
     assert await quantities(eve) == {KETTLE: "2", TEA: "5"}
 
 
-async def test_a_guests_basket_becomes_their_own_when_they_log_in_once() -> None:
+async def test_a_guests_basket_is_merged_once_at_login() -> None:
     gateway, _ = await filled()
     ada = await gateway.logged_in_customer()
     await add_to_basket(ada, TEA, 3)
@@ -104,7 +104,7 @@ async def test_a_guests_basket_becomes_their_own_when_they_log_in_once() -> None
     assert "__Host-basket" not in ada.cookies
 
 
-async def test_a_hand_over_that_was_cut_short_is_finished_later_and_doubles_nothing() -> None:
+async def test_an_interrupted_merge_is_finished_later_without_duplicates() -> None:
     gateway, eve = await filled()
     secret = eve.cookies["__Host-basket"]
     before = await gateway.store.find("baskets")
@@ -117,7 +117,7 @@ async def test_a_hand_over_that_was_cut_short_is_finished_later_and_doubles_noth
 
 
 @pytest.mark.parametrize("written", [1, 2])
-async def test_an_interrupted_hand_over_doubles_nothing_however_late_it_is_finished(written: int) -> None:
+async def test_a_merge_finished_very_late_duplicates_nothing(written: int) -> None:
     """In between there are more changes than a basket keeps handled ids, and the guest adds more items."""
     gateway, eve = await filled()
     baskets = gateway.deps.baskets
@@ -143,7 +143,7 @@ async def test_an_interrupted_hand_over_doubles_nothing_however_late_it_is_finis
     assert (await baskets.get(guest)).items == (await baskets.get(guest)).handed == ()
 
 
-async def test_two_log_ins_at_once_hand_over_all_that_a_guest_gathers_meanwhile() -> None:
+async def test_concurrent_logins_merge_everything_a_guest_adds() -> None:
     """The second log-in reads the basket before the first one is finished, and the guest adds more items."""
     gateway, eve = await filled()
     baskets = gateway.deps.baskets
@@ -164,7 +164,7 @@ async def test_two_log_ins_at_once_hand_over_all_that_a_guest_gathers_meanwhile(
     assert {item.sku: item.quantity for item in (await of(ada)).items} == {KETTLE: 2, TEA: 1 + 3}
 
 
-async def test_a_hand_over_that_another_request_has_done_leaves_no_trace() -> None:
+async def test_a_merge_done_by_another_request_changes_nothing() -> None:
     gateway, eve = await filled()
     baskets = gateway.deps.baskets
     guest = guest_basket_key(eve.cookies["__Host-basket"])
@@ -176,7 +176,7 @@ async def test_a_hand_over_that_another_request_has_done_leaves_no_trace() -> No
     assert {loaded.key for loaded in await gateway.store.find("baskets")} == {guest, ada}
 
 
-async def test_what_one_user_left_half_way_does_not_go_to_the_next() -> None:
+async def test_an_unfinished_merge_is_not_given_to_another_user() -> None:
     gateway, eve = await filled()
     baskets, guest = gateway.deps.baskets, guest_basket_key(eve.cookies["__Host-basket"])
     ada, bob = user_basket_key(new_id()), user_basket_key(new_id())
@@ -186,7 +186,7 @@ async def test_what_one_user_left_half_way_does_not_go_to_the_next() -> None:
     assert {item.sku for item in (await baskets.get(ada)).items} == {KETTLE, TEA}
 
 
-async def test_more_than_an_order_may_have_is_refused_in_plain_words() -> None:
+async def test_exceeding_the_order_limit_is_rejected_in_plain_language() -> None:
     _, eve = await filled()
     response = await eve.post("/basket/items", data={"sku": KETTLE, "quantity": "99"})
     assert response.status_code == 422
@@ -206,7 +206,7 @@ async def test_what_does_not_exist_is_not_put_in() -> None:
     assert redirects_to(await eve.post("/basket/items", data={"sku": "BELIEVED", "quantity": "1"}), "/basket")
 
 
-async def test_what_is_not_sold_any_more_keeps_one_from_the_checkout() -> None:
+async def test_unavailable_articles_block_the_checkout() -> None:
     gateway, eve = await filled()
     await gateway.offer_product(TEA, "Green tea", status=ProductStatus.WITHDRAWN)
     page = Page(await eve.get("/basket"))

@@ -7,7 +7,7 @@ from product_svc.product import ProductStatus
 from tests.support.shops.gateway_with_services import KETTLE, SAMOVAR, TEA, GatewayWithServices
 
 
-async def test_an_article_comes_with_its_stock_in_a_word() -> None:
+async def test_an_article_has_its_stock_level() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE, pieces=100)
     await gateway.offer_product(TEA, "Green tea", pieces=5, category="tea")
@@ -21,7 +21,7 @@ async def test_an_article_comes_with_its_stock_in_a_word() -> None:
     assert response.headers["Cache-Control"] == "public, max-age=30"
 
 
-async def test_without_inventory_the_stock_is_unknown_and_the_rest_is_there() -> None:
+async def test_without_inventory_svc_only_the_stock_is_unknown() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     gateway.inventory_svc.away = True
@@ -30,7 +30,7 @@ async def test_without_inventory_the_stock_is_unknown_and_the_rest_is_there() ->
     assert (response.json()["title"], response.json()["stock"]) == ("Kettle, blue", None)
 
 
-async def test_without_product_svc_there_is_nothing_to_tell_and_that_is_said() -> None:
+async def test_without_product_svc_the_catalogue_is_unavailable() -> None:
     gateway = GatewayWithServices()
     gateway.product_svc.away = True
     for path in ("/api/v1/products", f"/api/v1/products/{KETTLE}", "/api/v1/categories"):
@@ -40,7 +40,7 @@ async def test_without_product_svc_there_is_nothing_to_tell_and_that_is_said() -
         assert response.json()["type"] == "/problems/away"
 
 
-async def test_an_etag_changes_with_what_is_shown_and_with_nothing_else() -> None:
+async def test_an_etag_changes_only_with_the_content() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE, pieces=100)
     client, path = gateway.client(), f"/api/v1/products/{KETTLE}"
@@ -52,7 +52,7 @@ async def test_an_etag_changes_with_what_is_shown_and_with_nothing_else() -> Non
     assert (changed.status_code, changed.json()["stock"]) == (200, "few")
 
 
-async def test_pages_of_articles_lead_on_and_keep_the_question() -> None:
+async def test_next_pages_keep_the_search_query() -> None:
     gateway = GatewayWithServices()
     for number in range(3):
         await gateway.offer_product(f"TEA-{number}", "Tea", category="tea")
@@ -64,7 +64,7 @@ async def test_pages_of_articles_lead_on_and_keep_the_question() -> None:
     assert "Link" not in second.headers
 
 
-async def test_a_withdrawn_article_is_told_as_such_and_an_unknown_one_is_not_found() -> None:
+async def test_a_withdrawn_article_is_marked_and_an_unknown_one_404() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE, status=ProductStatus.WITHDRAWN)
     assert (await gateway.client().get(f"/api/v1/products/{KETTLE}")).json()["withdrawn"] is True
@@ -72,7 +72,7 @@ async def test_a_withdrawn_article_is_told_as_such_and_an_unknown_one_is_not_fou
     assert (await gateway.client().get("/api/v1/products/no%20sku")).status_code == 422
 
 
-async def test_a_busy_page_asks_the_services_once() -> None:
+async def test_concurrent_page_views_send_one_request() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     for _ in range(5):
@@ -80,7 +80,7 @@ async def test_a_busy_page_asks_the_services_once() -> None:
     assert (gateway.product_svc.asked, gateway.inventory_svc.asked) == (1, 1)
 
 
-async def test_what_is_asked_for_afresh_is_not_what_is_remembered() -> None:
+async def test_a_fresh_read_bypasses_the_cache() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE, cents=2990)
     catalogue = gateway.deps.catalogue
@@ -111,7 +111,7 @@ async def test_a_picture_is_shown_with_its_revision_in_its_address() -> None:
     assert (await gateway.client().get("/pictures/NEVER-WAS.svg")).status_code == 404
 
 
-async def test_an_article_keeps_what_was_heard_of_it_when_product_svc_goes() -> None:
+async def test_articles_stay_cached_while_product_svc_is_down() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     assert (await gateway.client().get(f"/api/v1/products/{KETTLE}")).status_code == 200

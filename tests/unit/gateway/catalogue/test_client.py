@@ -63,7 +63,7 @@ async def test_an_article_as_documented_is_read() -> None:
     ],
     ids=lambda wrong: str(wrong)[:40],
 )
-async def test_an_article_of_another_shape_is_no_answer(wrong: dict[str, Any]) -> None:
+async def test_an_article_of_another_shape_is_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(UpstreamUnavailable):
         await catalogue({"items": [ARTICLE | wrong], "next": None}).articles([SKU])
 
@@ -78,13 +78,13 @@ async def test_an_article_of_another_shape_is_no_answer(wrong: dict[str, Any]) -
         {"items": [], "next": "x" * 101},
     ],
 )
-async def test_a_page_of_another_shape_is_no_answer(page: Any) -> None:
+async def test_a_page_of_another_shape_is_rejected(page: Any) -> None:
     with pytest.raises(UpstreamUnavailable):
         await catalogue(page).page()
 
 
 @pytest.mark.parametrize("count", [-1, "3", 2.5, 10**13, None])
-async def test_a_count_of_articles_that_is_none_is_no_answer(count: Any) -> None:
+async def test_an_invalid_article_count_is_rejected(count: Any) -> None:
     with pytest.raises(UpstreamUnavailable):
         await catalogue({"items": [{"name": "kitchen", "count": count}]}).categories()
 
@@ -104,7 +104,7 @@ async def test_only_a_drawing_is_passed_on_as_a_picture(media_type: str) -> None
         await catalogue(content=b"<script>", headers={"Content-Type": media_type}).image(SKU)
 
 
-async def test_a_picture_without_bound_is_no_answer() -> None:
+async def test_an_oversized_image_is_rejected() -> None:
     with pytest.raises(UpstreamUnavailable):
         await catalogue(content=b" " * 1_000_001, headers={"Content-Type": "image/svg+xml"}).image(SKU)
     drawn = await catalogue(

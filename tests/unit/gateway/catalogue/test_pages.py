@@ -31,7 +31,7 @@ async def shown(browser: httpx.AsyncClient, path: str, status: int = 200) -> Pag
     return Page(response)
 
 
-async def test_one_finds_an_article_by_category_by_search_and_by_its_address() -> None:
+async def test_articles_are_found_by_category_search_and_url() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE, "Kettle, blue", cents=2990)
     await gateway.offer_product(TEA, "Green tea", category="tea", pieces=3)
@@ -57,7 +57,7 @@ async def test_every_picture_has_its_size_and_a_text_instead() -> None:
     assert any("Kettle, blue" in str(given.get("alt")) for tag, given in product.tags if tag == "img")
 
 
-async def test_what_is_not_there_is_a_page_with_a_way_back() -> None:
+async def test_a_missing_page_links_back() -> None:
     gateway = GatewayWithServices()
     eve = gateway.browser()
     for path in (
@@ -72,7 +72,7 @@ async def test_what_is_not_there_is_a_page_with_a_way_back() -> None:
         assert ("a", "/") in [(tag, given.get("href")) for tag, given in page.tags], path
 
 
-async def test_without_product_svc_the_shop_says_what_it_cannot_show() -> None:
+async def test_without_product_svc_pages_name_what_is_missing() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     eve = await gateway.logged_in_customer()
@@ -89,7 +89,7 @@ async def test_without_product_svc_the_shop_says_what_it_cannot_show() -> None:
     assert (await eve.get("/orders")).status_code == 200
 
 
-async def test_without_inventory_the_stock_is_said_to_be_unknown() -> None:
+async def test_without_inventory_svc_pages_show_unknown_stock() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     gateway.inventory_svc.away = True
@@ -110,7 +110,7 @@ async def test_without_accounts_the_shop_goes_on() -> None:
     assert "Accounts are currently unavailable" in Page(response).text
 
 
-async def test_without_the_gateways_database_there_is_a_page_that_says_so() -> None:
+async def test_without_the_gateways_database_a_page_explains_it() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     ada = await gateway.logged_in_customer()
@@ -135,7 +135,7 @@ async def test_a_hostile_title_is_text_and_nothing_else(title: str) -> None:
             assert title in page.text, path
 
 
-async def test_writing_that_turns_round_does_not_turn_what_is_around_it() -> None:
+async def test_bidi_text_does_not_affect_surrounding_text() -> None:
     """A bidi override ends with the <bdi> around it, or with the isolates where markup is not possible."""
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE, "\u202eelttek")
@@ -151,7 +151,7 @@ async def test_what_was_searched_for_is_repeated_as_text() -> None:
     assert "<script>alert(1)</script>" in page.text
 
 
-async def test_no_page_needs_a_script_or_a_style_of_its_own() -> None:
+async def test_no_page_has_inline_scripts_or_styles() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     ada = await gateway.logged_in_customer()
@@ -175,7 +175,7 @@ async def test_no_page_needs_a_script_or_a_style_of_its_own() -> None:
         assert not [link for link in linked if "//" in link], path
 
 
-async def test_every_form_posts_to_ourselves_and_every_field_has_a_label() -> None:
+async def test_forms_post_to_the_shop_and_fields_have_labels() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     ada = await gateway.logged_in_customer()
@@ -205,7 +205,7 @@ async def test_every_form_posts_to_ourselves_and_every_field_has_a_label() -> No
         assert not doubled, (path, doubled)
 
 
-async def test_pages_of_whoever_is_logged_in_leave_nothing_behind() -> None:
+async def test_pages_of_logged_in_users_are_not_cached() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     ada = await gateway.logged_in_customer()
@@ -218,7 +218,7 @@ async def test_pages_of_whoever_is_logged_in_leave_nothing_behind() -> None:
 
 
 @pytest.mark.parametrize("chosen", ["light", "dark"])
-async def test_the_colours_that_one_chooses_are_there_from_the_first_byte(chosen: str) -> None:
+async def test_the_chosen_colour_scheme_is_in_the_first_byte(chosen: str) -> None:
     gateway = GatewayWithServices()
     eve = gateway.browser()
     response = await eve.post("/theme", data={"theme": chosen, "back": "/about"})
@@ -240,7 +240,7 @@ async def test_no_form_leads_out_of_the_shop(elsewhere: str) -> None:
     assert redirects_to(await gateway.browser().post("/login", data=account), "/")
 
 
-async def test_an_article_that_is_gone_says_so_and_cannot_be_put_into_the_basket() -> None:
+async def test_a_withdrawn_article_cannot_be_put_into_the_basket() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(SAMOVAR, "Samovar", status=ProductStatus.WITHDRAWN)
     page = await shown(gateway.browser(), f"/p/{SAMOVAR}")

@@ -19,7 +19,7 @@ async def test_json_in_every_spelling_places_an_order(content_type: str) -> None
     assert placed.status_code == 202, placed.text
 
 
-async def test_without_a_content_type_a_page_of_another_site_still_changes_nothing() -> None:
+async def test_a_cross_site_body_without_content_type_changes_nothing() -> None:
     """Browsers send such bodies for any page, so the gateway checks the origin."""
     gateway = GatewayFixture()
     browser = await gateway.logged_in()

@@ -19,5 +19,5 @@ ETAG = '"received.1"'
         (f'"x{ETAG[1:]}', False),
     ],
 )
-def test_an_answer_is_known_to_whoever_names_it(given: str, known: bool) -> None:
+def test_a_matching_etag_gets_304(given: str, known: bool) -> None:
     assert etag_matches(ETAG, given) is known

@@ -26,7 +26,7 @@ KEY = {"Idempotency-Key": "k1"}
 
 
 @pytest.mark.parametrize("path", EVERYWHERE)
-async def test_every_answer_keeps_browsers_safe(path: str) -> None:
+async def test_every_response_has_security_headers(path: str) -> None:
     response = await GatewayFixture().browser().get(path)
     assert response.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
     assert response.headers["X-Content-Type-Options"] == "nosniff"
@@ -36,7 +36,7 @@ async def test_every_answer_keeps_browsers_safe(path: str) -> None:
     assert response.headers["X-Request-Id"]
 
 
-async def test_what_nobody_foresaw_is_a_500_with_all_headers_and_without_its_cause(
+async def test_an_unexpected_error_is_a_500_without_its_cause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gateway = GatewayFixture()
@@ -57,7 +57,7 @@ async def test_what_nobody_foresaw_is_a_500_with_all_headers_and_without_its_cau
     assert "secret" not in response.text
 
 
-async def test_an_error_is_a_page_for_people_and_a_problem_for_programs() -> None:
+async def test_errors_are_html_for_browsers_and_problems_for_programs() -> None:
     gateway = GatewayFixture()
     page = await gateway.browser().get("/nothing-of-the-kind")
     assert page.status_code == 404 and page.headers["Content-Type"].startswith("text/html")
@@ -72,7 +72,7 @@ async def test_an_error_is_a_page_for_people_and_a_problem_for_programs() -> Non
     assert (wrong_way.status_code, wrong_way.headers["Allow"]) == (405, "GET, HEAD, POST")
 
 
-async def test_a_request_keeps_the_id_it_came_with_if_it_is_one() -> None:
+async def test_a_valid_request_id_is_kept() -> None:
     gateway = GatewayFixture()
     response = await gateway.client(**{"X-Request-Id": "my-own-id-1"}).get("/api/v1/nothing")
     assert response.headers["X-Request-Id"] == response.json()["instance"] == "my-own-id-1"
@@ -80,7 +80,7 @@ async def test_a_request_keeps_the_id_it_came_with_if_it_is_one() -> None:
     assert "script" not in made_up.headers["X-Request-Id"]
 
 
-async def test_the_trace_goes_on_in_the_services_and_in_the_message() -> None:
+async def test_the_trace_continues_in_services_and_messages() -> None:
     gateway = GatewayFixture()
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     ada = gateway.program()
@@ -88,11 +88,11 @@ async def test_the_trace_goes_on_in_the_services_and_in_the_message() -> None:
     await ada.get("/api/v1/users/me", headers={"traceparent": trace, "X-Request-Id": "my-own-id-1"})
     [placed] = gateway.broker.tapped
     assert placed.headers["traceparent"] == trace
-    heard = gateway.users.requests[-1]
-    assert heard.headers["traceparent"] == trace and heard.headers["x-request-id"] == "my-own-id-1"
+    received = gateway.users.requests[-1]
+    assert received.headers["traceparent"] == trace and received.headers["x-request-id"] == "my-own-id-1"
 
 
-async def test_nobody_says_themselves_who_or_where_they_are() -> None:
+async def test_internal_identity_headers_of_clients_are_removed() -> None:
     gateway = GatewayFixture()
     lies = {
         "X-Client-Address": "10.0.0.1",
@@ -103,9 +103,9 @@ async def test_nobody_says_themselves_who_or_where_they_are() -> None:
     }
     credentials = {"email": "ada@example.org", "password": "wrong"}
     assert (await gateway.client(**lies).post("/api/v1/sessions", json=credentials)).status_code == 401
-    heard = gateway.users.requests[-1].headers
-    assert heard["x-client-address"] == "127.0.0.1"
-    assert "x-user-id" not in heard and "forwarded" not in heard and "x-forwarded-for" not in heard
+    received = gateway.users.requests[-1].headers
+    assert received["x-client-address"] == "127.0.0.1"
+    assert "x-user-id" not in received and "forwarded" not in received and "x-forwarded-for" not in received
 
 
 async def test_a_body_without_end_is_not_read() -> None:
@@ -124,8 +124,8 @@ async def test_a_body_without_end_is_not_read() -> None:
     )
     assert (chunked.status_code, chunked.json()["type"]) == (413, "/problems/too-large")
     assert sent <= BODY_BYTES_MAX + 1024
-    said = await ada.post("/api/v1/orders", content=b" " * (BODY_BYTES_MAX + 1), headers=KEY)
-    assert said.status_code == 413
+    expected = await ada.post("/api/v1/orders", content=b" " * (BODY_BYTES_MAX + 1), headers=KEY)
+    assert expected.status_code == 413
     lied = await ada.post("/api/v1/orders", content=b"{}", headers=KEY | {"Content-Length": "-1"})
     assert lied.status_code == 413
 
@@ -179,7 +179,7 @@ async def test_the_shops_own_pages_do(headers: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("path", ["/login", "/logout", "/register", "/theme", "/basket", "/ops/redrives"])
-async def test_nobody_is_logged_in_or_out_by_another_site(path: str) -> None:
+async def test_cross_site_login_and_logout_are_rejected(path: str) -> None:
     """Also without cookies: log-in CSRF would log the user in to the attacker's account."""
     gateway = GatewayFixture()
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
@@ -214,11 +214,11 @@ async def test_other_origins_read_nothing_unless_they_are_listed() -> None:
     assert "Access-Control-Allow-Origin" not in stranger.headers
 
 
-async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
+async def test_rate_limited_responses_have_retry_after() -> None:
     gateway = GatewayFixture(rate_user=3, rate_anonymous=2, rate_orders=1)
     ada = gateway.program()
     bob = gateway.program("bob@example.org")
-    nobody = gateway.client()
+    guest = gateway.client()
     seen = [await ada.get("/api/v1/orders") for _ in range(4)]
     assert [response.status_code for response in seen] == [200, 200, 200, 429]
     assert seen[0].headers["RateLimit-Policy"] == '"user";q=3;w=60'
@@ -227,8 +227,8 @@ async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
     assert late.json()["type"].endswith("#quota-exceeded") and late.json()["violated-policies"] == ["user"]
     assert int(late.headers["Retry-After"]) >= int(late.headers["RateLimit"].rpartition("=")[2])
     assert [(await place_order(bob)).status_code for _ in range(2)] == [202, 429]
-    assert [(await nobody.get("/api/v1/orders")).status_code for _ in range(3)] == [401, 401, 429]
-    assert (await nobody.get("/static/site.css")).status_code == 200
+    assert [(await guest.get("/api/v1/orders")).status_code for _ in range(3)] == [401, 401, 429]
+    assert (await guest.get("/static/site.css")).status_code == 200
 
 
 async def test_a_wrong_token_counts_for_its_address() -> None:

@@ -15,9 +15,9 @@ from gateway.http.rate_limit import RateLimit, RateLimiter, RateLimitExceeded, s
 from tests.support.shops.gateway import GatewayFixture
 
 LIMIT = RateLimit("user", 3)
-PATIENCE_S = 20.0  # on a busy machine
+WAIT_S_MAX = 20.0  # on a busy machine
 PATH = "/api/v1/orders"
-NOBODY_LISTENS = "mongodb://127.0.0.1:9/?directConnection=true"
+UNREACHABLE = "mongodb://127.0.0.1:9/?directConnection=true"
 
 
 class FailingCounters(MemoryStorage):
@@ -51,14 +51,14 @@ async def _is_allowed(limiter: RateLimiter, client: str) -> bool:
 async def test_two_instances_share_one_limit(real_infrastructure: Any, database_prefix: str) -> None:
     url, name = real_infrastructure.mongo_url, f"{database_prefix}gateway"
     async with (
-        shared_counters(url, name, PATIENCE_S) as one,
-        shared_counters(url, name, PATIENCE_S) as other,
+        shared_counters(url, name, WAIT_S_MAX) as one,
+        shared_counters(url, name, WAIT_S_MAX) as other,
         AsyncMongoClient[dict[str, Any]](url) as client,
     ):
-        limiters = [RateLimiter(each, timeout_s=PATIENCE_S) for each in (one, other)]
+        limiters = [RateLimiter(each, timeout_s=WAIT_S_MAX) for each in (one, other)]
         instances = [GatewayFixture(rate_limiter=each, rate_anonymous=4) for each in limiters]
-        nobody = [instance.client() for instance in instances]
-        responses = [await nobody[number % 2].get(PATH) for number in range(6)]
+        guest = [instance.client() for instance in instances]
+        responses = [await guest[number % 2].get(PATH) for number in range(6)]
         assert [response.status_code for response in responses] == [401, 401, 401, 401, 429, 429]
         policies = [response.headers["RateLimit"].split(";") for response in responses]
         assert [remaining for _, remaining, _ in policies] == ["r=3", "r=2", "r=1", "r=0", "r=0", "r=0"]
@@ -72,11 +72,11 @@ async def test_two_instances_share_one_limit(real_infrastructure: Any, database_
 async def test_a_new_window_begins_for_all_instances(real_infrastructure: Any, database_prefix: str) -> None:
     url, name = real_infrastructure.mongo_url, f"{database_prefix}gateway"
     async with (
-        shared_counters(url, name, PATIENCE_S) as one,
-        shared_counters(url, name, PATIENCE_S) as other,
+        shared_counters(url, name, WAIT_S_MAX) as one,
+        shared_counters(url, name, WAIT_S_MAX) as other,
         AsyncMongoClient[dict[str, Any]](url) as client,
     ):
-        first, second = [RateLimiter(each, timeout_s=PATIENCE_S) for each in (one, other)]
+        first, second = [RateLimiter(each, timeout_s=WAIT_S_MAX) for each in (one, other)]
         assert await allowed(first, 3) == [True] * 3
         assert await allowed(second, 1) == [False]
         await client[name]["rate_limits"].update_many(
@@ -92,14 +92,16 @@ async def test_concurrent_requests_are_counted_exactly(
 ) -> None:
     url, name = real_infrastructure.mongo_url, f"{database_prefix}gateway"
     async with (
-        shared_counters(url, name, PATIENCE_S) as one,
-        shared_counters(url, name, PATIENCE_S) as other,
+        shared_counters(url, name, WAIT_S_MAX) as one,
+        shared_counters(url, name, WAIT_S_MAX) as other,
         AsyncMongoClient[dict[str, Any]](url) as client,
     ):
-        limiters = [RateLimiter(each, timeout_s=PATIENCE_S) for each in (one, other)]
+        limiters = [RateLimiter(each, timeout_s=WAIT_S_MAX) for each in (one, other)]
         for user in ("ada", "bob", "eve"):
-            answers = await asyncio.gather(*(allowed(limiters[number % 2], 1, user) for number in range(40)))
-            assert [answer for [answer] in answers].count(True) == LIMIT.quota
+            responses = await asyncio.gather(
+                *(allowed(limiters[number % 2], 1, user) for number in range(40))
+            )
+            assert [response for [response] in responses].count(True) == LIMIT.quota
         found = await client[name]["rate_limits"].find().to_list(None)
         assert {each["_id"]: each["count"] for each in found} == dict.fromkeys(
             ("user/ada", "user/bob", "user/eve"), 40
@@ -107,16 +109,16 @@ async def test_concurrent_requests_are_counted_exactly(
 
 
 async def test_without_the_database_each_instance_counts_by_itself() -> None:
-    async with shared_counters(NOBODY_LISTENS, "gateway") as counters:
+    async with shared_counters(UNREACHABLE, "gateway") as counters:
         gateway = GatewayFixture(rate_limiter=RateLimiter(counters), rate_anonymous=2)
-        nobody = gateway.client()
+        guest = gateway.client()
         began_at = time.monotonic()
-        responses = [await nobody.get(PATH) for _ in range(3)]
+        responses = [await guest.get(PATH) for _ in range(3)]
         assert [response.status_code for response in responses] == [401, 401, 429]
         assert time.monotonic() - began_at < 10  # 0.5 s each, not the driver's 30 s
 
 
-async def test_an_unavailable_database_is_asked_a_few_times_only_and_again_later() -> None:
+async def test_an_unavailable_database_gets_few_requests() -> None:
     now = 1000.0
     counters = FailingCounters()
     limiter = RateLimiter(counters, clock=lambda: now)

@@ -7,7 +7,7 @@ from tests.support.shops.gateway import GatewayFixture
 
 
 @pytest.mark.parametrize(
-    ("trusted", "said", "address"),
+    ("trusted", "expected", "address"),
     [
         ("127.0.0.0/8", "203.0.113.7", "203.0.113.7"),
         ("127.0.0.0/8", "10.9.9.9, 203.0.113.7", "203.0.113.7"),
@@ -23,9 +23,9 @@ from tests.support.shops.gateway import GatewayFixture
         ("127.0.0.0/8", "10.9.9.9, ", "127.0.0.1"),
     ],
 )
-async def test_only_our_own_proxies_tell_the_address(trusted: str, said: str, address: str) -> None:
+async def test_only_trusted_proxies_set_the_client_address(trusted: str, expected: str, address: str) -> None:
     gateway = GatewayFixture(trusted_proxies=trusted)
-    client = gateway.client(**{"X-Forwarded-For": said})
+    client = gateway.client(**{"X-Forwarded-For": expected})
     await client.post("/api/v1/sessions", json={"email": "ada@example.org", "password": "wrong"})
     assert gateway.users.requests[-1].headers["x-client-address"] == address
 
@@ -42,7 +42,7 @@ async def test_forwarded_addresses_in_several_lines_are_one_list() -> None:
     assert gateway.users.requests[-1].headers["x-client-address"] == "203.0.113.7"
 
 
-async def test_clients_behind_such_a_proxy_cannot_choose_whom_the_rate_limit_counts() -> None:
+async def test_clients_behind_a_proxy_cannot_choose_their_rate_limit_key() -> None:
     gateway = GatewayFixture(trusted_proxies="127.0.0.0/8", rate_anonymous=2)
     statuses = []
     for number in range(4):
@@ -65,7 +65,7 @@ async def test_addresses_of_one_ipv6_network_are_counted_together() -> None:
 @pytest.mark.parametrize(
     "name", ["Authorization", "Idempotency-Key", "Content-Type", "Origin", "Sec-Fetch-Site"]
 )
-async def test_a_header_with_one_value_that_comes_twice_is_refused_by_name(name: str) -> None:
+async def test_a_repeated_single_value_header_is_rejected_by_name(name: str) -> None:
     lines = [(name, "one"), (name, "another")]
     response = await GatewayFixture().client().get("/api/v1/orders", headers=httpx.Headers(lines))
     assert (response.status_code, response.json()["type"]) == (400, "/problems/malformed")

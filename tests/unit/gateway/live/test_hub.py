@@ -12,7 +12,7 @@ from tests.support.order_outcomes import ORDER, OUTCOMES
 from tests.support.shops.gateway import GatewayFixture
 from tests.support.timeline_fixtures import store_timeline
 
-PATIENCE_S = 30.0
+WAIT_S_MAX = 30.0
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def test_seats_are_forgotten_when_they_are_empty() -> None:
     assert not quota._open
 
 
-async def test_nobody_looks_while_nobody_watches(gateway: GatewayFixture) -> None:
+async def test_without_subscriptions_nothing_is_polled(gateway: GatewayFixture) -> None:
     hub = Hub(gateway.store, asyncio.Event(), poll_s=0.01)
     async with hub.subscribe(ORDER) as subscription:
         assert await subscription.wait_for_update(0.05) is None, "the order does not exist yet"
         await store_timeline(gateway, OUTCOMES["paying"])
-        assert await subscription.wait_for_update(PATIENCE_S) is not None
+        assert await subscription.wait_for_update(WAIT_S_MAX) is not None
         assert await subscription.wait_for_update(0.05) is None, "nothing has changed"
-    await until(lambda: hub.idle, within_s=PATIENCE_S)
+    await until(lambda: hub.idle, within_s=WAIT_S_MAX)
 
 
 async def test_a_slow_reader_gets_the_newest_and_holds_no_queue(gateway: GatewayFixture) -> None:
@@ -44,18 +44,18 @@ async def test_a_slow_reader_gets_the_newest_and_holds_no_queue(gateway: Gateway
     async with hub.subscribe(ORDER) as subscription:
         for version, way in enumerate(("placed", "paying", "confirmed"), start=1):
             newest = await store_timeline(gateway, OUTCOMES[way])
-            await until(lambda: hub._versions.get(str(ORDER)) == version, within_s=PATIENCE_S)  # noqa: B023  # awaited within the same iteration
-        assert await subscription.wait_for_update(PATIENCE_S) == newest
+            await until(lambda: hub._versions.get(str(ORDER)) == version, within_s=WAIT_S_MAX)  # noqa: B023  # awaited within the same iteration
+        assert await subscription.wait_for_update(WAIT_S_MAX) == newest
         assert await subscription.wait_for_update(0.05) is None
 
 
-async def test_a_second_watcher_of_an_order_is_told_too(gateway: GatewayFixture) -> None:
+async def test_every_subscription_of_an_order_is_notified(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     hub = Hub(gateway.store, asyncio.Event(), poll_s=0.01)
     async with hub.subscribe(ORDER) as one:
-        assert await one.wait_for_update(PATIENCE_S) is not None
+        assert await one.wait_for_update(WAIT_S_MAX) is not None
         async with hub.subscribe(ORDER) as other:
-            assert await other.wait_for_update(PATIENCE_S) is not None
+            assert await other.wait_for_update(WAIT_S_MAX) is not None
 
 
 def test_an_id_is_a_plain_number() -> None:

@@ -25,7 +25,7 @@ from tests.support.order_outcomes import ORDER, OUTCOMES, SUBMIT
 from tests.support.shops.gateway import GatewayFixture, running
 from tests.support.timeline_fixtures import ListeningServer, played_timeline, save_timeline, store_timeline
 
-PATIENCE_S = 30.0
+WAIT_S_MAX = 30.0
 QUICK = StreamTimings(tick_s=0.02, ping_s=0.1, check_s=0.1, life_s=600)
 EVENTS = f"/api/v1/orders/{ORDER}/events"
 
@@ -73,8 +73,8 @@ async def following(
     httpx's ASGI transport reads a stream to its end before it returns.
     """
     async with (
-        asyncio.timeout(PATIENCE_S),
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S, headers=program.headers) as client,
+        asyncio.timeout(WAIT_S_MAX),
+        httpx.AsyncClient(base_url=server.url, timeout=WAIT_S_MAX, headers=program.headers) as client,
         client.stream("GET", path, headers=headers) as response,
     ):
         assert response.status_code == 200, await response.aread()
@@ -86,17 +86,17 @@ def session(browser: httpx.AsyncClient) -> dict[str, str]:
     return {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
 
 
-def seqs(heard: list[Message]) -> list[int]:
-    return [int(message.id) for message in heard if message.event == "message"]
+def seqs(received: list[Message]) -> list[int]:
+    return [int(message.id) for message in received if message.event == "message"]
 
 
-async def heard_until(stream: AsyncIterator[Message], event: str) -> list[Message]:
-    heard = []
+async def received_until(stream: AsyncIterator[Message], event: str) -> list[Message]:
+    received = []
     async for message in stream:
-        heard.append(message)
+        received.append(message)
         if message.event == event:
-            return heard
-    raise AssertionError(f"the stream ended without {event!r}: {heard}")
+            return received
+    raise AssertionError(f"the stream ended without {event!r}: {received}")
 
 
 async def news(count: int, stream: AsyncIterator[Message]) -> list[int]:
@@ -107,62 +107,62 @@ async def news(count: int, stream: AsyncIterator[Message]) -> list[int]:
     return seen
 
 
-async def test_all_news_comes_once_and_in_order_and_then_the_stream_ends(gateway: GatewayFixture) -> None:
-    told = await store_timeline(gateway, OUTCOMES["refunded"])
+async def test_all_events_arrive_once_in_order_and_the_stream_ends(gateway: GatewayFixture) -> None:
+    entry = await store_timeline(gateway, OUTCOMES["refunded"])
     response = await gateway.program().get(EVENTS)
-    heard = [message async for message in messages(response)]
+    received = [message async for message in messages(response)]
     assert response.headers["content-type"].startswith("text/event-stream")
     assert "retry: 2000" in response.text
-    assert seqs(heard) == list(range(1, told.seq + 1))
-    assert heard[-1].event == "end"
-    assert json.loads(heard[0].data)["sentence"] == "We received your order."
+    assert seqs(received) == list(range(1, entry.seq + 1))
+    assert received[-1].event == "end"
+    assert json.loads(received[0].data)["sentence"] == "We received your order."
 
 
-async def test_whoever_has_seen_all_of_a_finished_order_need_not_come_back(gateway: GatewayFixture) -> None:
-    told = await store_timeline(gateway, OUTCOMES["refunded"])
+async def test_a_complete_reader_of_a_finished_order_gets_204(gateway: GatewayFixture) -> None:
+    entry = await store_timeline(gateway, OUTCOMES["refunded"])
     program = gateway.program()
-    assert (await program.get(EVENTS, params={"after": told.seq})).status_code == 204
-    assert (await program.get(EVENTS, headers={"Last-Event-ID": str(told.seq)})).status_code == 204
+    assert (await program.get(EVENTS, params={"after": entry.seq})).status_code == 204
+    assert (await program.get(EVENTS, headers={"Last-Event-ID": str(entry.seq)})).status_code == 204
 
 
 async def test_a_reader_goes_on_where_it_was(gateway: GatewayFixture) -> None:
-    told = await store_timeline(gateway, OUTCOMES["refunded"])
+    entry = await store_timeline(gateway, OUTCOMES["refunded"])
     response = await gateway.program().get(
-        EVENTS, params={"after": "1"}, headers={"Last-Event-ID": str(told.seq - 2)}
+        EVENTS, params={"after": "1"}, headers={"Last-Event-ID": str(entry.seq - 2)}
     )
-    heard = [message async for message in messages(response)]
-    assert seqs(heard) == [told.seq - 1, told.seq], "the header is newer than the query"
+    received = [message async for message in messages(response)]
+    assert seqs(received) == [entry.seq - 1, entry.seq], "the header is newer than the query"
 
 
 @pytest.mark.parametrize("strange", ["99", "yesterday", "-1", "9" * 400, "٣"])
-async def test_an_id_that_is_none_of_ours_begins_anew(gateway: GatewayFixture, strange: str) -> None:
-    told = await store_timeline(gateway, OUTCOMES["refunded"])
+async def test_an_unknown_last_event_id_restarts_the_stream(gateway: GatewayFixture, strange: str) -> None:
+    entry = await store_timeline(gateway, OUTCOMES["refunded"])
     response = await gateway.program().get(EVENTS, params={"after": strange})
-    heard = [message async for message in messages(response)]
-    assert [message.event for message in heard] == ["reset", "end"]
-    assert heard[0].id == str(told.seq)
-    assert len(json.loads(heard[0].data)["news"]) == told.seq
+    received = [message async for message in messages(response)]
+    assert [message.event for message in received] == ["reset", "end"]
+    assert received[0].id == str(entry.seq)
+    assert len(json.loads(received[0].data)["news"]) == entry.seq
 
 
-async def test_news_comes_as_it_happens(gateway: GatewayFixture) -> None:
+async def test_events_arrive_as_they_happen(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     async with ListeningServer(gateway.app) as server, following(server, gateway.program()) as stream:
         assert await news(3, stream) == [1, 2, 3]
         await store_timeline(gateway, OUTCOMES["confirmed and mailed"])
-        assert seqs(await heard_until(stream, "end")) == [4, 5, 6, 7, 8]
+        assert seqs(await received_until(stream, "end")) == [4, 5, 6, 7, 8]
 
 
 async def test_a_silent_stream_pings(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     async with ListeningServer(gateway.app) as server, following(server, gateway.program()) as stream:
-        await heard_until(stream, "comment")
+        await received_until(stream, "comment")
 
 
-async def test_a_reader_of_a_killed_instance_goes_on_at_another_and_misses_nothing() -> None:
+async def test_a_reader_resumes_at_another_instance_without_loss() -> None:
     """Two instances share the consumption of events. One crashes while the reader has a stream to it."""
     first = opened()
     second = opened(broker=first.broker, store=first.store, users=first.users)
-    told: list[Event] = [word for word in OUTCOMES["refunded"] if isinstance(word, Event)]
+    entry: list[Event] = [word for word in OUTCOMES["refunded"] if isinstance(word, Event)]
     await save_timeline(first.store, ORDER, played_timeline(first, (SUBMIT,)))
     second.now = first.now
     async with running(second):
@@ -170,35 +170,35 @@ async def test_a_reader_of_a_killed_instance_goes_on_at_another_and_misses_nothi
         seen: list[int] = []
         async with ListeningServer(first.app) as dying:
             async with following(dying, first.program()) as stream:
-                await tell(first, told[:4])
+                await publish(first, entry[:4])
                 seen += await news(3, stream)
             await first.runtime.kill()
-        await tell(first, told[4:])
+        await publish(first, entry[4:])
         async with (
             ListeningServer(second.app) as server,
             following(server, first.program(), **{"Last-Event-ID": str(seen[-1])}) as stream,
         ):
-            seen += seqs(await heard_until(stream, "end"))
-    assert seen == list(range(1, len(told) + 1))
+            seen += seqs(await received_until(stream, "end"))
+    assert seen == list(range(1, len(entry) + 1))
 
 
-async def tell(gateway: GatewayFixture, events: list[Event]) -> None:
+async def publish(gateway: GatewayFixture, events: list[Event]) -> None:
     """Publishes the events as their owners, for an order of Ada."""
     whose = {"customer_id": gateway.user_id()}
     for event in events:
-        said = event.model_copy(update=whose) if "customer_id" in type(event).model_fields else event
-        envelope = wrap(said, id=str(new_id()), source=event.OWNER, now=gateway.now)
+        expected = event.model_copy(update=whose) if "customer_id" in type(event).model_fields else event
+        envelope = wrap(expected, id=str(new_id()), source=event.OWNER, now=gateway.now)
         [error] = await MemoryBus(gateway.broker, event.OWNER).publish([envelope.wire_message(CATALOG)])
         assert error is None
 
 
 async def test_streams_end_at_once_when_the_instance_stops(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
-    gateway.deps.live.timings = StreamTimings(tick_s=PATIENCE_S * 2)  # so that no tick ends the wait
+    gateway.deps.live.timings = StreamTimings(tick_s=WAIT_S_MAX * 2)  # so that no tick ends the wait
     async with ListeningServer(gateway.app) as server, following(server, gateway.program()) as stream:
         await anext(stream)
         gateway.deps.stopping.set()
-        assert (await heard_until(stream, "farewell"))[-1].data == "come back"
+        assert (await received_until(stream, "farewell"))[-1].data == "come back"
 
 
 async def test_a_stream_does_not_live_for_ever(gateway: GatewayFixture) -> None:
@@ -217,10 +217,10 @@ async def test_the_stream_of_a_session_ends_with_it(gateway: GatewayFixture) -> 
     ):
         await anext(stream)
         assert (await browser.post("/logout")).status_code == 303
-        assert (await heard_until(stream, "farewell"))[-1].data == "log in"
+        assert (await received_until(stream, "farewell"))[-1].data == "log in"
 
 
-async def test_a_database_that_is_away_for_a_while_loses_nothing_and_logs_nobody_out(
+async def test_a_database_outage_loses_no_event_and_no_session(
     gateway: GatewayFixture,
 ) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
@@ -229,15 +229,15 @@ async def test_a_database_that_is_away_for_a_while_loses_nothing_and_logs_nobody
         ListeningServer(gateway.app) as server,
         following(server, gateway.client(), **cookies) as stream,
     ):
-        await heard_until(stream, "comment")
+        await received_until(stream, "comment")
         gateway.store.away = True
         await asyncio.sleep(0.6)
         gateway.store.away = False
         await store_timeline(gateway, OUTCOMES["confirmed and mailed"])
-        assert seqs(await heard_until(stream, "end")) == [4, 5, 6, 7, 8]
+        assert seqs(await received_until(stream, "end")) == [4, 5, 6, 7, 8]
 
 
-async def test_nobody_follows_an_order_of_somebody_else(gateway: GatewayFixture) -> None:
+async def test_foreign_orders_cannot_be_followed(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["refunded"])
     assert (await gateway.program("eve@example.org").get(EVENTS)).status_code == 404
     assert (
@@ -257,14 +257,12 @@ async def test_nobody_follows_an_order_of_somebody_else(gateway: GatewayFixture)
         ("text/event-stream;q=0", 406),
     ],
 )
-async def test_a_stream_comes_only_to_who_takes_one(
-    gateway: GatewayFixture, accept: str, status: int
-) -> None:
+async def test_a_stream_requires_the_accept_header(gateway: GatewayFixture, accept: str, status: int) -> None:
     await store_timeline(gateway, OUTCOMES["refunded"])
     assert (await gateway.program().get(EVENTS, headers={"Accept": accept})).status_code == status
 
 
-async def test_a_user_has_six_streams_and_the_seventh_is_told_to_wait(gateway: GatewayFixture) -> None:
+async def test_a_seventh_stream_of_a_user_is_rejected(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     program = gateway.program()
     release = [gateway.deps.live.quota.acquire(gateway.user_id(), 6) for _ in range(6)]
@@ -277,5 +275,5 @@ async def test_a_user_has_six_streams_and_the_seventh_is_told_to_wait(gateway: G
             await anext(stream)
         quota = gateway.deps.live.quota
         await until(
-            lambda: quota.open_streams(gateway.user_id()) <= 5, within_s=PATIENCE_S
+            lambda: quota.open_streams(gateway.user_id()) <= 5, within_s=WAIT_S_MAX
         )  # a disconnect releases the slot

@@ -17,7 +17,7 @@ from gateway.orders.aggregates import TIMELINES
 from tests.support.shops.gateway import ORDER, GatewayFixture, gateway_settings, place_order
 
 
-async def test_an_order_is_taken_and_shown_to_its_owner_at_once() -> None:
+async def test_an_order_is_accepted_and_visible_at_once() -> None:
     gateway = GatewayFixture()
     ada = gateway.program()
     open_streams = await place_order(ada, "k1")
@@ -60,7 +60,7 @@ async def test_fifty_at_once_with_one_key_make_one_order() -> None:
     )
     listed = (await ada.get("/api/v1/orders")).json()["items"]
     assert [item["id"] for item in listed] == [responses[0].json()["id"]]
-    assert [told["type"] for told in listed[0]["journey"]] == ["received"]
+    assert [entry["type"] for entry in listed[0]["journey"]] == ["received"]
 
 
 async def test_two_instances_agree_on_the_order_of_a_key() -> None:
@@ -72,7 +72,7 @@ async def test_two_instances_agree_on_the_order_of_a_key() -> None:
     assert len({wire_message.message_id for wire_message in one.sent(orders.PlaceOrder)}) == 1
 
 
-async def test_a_repeated_key_gets_the_same_answer_and_sends_nothing() -> None:
+async def test_a_repeated_key_gets_the_same_response_and_sends_nothing() -> None:
     gateway = GatewayFixture()
     ada = gateway.program()
     first = await place_order(ada, '"k 1"')
@@ -122,7 +122,7 @@ async def test_without_a_proper_key_nothing_is_ordered() -> None:
     assert not gateway.sent(orders.PlaceOrder)
 
 
-async def test_nobody_sets_a_price_a_status_or_an_owner() -> None:
+async def test_price_status_and_customer_cannot_be_set() -> None:
     gateway = GatewayFixture()
     ada = gateway.program()
     priced = {"sku": "KETTLE-BLUE", "quantity": 1, "price": {"amount_minor": 1, "currency": "EUR"}}
@@ -146,7 +146,7 @@ async def test_nobody_sets_a_price_a_status_or_an_owner() -> None:
     assert not gateway.sent(orders.PlaceOrder)
 
 
-async def test_somebody_elses_order_is_not_there() -> None:
+async def test_a_foreign_order_is_404() -> None:
     gateway = GatewayFixture()
     where = (await place_order(gateway.program())).headers["Location"]
     bob = gateway.program("bob@example.org")
@@ -163,7 +163,7 @@ async def test_somebody_elses_order_is_not_there() -> None:
     assert (await gateway.client().get(where)).status_code == 401
 
 
-async def test_a_silent_broker_is_said_quickly_and_the_same_key_makes_one_order_later() -> None:
+async def test_an_unresponsive_broker_fails_fast_and_keeps_the_key() -> None:
     gateway, now = GatewayFixture(publish_s_max=0.05, publish_pause_s=2), 1000.0
     gateway.deps.orders._clock = lambda: now
     ada = gateway.program()
@@ -194,7 +194,7 @@ async def test_a_silent_broker_is_said_quickly_and_the_same_key_makes_one_order_
     assert len({wire_message.message_id for wire_message in gateway.sent(orders.PlaceOrder)}) == 1
 
 
-async def test_a_broker_that_is_away_is_said_too() -> None:
+async def test_an_unavailable_broker_is_reported() -> None:
     gateway = GatewayFixture()
     gateway.broker.away = True
     assert (await place_order(gateway.program())).status_code == 503
@@ -222,7 +222,7 @@ async def test_no_crowd_gathers_before_a_slow_broker() -> None:
     assert [response.status_code for response in rest] == [202] * 3
 
 
-async def test_a_cancellation_is_asked_for_once_for_each_key() -> None:
+async def test_a_cancellation_is_sent_once_per_key() -> None:
     gateway = GatewayFixture()
     ada = gateway.program()
     where = (await place_order(ada)).headers["Location"]
@@ -246,14 +246,16 @@ async def test_what_has_ended_cannot_be_cancelled() -> None:
     cancelled = await ada.post(
         f"{placed.headers['Location']}/cancellation", headers={"Idempotency-Key": "c1"}
     )
-    await _told(gateway, orders.OrderDispatched(order_id=placed.json()["id"], customer_id=gateway.user_id()))
+    await _reported(
+        gateway, orders.OrderDispatched(order_id=placed.json()["id"], customer_id=gateway.user_id())
+    )
     late = await ada.post(f"{placed.headers['Location']}/cancellation", headers={"Idempotency-Key": "c2"})
     assert (late.status_code, late.json()["type"]) == (409, "/problems/too-late")
     replayed = await ada.post(f"{placed.headers['Location']}/cancellation", headers={"Idempotency-Key": "c1"})
     assert replayed.status_code == cancelled.status_code == 202
 
 
-async def _told(gateway: GatewayFixture, event: Any) -> None:
+async def _reported(gateway: GatewayFixture, event: Any) -> None:
     await execute(gateway.runtime, TIMELINES, event.subject, event)
 
 

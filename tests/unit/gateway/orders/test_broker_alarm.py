@@ -7,7 +7,7 @@ from chassis.messaging.envelope import WireMessage
 from tests.support.shops.gateway import GatewayFixture, place_order
 
 
-async def test_a_broker_without_room_is_said_at_once_and_the_same_key_makes_one_order_later() -> None:
+async def test_a_broker_alarm_gives_503_and_the_key_stays_usable() -> None:
     gateway, now = GatewayFixture(publish_s_max=10, publish_pause_s=2), 1000.0
     gateway.deps.orders._clock = lambda: now
     ada = gateway.program()

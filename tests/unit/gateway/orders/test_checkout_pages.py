@@ -50,7 +50,7 @@ def placed(gateway: GatewayWithServices) -> list[dict[str, Any]]:
     ]
 
 
-async def test_what_was_shown_is_ordered_and_the_basket_is_empty_then() -> None:
+async def test_the_shown_basket_is_ordered_and_emptied() -> None:
     gateway, ada = await at_the_till()
     page = Page(await ada.get("/checkout"))
     assert "Ada Lovelace" in page.text and "Pay €64.00" in page.text
@@ -65,7 +65,7 @@ async def test_what_was_shown_is_ordered_and_the_basket_is_empty_then() -> None:
     assert "Your basket is empty" in Page(await ada.get("/basket")).text
 
 
-async def test_what_is_asked_for_keeps_its_titles_whatever_becomes_of_it() -> None:
+async def test_ordered_items_keep_their_titles() -> None:
     gateway, ada = await at_the_till()
     response = await ada.post("/checkout", data=await form(ada))
     await gateway.offer_product(KETTLE, "Kettle with another name", cents=9900)
@@ -93,7 +93,7 @@ async def test_pressing_pay_twice_at_once_makes_one_order() -> None:
     assert len({response.headers["Location"] for response in responses}) == len(placed(gateway)) == 1
 
 
-async def test_a_basket_that_could_not_be_emptied_is_not_ordered_again() -> None:
+async def test_an_unemptied_basket_is_not_ordered_again() -> None:
     """As after a crash of the gateway: the same form leads to the existing order, even with another card."""
     gateway, ada = await at_the_till()
     sent = await form(ada)
@@ -110,7 +110,7 @@ async def test_a_basket_that_could_not_be_emptied_is_not_ordered_again() -> None
     assert len(placed(gateway)) == 1
 
 
-async def test_whoever_has_not_logged_in_comes_back_after_that_with_the_basket() -> None:
+async def test_a_guest_returns_to_checkout_with_the_basket_after_login() -> None:
     gateway, _ = await at_the_till()
     eve = gateway.browser()
     await add_to_basket(eve, KETTLE)
@@ -130,7 +130,7 @@ async def test_a_session_that_has_ended_orders_nothing_and_leads_back() -> None:
     assert placed(gateway) == []
 
 
-async def test_a_basket_that_changed_in_another_tab_is_shown_before_anything_is_ordered() -> None:
+async def test_a_basket_changed_in_another_tab_is_shown_before_ordering() -> None:
     gateway, ada = await at_the_till()
     old = await form(ada)
     await add_to_basket(ada, TEA, 4)
@@ -154,7 +154,7 @@ async def test_a_price_that_changed_is_shown_before_anything_is_ordered() -> Non
     assert "Kettle, blue : each now costs €34.90 instead of €29.90" in Page(response).text
 
 
-async def test_an_article_that_went_is_shown_and_keeps_one_from_paying() -> None:
+async def test_a_withdrawn_article_is_shown_and_blocks_payment() -> None:
     gateway, ada = await at_the_till()
     old = await form(ada)
     await gateway.offer_product(TEA, "Green tea", status=ProductStatus.WITHDRAWN)
@@ -167,7 +167,7 @@ async def test_an_article_that_went_is_shown_and_keeps_one_from_paying() -> None
     )
 
 
-async def test_prices_that_nobody_can_tell_at_that_moment_are_left_to_the_order() -> None:
+async def test_unknown_current_prices_are_checked_by_order_svc() -> None:
     """The total that the customer saw is sent as total_seen,
     and order_svc rejects the order if it differs.
     """
@@ -179,7 +179,7 @@ async def test_prices_that_nobody_can_tell_at_that_moment_are_left_to_the_order(
     assert order["total_seen"] == {"amount_minor": 6400, "currency": "EUR"}
 
 
-async def test_nobody_pays_what_they_have_not_seen() -> None:
+async def test_unseen_totals_are_not_ordered() -> None:
     gateway, ada = await at_the_till()
     gateway.forget()
     gateway.product_svc.away = True
@@ -189,7 +189,7 @@ async def test_nobody_pays_what_they_have_not_seen() -> None:
     assert "/checkout" not in [given.get("action") for tag, given in Page(response).tags if tag == "form"]
 
 
-async def test_what_is_sold_out_is_named_before_and_may_be_ordered() -> None:
+async def test_sold_out_articles_are_named_and_may_be_ordered() -> None:
     gateway, ada = await at_the_till()
     await gateway.offer_product(SAMOVAR, "Samovar", cents=18900, pieces=0)
     await add_to_basket(ada, SAMOVAR)
@@ -211,7 +211,7 @@ async def test_a_card_is_chosen_first() -> None:
     assert placed(gateway) == []
 
 
-async def test_a_silent_broker_keeps_basket_and_key_and_later_there_is_one_order() -> None:
+async def test_an_unresponsive_broker_keeps_basket_and_key_for_one_order() -> None:
     (gateway, ada), now = await at_the_till(publish_pause_s=2), 1000.0
     gateway.deps.orders._clock = lambda: now
     sent = await form(ada)
@@ -280,7 +280,7 @@ async def test_a_form_that_is_not_ours_orders_nothing(forged: dict[str, Any]) ->
     assert placed(gateway) == []
 
 
-async def test_nobody_pays_from_another_site() -> None:
+async def test_cross_site_checkouts_are_rejected() -> None:
     gateway, ada = await at_the_till()
     sent = await form(ada)
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}):

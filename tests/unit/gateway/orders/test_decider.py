@@ -28,10 +28,10 @@ from tests.support.order_outcomes import (
 )
 
 
-def test_what_is_told_is_numbered_without_a_hole() -> None:
+def test_entries_are_numbered_without_gaps() -> None:
     for words in OUTCOMES.values():
         timeline, _ = replay(*words)
-        assert [told.seq for told in timeline.told] == list(range(1, timeline.seq + 1))
+        assert [entry.seq for entry in timeline.told] == list(range(1, timeline.seq + 1))
 
 
 def test_an_order_is_received_once_the_broker_has_it() -> None:
@@ -45,10 +45,10 @@ def test_sending_again_changes_nothing() -> None:
     assert decide(once, OrderSubmitted(BEGUN), Context()).state == once
 
 
-def test_news_that_is_faster_than_the_brokers_confirmation_counts() -> None:
+def test_events_before_the_publisher_confirm_count() -> None:
     timeline, _ = replay(SUBMIT, PLACED, OrderSubmitted)
     assert timeline.status is TimelineStatus.PLACED
-    assert [told.type for told in timeline.told] == [PLACED.TYPE]
+    assert [entry.type for entry in timeline.told] == [PLACED.TYPE]
 
 
 def test_an_order_of_an_app_is_known_by_its_events() -> None:
@@ -56,7 +56,7 @@ def test_an_order_of_an_app_is_known_by_its_events() -> None:
     assert (timeline.customer_id, timeline.lines, timeline.total) == (ADA, LINES, TOTAL)
 
 
-def test_late_news_turns_no_status_back() -> None:
+def test_late_events_do_not_revert_the_status() -> None:
     assert replay(SUBMIT, DISPATCHED, CONFIRMED, PLACED)[0].status is TimelineStatus.DISPATCHED
     assert (
         replay(SUBMIT, cancelled(CancelReason.CUSTOMER), PLACED, RESERVED)[0].status
@@ -64,9 +64,9 @@ def test_late_news_turns_no_status_back() -> None:
     )
 
 
-def test_the_time_is_when_it_was_said() -> None:
+def test_an_entrys_time_is_that_of_its_event() -> None:
     timeline, now = replay(SUBMIT, OrderSubmitted, PLACED, timedelta(minutes=1), RESERVED)
-    assert [told.at for told in timeline.told] == [
+    assert [entry.at for entry in timeline.told] == [
         BEGUN + timedelta(seconds=2),
         BEGUN + timedelta(seconds=3),
         now,
@@ -77,12 +77,12 @@ def test_a_time_that_is_not_known_is_not_made_up() -> None:
     assert decide(OrderTimeline(), AUTHORIZED, Context()).state.told[0].at is None
 
 
-def test_pressing_cancel_twice_is_told_once() -> None:
+def test_a_repeated_cancellation_is_one_entry() -> None:
     timeline, now = replay(SUBMIT, OrderSubmitted, CancellationSubmitted)
     assert decide(timeline, CancellationSubmitted(now), Context()).state == timeline
 
 
-def test_mails_about_users_are_none_of_an_orders_news() -> None:
+def test_account_mails_are_no_order_entries() -> None:
     for kind in (MailKind.USER_REGISTERED, MailKind.PASSWORD_RESET):
         assert (
             decide(
@@ -102,7 +102,7 @@ def test_the_projection_holds_no_more_than_ids_amounts_and_reasons() -> None:
     assert "capture refused" not in repr(failed)
 
 
-def test_every_event_that_is_heard_is_told() -> None:
-    told = {told.type for words in OUTCOMES.values() for told in replay(*words)[0].told}
-    missing = {event.TYPE for event in EVENT_MESSAGES} - told
+def test_every_handled_event_is_an_entry() -> None:
+    entry = {entry.type for words in OUTCOMES.values() for entry in replay(*words)[0].told}
+    missing = {event.TYPE for event in EVENT_MESSAGES} - entry
     assert missing == {"order.placement_refused.v1"}, "add it to order_outcomes.py"

@@ -5,7 +5,7 @@ import asyncio
 from tests.support.shops.gateway import GatewayFixture, place_order
 
 
-async def test_an_order_is_not_read_again_unless_there_is_news() -> None:
+async def test_an_unchanged_order_is_not_read_again() -> None:
     gateway = GatewayFixture()
     ada = gateway.program()
     where = (await place_order(ada)).headers["Location"]
@@ -16,7 +16,7 @@ async def test_an_order_is_not_read_again_unless_there_is_news() -> None:
     await ada.post(f"{where}/cancellation", headers={"Idempotency-Key": "c1"})
     news = await waiting
     assert news.status_code == 200
-    assert [told["type"] for told in news.json()["journey"]] == ["received", "cancellation_requested"]
+    assert [entry["type"] for entry in news.json()["journey"]] == ["received", "cancellation_requested"]
 
 
 async def test_orders_come_page_by_page_the_newest_first() -> None:

@@ -43,7 +43,7 @@ async def test_the_stream_carries_the_same_piece(gateway: GatewayFixture) -> Non
     assert "event: end" in streamed.text
 
 
-async def test_a_stream_of_a_session_that_has_ended_is_401_for_the_script(gateway: GatewayFixture) -> None:
+async def test_a_stream_with_an_ended_session_is_401(gateway: GatewayFixture) -> None:
     """The script would take the target of a redirect for a page."""
     await store_timeline(gateway, OUTCOMES["paying"])
     assert (

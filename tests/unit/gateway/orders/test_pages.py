@@ -59,7 +59,7 @@ class Reading(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-async def test_an_order_is_a_list_of_steps_with_a_word_for_each_state(gateway: GatewayFixture) -> None:
+async def test_an_order_is_a_list_of_steps_with_states(gateway: GatewayFixture) -> None:
     for way in OUTCOMES:
         html = await page(gateway, way)
         seen = Reading(html)
@@ -71,13 +71,13 @@ async def test_an_order_is_a_list_of_steps_with_a_word_for_each_state(gateway: G
         assert not [attributes for _, attributes in seen.elements if "style" in attributes]
 
 
-async def test_times_are_said_for_people_and_for_machines(gateway: GatewayFixture) -> None:
+async def test_times_are_human_and_machine_readable(gateway: GatewayFixture) -> None:
     seen = Reading(await page(gateway, "paying"))
     assert "14:02:09 UTC" in seen.text
     assert "2026-03-01T14:02:09+00:00" in [time.get("datetime") for time in seen.all("time")]
 
 
-async def test_without_a_script_a_page_refreshes_itself_until_the_order_is_at_rest(
+async def test_without_javascript_the_page_refreshes_until_the_order_ends(
     gateway: GatewayFixture,
 ) -> None:
     refreshing = '<noscript><meta http-equiv="refresh" content="5"></noscript>'
@@ -112,7 +112,7 @@ async def test_an_order_shows_the_title_under_which_it_was_bought(gateway: Gatew
     ]
 
 
-async def test_what_was_bought_is_shown_also_when_it_is_not_in_the_catalogue_any_more() -> None:
+async def test_ordered_items_are_shown_after_leaving_the_catalogue() -> None:
     async with running(GatewayFixture()) as gateway:  # while the catalogue is unavailable
         await store_timeline(gateway, bought_as("Kettle, as bought"))
         html = (await (await gateway.logged_in()).get(PAGE)).text
@@ -135,7 +135,7 @@ ASKED_FOR = tuple(
 )
 
 
-async def test_a_rejected_order_shows_what_was_asked_for_under_the_title_of_that_time(
+async def test_a_rejected_order_shows_its_items_with_former_titles(
     gateway: GatewayFixture,
 ) -> None:
     """An API client's order, which has no prices.
@@ -153,7 +153,7 @@ async def test_a_rejected_order_shows_what_was_asked_for_under_the_title_of_that
     assert order["requested"][2]["price"] is None and order["lines"] == []
 
 
-async def test_a_rejected_order_keeps_the_prices_that_its_customer_saw_at_the_door(
+async def test_a_rejected_order_keeps_the_prices_seen_at_checkout(
     gateway: GatewayFixture,
 ) -> None:
     await store_timeline(gateway, (SUBMIT, OrderSubmitted, refused(*ASKED_FOR)))
@@ -172,7 +172,7 @@ async def test_a_title_of_today_is_marked_as_such(gateway: GatewayFixture) -> No
     assert "Kettle, blue" in html and "current title" in html
 
 
-async def test_without_the_catalogue_the_page_says_so_and_shows_the_rest() -> None:
+async def test_without_the_catalogue_the_rest_of_the_page_works() -> None:
     async with running(GatewayFixture()) as gateway:
         html = await page(gateway, "paying")
     assert "titles cannot be shown" in html
@@ -215,7 +215,7 @@ async def test_a_cancellation_is_passed_on_and_shown(gateway: GatewayFixture) ->
     assert len({wire_message.message_id for wire_message in gateway.sent(orders.CancelOrder)}) == 1
 
 
-async def test_too_late_to_cancel_says_so(gateway: GatewayFixture) -> None:
+async def test_a_late_cancellation_is_explained(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["dispatched"])
     response = await (await gateway.logged_in()).post(f"{PAGE}/cancellation")
     assert response.status_code == 409
@@ -223,7 +223,7 @@ async def test_too_late_to_cancel_says_so(gateway: GatewayFixture) -> None:
     assert not gateway.sent(orders.CancelOrder)
 
 
-async def test_a_cancellation_that_cannot_be_passed_on_says_so(gateway: GatewayFixture) -> None:
+async def test_an_unpublishable_cancellation_is_explained(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     browser = await gateway.logged_in()
     gateway.broker.away = True
@@ -233,7 +233,7 @@ async def test_a_cancellation_that_cannot_be_passed_on_says_so(gateway: GatewayF
     assert "press the button again" in response.text
 
 
-async def test_the_list_is_a_table_with_links_and_words(gateway: GatewayFixture) -> None:
+async def test_the_order_list_is_a_table_with_links(gateway: GatewayFixture) -> None:
     ids = [UUID(int=ORDER.int + (number << 80)) for number in range(25)]
     for order_id in ids:
         await store_timeline(gateway, OUTCOMES["refunded"], order_id)
@@ -252,12 +252,12 @@ async def test_the_list_is_a_table_with_links_and_words(gateway: GatewayFixture)
     )
 
 
-async def test_all_news_is_told_in_plain_words(gateway: GatewayFixture) -> None:
+async def test_every_entry_has_a_plain_description(gateway: GatewayFixture) -> None:
     timeline = await store_timeline(gateway, OUTCOMES["refunded"])
     text = Reading((await (await gateway.logged_in()).get(f"{PAGE}/messages")).text).text
     assert "The refund to your card has been issued." in text
     assert text.count("UTC") == timeline.seq
-    assert not [told.type for told in timeline.told if "." in told.type and told.type in text]
+    assert not [entry.type for entry in timeline.told if "." in entry.type and entry.type in text]
 
 
 async def test_a_title_is_inert_text() -> None:

@@ -99,7 +99,7 @@ def test_a_shopper_never_reads_the_name_of_a_message(words: History) -> None:
     read += [
         text for step in (*progress.steps, *progress.compensation) for text in (step.title, step.sentence)
     ]
-    read += [describe_entry(told) for told in timeline.told]
+    read += [describe_entry(entry) for entry in timeline.told]
     assert not [text for text in read for name in (*CATALOG, "_") if name in text]
     assert all(text == text.strip() and "  " not in text and ".." not in text for text in read)
 
@@ -108,7 +108,7 @@ def test_what_the_gateway_does_not_know_is_an_update() -> None:
     assert describe_entry(TimelineEntry(1, "order.gift_wrapped.v1", BEGUN)) == "Update received."
 
 
-def test_a_journey_with_unknown_news_is_still_drawn() -> None:
+def test_progress_ignores_unknown_events() -> None:
     timeline, now = replay(*OUTCOMES["paying"])
     odd = timeline.with_entry("order.gift_wrapped.v1", now)
     assert states(build_progress(ORDER, odd, now)) == "vv~--"
@@ -117,28 +117,28 @@ def test_a_journey_with_unknown_news_is_still_drawn() -> None:
 @pytest.mark.parametrize(
     "shuffled", list(itertools.permutations([PLACED, RESERVED, AUTHORIZED, CONFIRMED, CAPTURED]))
 )
-def test_the_order_of_the_news_does_not_matter(shuffled: History) -> None:
+def test_progress_is_independent_of_event_order(shuffled: History) -> None:
     """Events of different services arrive in any order. After each, the progress is consistent."""
     assert states(drawn((SUBMIT, *shuffled))) == "vvvv-"
-    for heard in range(1, len(shuffled)):
-        steps = states(drawn((SUBMIT, *shuffled[:heard])))
+    for received in range(1, len(shuffled)):
+        steps = states(drawn((SUBMIT, *shuffled[:received])))
         assert "v" not in steps.lstrip("v"), f"a step is done after one that is not: {steps}"
 
 
-def test_a_slow_payment_says_when_the_order_ends_by_itself() -> None:
+def test_a_slow_payment_shows_the_orders_deadline() -> None:
     timeline, now = replay(*OUTCOMES["waiting for payment"])
     waiting = next(
         step
         for step in build_progress(ORDER, timeline, now, timedelta(minutes=5)).steps
         if step.name == "payment"
     )
-    placed_at = next(told.at for told in timeline.told if told.type == PLACED.TYPE)
+    placed_at = next(entry.at for entry in timeline.told if entry.type == PLACED.TYPE)
     assert placed_at and waiting.until == placed_at + timedelta(minutes=5)
     assert "nothing is charged" in waiting.then
     assert drawn(OUTCOMES["waiting for payment"]).heading.endswith("is waiting for payment")
 
 
-def test_a_mail_that_fails_or_is_late_never_makes_an_order_look_bad() -> None:
+def test_failed_or_late_mails_do_not_affect_order_progress() -> None:
     for way in ("confirmed", "mail undeliverable"):
         progress = drawn(OUTCOMES[way])
         assert progress.tone is StepState.DONE
@@ -156,7 +156,7 @@ def test_an_order_that_waits_for_money_is_not_at_rest() -> None:
         assert not drawn((*OUTCOMES[way], timedelta(days=1))).settled
 
 
-def test_an_order_that_was_never_sent_is_given_up_one_day() -> None:
+def test_an_unsent_order_is_abandoned_eventually() -> None:
     assert drawn((*OUTCOMES["not sent"], timedelta(hours=1))).settled
 
 
@@ -167,7 +167,7 @@ def test_long_gaps_are_folded() -> None:
 
 
 @pytest.mark.parametrize(
-    "way, said",
+    "way, expected",
     [
         ("paying", "Step 3 of 5: taking payment."),
         ("out of stock", "Nothing was charged."),
@@ -180,11 +180,11 @@ def test_long_gaps_are_folded() -> None:
         ("needs attention", "You do not need to do anything."),
     ],
 )
-def test_the_sentence_says_what_matters(way: str, said: str) -> None:
-    assert said in drawn(OUTCOMES[way]).sentence
+def test_the_summary_states_the_outcome(way: str, expected: str) -> None:
+    assert expected in drawn(OUTCOMES[way]).sentence
 
 
-def test_a_cancellation_is_answered() -> None:
+def test_a_requested_cancellation_is_shown() -> None:
     assert "Cancellation requested" in drawn(OUTCOMES["cancellation requested"]).note
     assert "too late" in drawn(OUTCOMES["too late to cancel"]).note
     assert drawn(OUTCOMES["cancelled under way"]).note == ""
@@ -198,12 +198,12 @@ def test_exactly_one_stop_is_the_current_one() -> None:
         assert len(names) == len(set(names))
 
 
-def test_news_without_a_time_is_drawn_without_one() -> None:
+def test_entries_without_a_time_are_shown_without_one() -> None:
     timeline, now = replay(*OUTCOMES["refunded"])
-    timeless = replace(timeline, told=tuple(replace(told, at=None) for told in timeline.told))
+    timeless = replace(timeline, told=tuple(replace(entry, at=None) for entry in timeline.told))
     assert states(build_progress(ORDER, timeless, now)) == "vvvvv <<<"
     assert ordered_at(ORDER, timeless) == BEGUN, "the time comes from the id"
 
 
-def test_an_order_of_which_only_strange_news_is_known_is_drawn() -> None:
+def test_progress_is_shown_even_for_unexpected_events_only() -> None:
     assert states(build_progress(ORDER, OrderTimeline(), BEGUN)) == "~----"

@@ -74,7 +74,7 @@ def test_a_step_is_in_progress_while_the_saga_awaits_it() -> None:
     assert compared > 10
 
 
-def test_nothing_is_in_progress_at_the_end_of_an_order_except_what_staff_check() -> None:
+def test_an_ended_order_has_no_step_in_progress() -> None:
     for end in explored().ends:
         emitted = explored().moments[end.emitted]
         allowed = {"payment"} if end.emitted & set(CAPTURE.failed) else set()
@@ -83,12 +83,12 @@ def test_nothing_is_in_progress_at_the_end_of_an_order_except_what_staff_check()
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
-def test_every_event_of_a_step_has_a_message_for_the_customer(step: SagaStep) -> None:
+def test_every_event_of_a_step_has_a_customer_message(step: SagaStep) -> None:
     assert {*step.after, *step.results} <= EVENT_MESSAGES.keys() == set(TIMELINES.handles)
 
 
 @pytest.mark.parametrize("kind", MAILS.values())
-def test_every_mail_about_an_order_has_a_name_for_the_customer(kind: MailKind) -> None:
+def test_every_order_mail_has_a_name_for_customers(kind: MailKind) -> None:
     assert mail_name(TimelineEntry(1, MailSent.TYPE, NOW, kind)) != mail_name(
         TimelineEntry(1, MailSent.TYPE, NOW, "another kind")
     )
@@ -102,7 +102,7 @@ def test_the_page_waits_for_the_mails_that_events_cause() -> None:
             assert progress_of(emitted, NOW + timedelta(minutes=5)).settled
 
 
-def test_money_that_moved_without_a_seen_authorisation_implies_the_earlier_steps() -> None:
+def test_a_capture_implies_the_earlier_steps() -> None:
     captured: list[EventType] = [payments.PaymentCaptured]
     example = {type(event): event for _, emitted in moments() for event in emitted}
     progress = progress_of([example[event] for event in captured])

@@ -11,7 +11,7 @@ from tests.support.stuck_order_fixtures import ID
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("arguments", "code", "expected"),
     [
         (("explain", "--help"), 0, "Usage"),
         (("stuck", "--help"), 0, "Usage"),
@@ -22,15 +22,17 @@ from tests.support.stuck_order_fixtures import ID
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_bad_use_is_told_what_to_do(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
-    ended = run_journey(tmp_path, *words)
+def test_misuse_is_reported_with_the_remedy(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, expected: str
+) -> None:
+    ended = run_journey(tmp_path, *arguments)
     assert ended.returncode == code, ended.stdout + ended.stderr
-    assert said in ended.stdout + ended.stderr and "Traceback" not in ended.stderr
+    assert expected in ended.stdout + ended.stderr and "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(
-    ("passed", "said"),
+    ("passed", "expected"),
     [(-5, "0 s"), (59, "59 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (200_000, "2 d")],
 )
-def test_a_length_of_time_is_said_in_its_largest_unit(passed: int, said: str) -> None:
-    assert span(timedelta(seconds=passed)) == said
+def test_durations_are_printed_in_their_largest_unit(passed: int, expected: str) -> None:
+    assert span(timedelta(seconds=passed)) == expected

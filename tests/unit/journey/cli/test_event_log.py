@@ -44,7 +44,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("arguments", "code", "expected"),
     [
         (("backfill", "nobody_svc", "--since", "1h"), MISUSED, "notification_svc"),
         (("backfill", "order_svc"), MISUSED, "--since"),
@@ -56,10 +56,12 @@ def home(tmp_path: Path) -> Iterator[Path]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_bad_use_is_told_what_to_do(home: Path, words: tuple[str, ...], code: int, said: str) -> None:
-    ended = run_journey(home, *words)
+def test_misuse_is_reported_with_the_remedy(
+    home: Path, arguments: tuple[str, ...], code: int, expected: str
+) -> None:
+    ended = run_journey(home, *arguments)
     assert ended.returncode == code, ended.stdout + ended.stderr
-    assert said in ended.stdout + ended.stderr
+    assert expected in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
     assert "secret" not in ended.stdout + ended.stderr
 
@@ -69,7 +71,7 @@ def test_every_command_explains_itself(command: str) -> None:
     assert "Usage" in CliRunner().invoke(app, [command, "--help"]).stdout
 
 
-def test_without_a_shop_the_remedy_is_told(tmp_path: Path) -> None:
+def test_without_a_shop_the_remedy_is_printed(tmp_path: Path) -> None:
     ended = run_journey(tmp_path, "backfill", "order_svc", "--since", "1h")
     assert ended.returncode == MISUSED and "journey up" in ended.stdout + ended.stderr
 
@@ -90,7 +92,7 @@ def test_a_time_is_understood(text: str, meant: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("2026-01-31T12:01", "in the future"),
         ("1x", "2026-01-31T12:00"),
@@ -98,8 +100,8 @@ def test_a_time_is_understood(text: str, meant: datetime) -> None:
         ("-2h", "10m, 2h"),
     ],
 )
-def test_what_is_no_time_or_yet_to_come_is_refused(text: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_what_is_no_time_or_yet_to_come_is_refused(text: str, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
         moment(text, lambda: NOON)
 
 
@@ -122,7 +124,7 @@ HOSTILE = "\x1b[2J\n[red]" + "7" * 5_000
 
 
 @pytest.mark.parametrize("show", [_print_line, _print_json])
-def test_an_event_is_shown_in_one_short_line_whatever_its_properties_hold(
+def test_an_event_is_shown_in_one_short_line(
     capsys: pytest.CaptureFixture[str], show: Callable[[Entry], None]
 ) -> None:
     headers = {"subject": HOSTILE, "time": HOSTILE, HOSTILE: HOSTILE}
@@ -132,7 +134,7 @@ def test_an_event_is_shown_in_one_short_line_whatever_its_properties_hold(
     assert len(shown) < 7_000 and "777" in shown and "[red]" in shown
 
 
-def test_what_a_replay_or_a_backfill_leaves_out_is_told_as_plain_text(
+def test_omitted_messages_are_reported_as_plain_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _show_left_out({HOSTILE: 3}, "events skipped")

@@ -11,7 +11,7 @@ from journey.cli.progress import EarlyResults, ProgressLine
 from tests.support.eventually import until
 
 
-def test_in_a_log_a_line_comes_now_and_then_and_not_among_the_results(
+def test_log_progress_is_occasional_and_separate_from_results(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
@@ -19,7 +19,7 @@ def test_in_a_log_a_line_comes_now_and_then_and_not_among_the_results(
     results = io.StringIO()
     with ProgressLine(Console(file=results), "comparing") as how_far:
         for now in range(12):
-            how_far.tell(f"{now} so far")
+            how_far.report(f"{now} so far")
     assert results.getvalue() == ""
     assert capsys.readouterr().err.splitlines() == ["comparing: 2 so far", "comparing: 7 so far"]
 
@@ -27,19 +27,19 @@ def test_in_a_log_a_line_comes_now_and_then_and_not_among_the_results(
 def test_on_a_terminal_one_line_changes() -> None:
     terminal = io.StringIO()
     with ProgressLine(Console(file=terminal, force_terminal=True), "comparing") as how_far:
-        how_far.tell("12 so far")
+        how_far.report("12 so far")
     assert "comparing" in terminal.getvalue()
 
 
-async def test_a_long_command_prints_results_before_its_end_and_a_short_one_does_not() -> None:
+async def test_only_a_long_command_prints_results_early() -> None:
     results = io.StringIO()
     with EarlyResults(Console(file=results), after_s=0.0) as early:
-        early.tell(Text("first"))
+        early.report(Text("first"))
         assert results.getvalue() == ""
         await until(results.getvalue)
-        early.tell(Text("second"))
+        early.report(Text("second"))
     assert results.getvalue() == "first\nsecond\n"
     with EarlyResults(Console(file=results), after_s=0.0) as early:
-        early.tell(Text("third"))
+        early.report(Text("third"))
     await asyncio.sleep(0.01)
     assert "third" not in results.getvalue()

@@ -15,7 +15,7 @@ MISUSED, UNAVAILABLE = 2, 3
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("arguments", "code", "expected"),
     [
         (("place", "TEA-GREEN"), MISUSED, "SKU=QUANTITY"),
         (("place", "TEA-GREEN=0"), MISUSED, "quantity"),
@@ -32,10 +32,12 @@ MISUSED, UNAVAILABLE = 2, 3
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_bad_use_is_told_what_to_do(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
-    ended = run_journey(tmp_path, *words)
+def test_misuse_is_reported_with_the_remedy(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, expected: str
+) -> None:
+    ended = run_journey(tmp_path, *arguments)
     assert ended.returncode == code, ended.stdout + ended.stderr
-    assert said in ended.stdout + ended.stderr
+    assert expected in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -64,11 +66,11 @@ def test_every_command_is_tried_under_faults() -> None:
     `scale` starts services of a running shop; the other two need nothing else.
     """
 
-    def leaves(command: Any, *words: str) -> Iterator[str]:
+    def leaves(command: Any, *arguments: str) -> Iterator[str]:
         if not hasattr(command, "commands"):
-            yield " ".join(words)
+            yield " ".join(arguments)
         for name, each in getattr(command, "commands", {}).items():
-            yield from leaves(each, *words, name)
+            yield from leaves(each, *arguments, name)
 
     tried = {command.partition(" -")[0].partition(" for ")[0] for command in COMMANDS}
     assert set(leaves(get_command(app))) - tried == {"down", "topology export"}, (

@@ -13,9 +13,9 @@ from tests.support.stuck_order_fixtures import BEGAN, ID
 NOWHERE = ShopEndpoints("local", "", "", {}, {}, "", "")
 
 
-def step(service: str, kind: str, heard: type[Message], status: str) -> HistoryEntry:
+def step(service: str, kind: str, handled_type: type[Message], status: str) -> HistoryEntry:
     return HistoryEntry(
-        service, kind, ID, f"{heard.__name__} at {service}", heard.TYPE, BEGAN, "", status, ()
+        service, kind, ID, f"{handled_type.__name__} at {service}", handled_type.TYPE, BEGAN, "", status, ()
     )
 
 

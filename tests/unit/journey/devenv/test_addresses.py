@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from journey.admin.endpoints import GATEWAY, ShopEndpoints, record, recorded
-from journey.admin.registry import DOORS, SERVICES
+from journey.admin.registry import SERVICES, WEB_PROGRAMS
 from journey.devenv import addresses
 from journey.devenv.infra import ports
 from journey.devenv.infra.model import Infrastructure
@@ -24,11 +24,11 @@ def ports_of(endpoints: ShopEndpoints) -> list[str]:
 def test_all_processes_have_ports_of_their_own() -> None:
     for usual in (True, False):
         http, public = addresses.of_all(usual)
-        assert set(http) == {*SERVICES, *DOORS} and set(public) == {GATEWAY}
+        assert set(http) == {*SERVICES, *WEB_PROGRAMS} and set(public) == {GATEWAY}
         assert len({*http.values(), *public.values()}) == len(http) + 1
 
 
-def test_a_further_one_is_none_of_those_that_are_promised_but_not_taken(
+def test_a_further_port_is_none_of_the_assigned_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ports, "free_ports", lambda count: list(range(20_000, 20_000 + count)))
@@ -38,7 +38,7 @@ def test_a_further_one_is_none_of_those_that_are_promised_but_not_taken(
     assert len(promised) == 20
 
 
-def test_further_instances_get_ports_and_a_second_gateway_a_door_of_its_own(tmp_path: Path) -> None:
+def test_further_instances_get_their_own_ports(tmp_path: Path) -> None:
     system = ProcessShop(tmp_path, SOMEWHERE, own_ports=True)
     started: list[dict[str, str]] = []
     system.processes.start = lambda *_, env, **__: started.append(dict(env))  # type: ignore[assignment, method-assign]
@@ -57,11 +57,11 @@ def test_further_instances_get_ports_and_a_second_gateway_a_door_of_its_own(tmp_
     )
 
 
-def test_operations_alone_is_told_the_operators_password(tmp_path: Path) -> None:
+def test_only_operations_gets_the_operators_password(tmp_path: Path) -> None:
     system = ProcessShop(tmp_path, SOMEWHERE, own_ports=True)
-    for name in (*SERVICES, *DOORS):
-        told = json.dumps(system.environment(name))
-        assert ("s3cret" in told) is (name == "operations"), name
+    for name in (*SERVICES, *WEB_PROGRAMS):
+        reported = json.dumps(system.environment(name))
+        assert ("s3cret" in reported) is (name == "operations"), name
 
 
 def test_a_place_that_is_written_down_is_found_again(tmp_path: Path) -> None:

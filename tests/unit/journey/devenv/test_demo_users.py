@@ -27,7 +27,7 @@ async def shop() -> AsyncIterator[MemoryShop]:
     await made.down(lambda text: None)
 
 
-async def test_both_can_log_in_and_one_of_them_is_staff_also_when_asked_for_again(shop: MemoryShop) -> None:
+async def test_both_demo_users_can_log_in_and_one_is_staff(shop: MemoryShop) -> None:
     both = await ensure(shop)
     assert await ensure(shop) == both == people(shop.endpoints)
     async with httpx.AsyncClient(base_url=shop.endpoints.http["user_svc"], timeout=20) as user_svc:
@@ -37,7 +37,7 @@ async def test_both_can_log_in_and_one_of_them_is_staff_also_when_asked_for_agai
     assert staff is not None and set(staff["roles"]) == {"customer", "staff"}
 
 
-async def test_who_has_chosen_another_password_keeps_it_and_the_remedy_is_told(shop: MemoryShop) -> None:
+async def test_a_changed_password_is_kept_and_the_remedy_printed(shop: MemoryShop) -> None:
     ada = (await ensure(shop)).customer
     async with httpx.AsyncClient(base_url=shop.endpoints.http["user_svc"], timeout=20) as user_svc:
         tokens = await log_in(user_svc, ada)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from journey.admin.endpoints import record, recorded
-from journey.admin.instances import answering, counts, of_services
+from journey.admin.instances import counts, of_services, responding
 from journey.admin.registry import SERVICES
 from journey.cli import scale as cli_scale
 from journey.cli.console import UsageError
@@ -43,31 +43,31 @@ def test_instances_are_listed_in_order_and_counted() -> None:
         (set[str](), "http://one"),
     ],
 )
-async def test_an_instance_that_is_at_work_is_asked(ready: set[str], asked: str) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
+async def test_a_working_instance_gets_the_request(ready: set[str], asked: str) -> None:
+    def response(request: httpx.Request) -> httpx.Response:
         if request.url.host not in ready:
             raise httpx.ConnectError("refused")
         return httpx.Response(200)
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        assert await answering(http, THREE) == {"order_svc": asked, "user_svc": "http://users"}
+    async with httpx.AsyncClient(transport=httpx.MockTransport(response)) as http:
+        assert await responding(http, THREE) == {"order_svc": asked, "user_svc": "http://users"}
 
 
-async def test_nobody_is_asked_where_there_is_no_choice() -> None:
+async def test_a_single_instance_is_used_without_probing() -> None:
     def never(request: httpx.Request) -> httpx.Response:
         raise AssertionError(request.url)
 
     single = {"order_svc": "http://one", "gateway": "http://door"}
     async with httpx.AsyncClient(transport=httpx.MockTransport(never)) as http:
-        assert await answering(http, single) == single
+        assert await responding(http, single) == single
 
 
 @pytest.mark.parametrize(
-    "words", ["order=3", "order_svc", "order_svc=0", "order_svc=-1", "order_svc=21", "gateway=2"]
+    "arguments", ["order=3", "order_svc", "order_svc=0", "order_svc=-1", "order_svc=21", "gateway=2"]
 )
-def test_an_impossible_scale_is_refused_with_the_remedy(words: str) -> None:
+def test_an_impossible_scale_is_refused_with_the_remedy(arguments: str) -> None:
     with pytest.raises(UsageError, match=r"choose from order_svc|from 1 to 20"):
-        cli_scale._count(words)
+        cli_scale._count(arguments)
 
 
 def test_instances_that_are_written_down_are_started_again(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_containers_are_found_by_the_ports_that_they_have_now(in_one_list: bool)
     }
 
 
-async def test_compose_hears_the_scale_of_the_services_that_it_starts(
+async def test_compose_gets_the_scale_of_started_services(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without --scale it goes back to one instance,
@@ -113,8 +113,8 @@ async def test_compose_hears_the_scale_of_the_services_that_it_starts(
     )
     asked: list[tuple[str, ...]] = []
 
-    async def run(*words: str, **_options: object) -> tuple[int, str]:
-        asked.append(words)
+    async def run(*arguments: str, **_options: object) -> tuple[int, str]:
+        asked.append(arguments)
         return 0, ""
 
     monkeypatch.setattr(compose_shop, "_run", run)
@@ -123,7 +123,7 @@ async def test_compose_hears_the_scale_of_the_services_that_it_starts(
     await shop.ready(["order_svc", "payment_svc"])
     await shop.set("payment_svc")
     await shop.up(lambda text: None)
-    scaled = [[word for word in words if "=" in word] for words in asked if words[2] == "up"]
+    scaled = [[word for word in arguments if "=" in word] for arguments in asked if arguments[2] == "up"]
     assert scaled == [["user_svc=2"], ["order_svc=3"], [], ["order_svc=3", "user_svc=2"]]
     known = recorded(tmp_path)
     assert known is not None and known.scale == {"order_svc": 3, "user_svc": 2}

@@ -11,9 +11,9 @@ from journey.devenv.infra.fake_smtp.store import Faults, Mailbox
 from journey.devenv.infra.fake_smtp.web import web_app
 
 
-async def test_what_does_not_come_to_be_known_is_a_sentence_with_a_remedy() -> None:
-    nobody = httpx.MockTransport(lambda request: httpx.Response(404))
-    async with httpx.AsyncClient(transport=nobody) as http:
+async def test_a_missing_article_is_an_error_with_a_remedy() -> None:
+    no_users = httpx.MockTransport(lambda request: httpx.Response(404))
+    async with httpx.AsyncClient(transport=no_users) as http:
         with pytest.raises(
             InfrastructureUnavailable, match=r"prices/KETTLE-BLUE was not found within 0 s"
         ) as refused:
@@ -21,7 +21,7 @@ async def test_what_does_not_come_to_be_known_is_a_sentence_with_a_remedy() -> N
     assert "check the log" in refused.value.remedy
 
 
-async def test_a_mail_that_arrives_while_the_mailbox_is_read_makes_no_other_one_count_twice(
+async def test_a_mail_arriving_during_paging_is_not_counted_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mailbox = Mailbox()
@@ -33,10 +33,10 @@ async def test_a_mail_that_arrives_while_the_mailbox_is_read_makes_no_other_one_
 
     class Busy(httpx.ASGITransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            answer = await super().handle_async_request(request)
+            response = await super().handle_async_request(request)
             if len(mailbox) < 12:
                 arrive(len(mailbox))
-            return answer
+            return response
 
     monkeypatch.setattr(shop, "_MAILS_ON_A_PAGE", 4)
     for number in range(10):

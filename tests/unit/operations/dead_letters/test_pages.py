@@ -46,15 +46,15 @@ async def ended(operations_app: OperationsApp, location: str) -> RedriveJob:
     return run
 
 
-async def test_a_group_is_a_service_an_error_type_and_a_message_type(operations_app: OperationsApp) -> None:
+async def test_dead_letters_are_grouped_by_service_error_and_type(operations_app: OperationsApp) -> None:
     for number in range(3):
         operations_app.dies(
             placed(), error=KeyError(f"no shelf {number}"), at=NOW - timedelta(minutes=number)
         )
     operations_app.dies(placed(), error=ValueError("no shelf 1"))
     operations_app.dies(placed(), "payment_svc")
-    letters = (await operations_app.broker.dead_letters(["inventory_svc", "payment_svc"])).letters
-    groups = group_dead_letters(letters)
+    dead_letters = (await operations_app.broker.dead_letters(["inventory_svc", "payment_svc"])).dead_letters
+    groups = group_dead_letters(dead_letters)
     assert [(group.service, group.error_type, group.count) for group in groups] == [
         ("inventory_svc", "KeyError", 3),
         ("inventory_svc", "ValueError", 1),
@@ -62,7 +62,7 @@ async def test_a_group_is_a_service_an_error_type_and_a_message_type(operations_
     ]
     assert groups[0].oldest.died_at == NOW - timedelta(minutes=2) and groups[0].newest.died_at == NOW
     assert groups[0].sample == "KeyError: 'no shelf 0'", "the newest"
-    assert groups[0].id == group_dead_letters(letters[::-1])[0].id, "the group id is stable"
+    assert groups[0].id == group_dead_letters(dead_letters[::-1])[0].id, "the group id is stable"
     page = await operations_app.page("/ops/dead-letters")
     assert "<strong>3</strong> dead letters" in page and "inventory_svc.events" in page
 
@@ -75,9 +75,13 @@ async def test_a_redrive_takes_those_that_had_died_and_no_newcomers(operations_a
     new = operations_app.dies(placed(), at=datetime.now(UTC) + timedelta(seconds=1))
     response = await operations_app.send(f"/ops/dead-letters/{group}/redrive", rate="0", **fields)
     run = await ended(operations_app, response.headers["location"])
-    assert [letter.id for letter in run.dead_letters] == old and (run.processed, run.remaining) == (3, 0)
+    assert [dead_letter.id for dead_letter in run.dead_letters] == old and (run.processed, run.remaining) == (
+        3,
+        0,
+    )
     assert [
-        letter.id for letter in (await operations_app.broker.dead_letters(["inventory_svc"])).letters
+        dead_letter.id
+        for dead_letter in (await operations_app.broker.dead_letters(["inventory_svc"])).dead_letters
     ] == [new]
     assert [(entry.message_id, entry.action, entry.by) for entry in operations_app.broker.entries[-3:]] == [
         (id_, REDRIVE, run.by) for id_ in old
@@ -96,21 +100,21 @@ async def test_pressed_twice_it_is_one_redrive_and_both_see_it(operations_app: O
     assert mine["run"] != yours["run"]
     operations_app.broker.hurdle.clear()
     path = f"/ops/dead-letters/{group}/redrive"
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(operations_app.send(path, rate="0", **fields) for fields in (mine, mine, yours))
     )
-    assert {response.headers["location"] for response in answers} == {f"/ops/redrives/{mine['run']}"}
+    assert {response.headers["location"] for response in responses} == {f"/ops/redrives/{mine['run']}"}
     running = await operations_app.http.get(path)
     assert running.headers["location"] == f"/ops/redrives/{mine['run']}", "no confirmation while it runs"
     assert "<strong>Running</strong>" in await operations_app.page(f"/ops/redrives/{mine['run']}")
     operations_app.broker.hurdle.set()
-    await ended(operations_app, answers[0].headers["location"])
+    await ended(operations_app, responses[0].headers["location"])
     after = await operations_app.send(path, rate="0", **mine)
     assert after.headers["location"] == f"/ops/redrives/{mine['run']}", "also after it is done"
     assert len([entry for entry in operations_app.broker.entries if entry.action == REDRIVE]) == 2
 
 
-async def test_while_letters_are_on_the_move_nobody_else_takes_them_to_look(
+async def test_dead_letters_are_not_read_during_a_redrive(
     operations_app: OperationsApp,
 ) -> None:
     operations_app.dies(placed())
@@ -121,11 +125,11 @@ async def test_while_letters_are_on_the_move_nobody_else_takes_them_to_look(
     )
     await until(lambda: operations_app.deps.dead_letters._suspended["inventory_svc"] > 0)
     looked: list[str] = []
-    letters, reading = operations_app.broker.dead_letters, operations_app.deps.dead_letters
+    dead_letters, reading = operations_app.broker.dead_letters, operations_app.deps.dead_letters
 
     async def noting(services):  # type: ignore[no-untyped-def]
         looked.extend(services)
-        return await letters(services)
+        return await dead_letters(services)
 
     operations_app.broker.dead_letters = noting  # type: ignore[method-assign]
     look = await reading.snapshot(refresh=True)
@@ -148,12 +152,12 @@ async def test_the_rest_can_be_stopped_and_stays(operations_app: OperationsApp) 
     run = await ended(operations_app, response.headers["location"])
     assert (
         run.state is JobState.STOPPED
-        and len((await operations_app.broker.dead_letters(["inventory_svc"])).letters) == 1
+        and len((await operations_app.broker.dead_letters(["inventory_svc"])).dead_letters) == 1
     )
     assert "<strong>Stopped</strong>" in await operations_app.page(response.headers["location"])
 
 
-async def test_a_redrive_that_breaks_off_says_how_far_it_came(operations_app: OperationsApp) -> None:
+async def test_an_interrupted_redrive_shows_its_progress(operations_app: OperationsApp) -> None:
     operations_app.dies(placed())
     group = await group_of(operations_app)
     fields = await asked(operations_app, group)
@@ -167,7 +171,7 @@ async def test_a_redrive_that_breaks_off_says_how_far_it_came(operations_app: Op
     assert "does not respond" in page and "No dead letter is lost" in page
 
 
-async def test_one_letter_goes_alone(operations_app: OperationsApp) -> None:
+async def test_one_dead_letter_can_be_redriven_alone(operations_app: OperationsApp) -> None:
     first, second = operations_app.dies(placed()), operations_app.dies(placed())
     group = await group_of(operations_app)
     response = await operations_app.send(
@@ -175,11 +179,12 @@ async def test_one_letter_goes_alone(operations_app: OperationsApp) -> None:
     )
     await ended(operations_app, response.headers["location"])
     assert [
-        letter.id for letter in (await operations_app.broker.dead_letters(["inventory_svc"])).letters
+        dead_letter.id
+        for dead_letter in (await operations_app.broker.dead_letters(["inventory_svc"])).dead_letters
     ] == [first]
 
 
-async def test_what_may_not_go_back_is_told_why_and_stays(operations_app: OperationsApp) -> None:
+async def test_a_dead_letter_that_cannot_be_redriven_shows_why(operations_app: OperationsApp) -> None:
     operations_app.dies(placed(), body=b"{broken")
     group = await group_of(operations_app)
     page = await operations_app.page(f"/ops/dead-letters/{group}/redrive")
@@ -188,21 +193,21 @@ async def test_what_may_not_go_back_is_told_why_and_stays(operations_app: Operat
     await operations_app.send(f"/ops/dead-letters/{group}/redrive", 409, **fields)
 
 
-async def test_a_drop_asks_for_a_reason_and_keeps_it(operations_app: OperationsApp) -> None:
+async def test_a_drop_requires_and_records_a_reason(operations_app: OperationsApp) -> None:
     operations_app.dies(placed())
     group = await group_of(operations_app)
     fields = await asked(operations_app, group, "drop")
     wrong = await operations_app.send(f"/ops/dead-letters/{group}/drop", 422, reason="  ", **fields)
     assert '<a href="#reason">' in wrong.text and fields["run"] in wrong.text
-    assert len((await operations_app.broker.dead_letters(["inventory_svc"])).letters) == 1
+    assert len((await operations_app.broker.dead_letters(["inventory_svc"])).dead_letters) == 1
     response = await operations_app.send(f"/ops/dead-letters/{group}/drop", reason="paid by hand", **fields)
     await ended(operations_app, response.headers["location"])
-    assert (await operations_app.broker.dead_letters(["inventory_svc"])).letters == []
+    assert (await operations_app.broker.dead_letters(["inventory_svc"])).dead_letters == []
     assert operations_app.broker.entries[-1].reason == "paid by hand"
     assert "paid by hand" in await operations_app.page("/ops/audit")
 
 
-async def test_what_a_letter_carries_is_text_and_nothing_else(operations_app: OperationsApp) -> None:
+async def test_the_content_of_a_dead_letter_is_escaped(operations_app: OperationsApp) -> None:
     """Markup in the payload, the error, the ids and the type; a template;
     a change of the writing direction.
     """
@@ -217,7 +222,7 @@ async def test_what_a_letter_carries_is_text_and_nothing_else(operations_app: Op
     )
     assert id_ == TRICK
     group = await group_of(operations_app)
-    letters = (await operations_app.broker.dead_letters(["notification_svc"])).letters
+    dead_letters = (await operations_app.broker.dead_letters(["notification_svc"])).dead_letters
     path = "/ops/dead-letters/" + group + "/letter?" + urlencode({"id": id_})
     for page in (
         await operations_app.page("/ops/dead-letters"),
@@ -230,34 +235,35 @@ async def test_what_a_letter_carries_is_text_and_nothing_else(operations_app: Op
         assert "<img src=x" not in page
         assert "\u202e" not in page
     assert "{{7*7}}" in await operations_app.page(path), "data is not rendered as a template"
-    assert letters[0].id == TRICK
+    assert dead_letters[0].id == TRICK
 
 
-async def test_a_letter_that_died_again_is_known_by_when_it_died(operations_app: OperationsApp) -> None:
+async def test_a_repeated_dead_letter_is_identified_by_its_time(operations_app: OperationsApp) -> None:
     operations_app.dies(placed())
     [wire_message] = operations_app.memory.dead("inventory_svc")
-    letter = dead_letter_of("inventory_svc", wire_message)
+    dead_letter = dead_letter_of("inventory_svc", wire_message)
     began = datetime.now(UTC)
-    run = RedriveJob("1", REDRIVE, "g", "t", "ada", "", 0, began, began, (letter,))
-    assert failed_again(run, [letter]) == 0, "it is still the old one"
-    assert failed_again(run, [replace(letter, died_at=began + timedelta(minutes=1))]) == 1
+    run = RedriveJob("1", REDRIVE, "g", "t", "ada", "", 0, began, began, (dead_letter,))
+    assert failed_again(run, [dead_letter]) == 0, "it is still the old one"
+    assert failed_again(run, [replace(dead_letter, died_at=began + timedelta(minutes=1))]) == 1
     assert (
-        failed_again(run, [replace(letter, died_at=began + timedelta(minutes=1), service="payment_svc")]) == 0
+        failed_again(run, [replace(dead_letter, died_at=began + timedelta(minutes=1), service="payment_svc")])
+        == 0
     )
 
 
-async def test_the_acts_name_who_did_them(operations_app: OperationsApp) -> None:
-    somebody = new_id()
+async def test_audit_entries_name_their_user(operations_app: OperationsApp) -> None:
+    actor = new_id()
     operations_app.dies(placed())
     group = await group_of(operations_app)
     fields = await asked(operations_app, group)
-    async with operations_app.client(Authorization=f"Bearer {token(Role.STAFF, user_id=somebody)}") as other:
+    async with operations_app.client(Authorization=f"Bearer {token(Role.STAFF, user_id=actor)}") as other:
         response = await other.post(f"/ops/dead-letters/{group}/redrive", data={"rate": "0", **fields})
     await ended(operations_app, response.headers["location"])
-    assert operations_app.broker.entries[-1].by == str(somebody)
+    assert operations_app.broker.entries[-1].by == str(actor)
 
 
-async def test_the_page_says_how_many_letters_it_has_not_read(operations_app: OperationsApp) -> None:
+async def test_the_page_shows_the_number_of_unread_dead_letters(operations_app: OperationsApp) -> None:
     operations_app.dies(placed())
     operations_app.broker.unread = {"inventory_svc.dead": 12_345}
     assert "12,345 in inventory_svc.dead are behind them" in await operations_app.page("/ops/dead-letters")
@@ -272,16 +278,16 @@ async def test_the_page_says_how_many_letters_it_has_not_read(operations_app: Op
     assert "Only the oldest are shown" not in await operations_app.page("/ops/dead-letters")
 
 
-async def test_pages_do_not_wait_for_a_broker_that_is_slow_to_give_its_letters(
+async def test_pages_do_not_wait_for_a_slow_broker(
     operations_app: OperationsApp,
 ) -> None:
     operations_app.dies(placed())
     reading = operations_app.deps.dead_letters
-    letters, goes_on = operations_app.broker.dead_letters, asyncio.Event()
+    dead_letters, goes_on = operations_app.broker.dead_letters, asyncio.Event()
 
     async def slow(services):  # type: ignore[no-untyped-def]
         await goes_on.wait()
-        return await letters(services)
+        return await dead_letters(services)
 
     operations_app.broker.dead_letters = slow  # type: ignore[method-assign]
     reading.first_s = 0.05

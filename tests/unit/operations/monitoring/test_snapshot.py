@@ -41,14 +41,14 @@ def test_a_sum_with_an_unknown_part_is_unknown() -> None:
     assert total([1, None]) is None and total([None]) is None
 
 
-def test_before_the_first_look_all_is_unknown_and_nothing_is_called_missing() -> None:
+def test_before_the_first_poll_everything_is_unknown() -> None:
     seen = MonitoringSnapshot()
     assert seen.dead is None and seen.missing == []
     assert {service.state for service in seen.services} == {"unknown"}
     assert {service.instances for service in seen.services} == {None}
 
 
-def test_when_the_broker_is_silent_what_it_said_last_is_not_repeated() -> None:
+def test_figures_of_an_unresponsive_broker_are_not_repeated() -> None:
     before = snapshot({"payment_svc.events": replace(QUIET, ready=7)})
     first = unknown_snapshot(before, "no answer", READY, NOW + timedelta(seconds=5))
     later = unknown_snapshot(first, "no answer", READY, NOW + timedelta(seconds=10))
@@ -61,7 +61,7 @@ def test_when_the_broker_is_silent_what_it_said_last_is_not_repeated() -> None:
     assert back.unknown_since is None and back.dead == 0
 
 
-def test_a_queue_that_nobody_consumes_is_told_of() -> None:
+def test_an_unconsumed_queue_is_reported() -> None:
     assert of(snapshot()) == ("ok", [])
     state, [why] = of(snapshot({"payment_svc.events": replace(QUIET, consumers=0)}))
     assert state == "down" and why.startswith("no consumer")
@@ -72,13 +72,13 @@ def test_commands_without_a_consumer_are_a_pause_and_no_death() -> None:
     assert state == "slow" and "external service does not respond" in why
 
 
-def test_a_service_that_does_not_answer_is_down_only_if_nobody_consumes_for_it() -> None:
+def test_an_unresponsive_service_is_down_only_without_consumers() -> None:
     assert of(snapshot(unready={"payment_svc": "it does not respond"}))[0] == "slow", "one of two instances"
     gone = unknown_snapshot(snapshot(), "no answer", {**READY, "payment_svc": "it does not respond"}, NOW)
     assert of(gone)[0] == "down" and of(gone, "order_svc")[0] == "ok"
 
 
-def test_dead_letters_that_somebody_holds_are_counted() -> None:
+def test_locked_dead_letters_are_counted() -> None:
     assert snapshot({"order_svc.dead": Traffic(3, 2, 0, 0.0, 0.0)}).dead == 5
     assert snapshot({"order_svc.dead": UNKNOWN}).dead is None
 
@@ -91,7 +91,7 @@ def test_a_missing_queue_is_named() -> None:
 # The service map
 
 
-def test_every_service_has_a_place_of_its_own_on_the_map() -> None:
+def test_every_service_has_its_own_position_on_the_map() -> None:
     assert service_map.GRID.keys() <= CONSUMING_SERVICES.keys()
     boxes = service_map.nodes()
     assert len({(box.x, box.y) for box in boxes}) == len(CONSUMING_SERVICES)
@@ -119,7 +119,7 @@ def test_the_ways_are_those_of_the_switchboards() -> None:
     assert ("notification_svc", "order_svc") not in ways
 
 
-def test_no_line_crosses_a_box_that_it_does_not_belong_to() -> None:
+def test_no_edge_crosses_a_foreign_node() -> None:
     for line in service_map.edges():
         (x1, y1), (x2, y2) = line.start, line.end
         for box in service_map.nodes():
@@ -136,7 +136,7 @@ def test_no_line_crosses_a_box_that_it_does_not_belong_to() -> None:
 # On the page
 
 
-async def test_the_map_says_unknown_and_since_when(operations_app: OperationsApp) -> None:
+async def test_the_map_shows_unknown_and_since_when(operations_app: OperationsApp) -> None:
     assert "as of" in await operations_app.page("/ops")
     operations_app.broker.counts_away = True
     await operations_app.deps.poller.refresh()
@@ -145,7 +145,7 @@ async def test_the_map_says_unknown_and_since_when(operations_app: OperationsApp
     assert ' data-label="Ready">unknown<' in page and ' data-label="Ready">0<' not in page
 
 
-async def test_one_poller_asks_for_all_viewers() -> None:
+async def test_one_poller_serves_all_viewers() -> None:
     async with at_work(poll_s=1000.0) as operations_app:
         for _ in range(20):
             await operations_app.page("/ops")

@@ -41,7 +41,7 @@ async def parts(stream: AsyncIterator[str]) -> dict[str, Any]:
     raise AssertionError("the stream has ended")
 
 
-async def test_a_stopped_consumer_is_told_of_and_only_what_changed_is_sent(
+async def test_only_the_parts_changed_by_a_stopped_consumer_are_sent(
     operations_app: OperationsApp,
 ) -> None:
     stream = live(operations_app).stream(staff(), "")
@@ -69,7 +69,7 @@ async def test_a_broker_that_falls_silent_is_unknown_and_not_empty(operations_ap
     await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def test_a_number_is_written_as_on_the_page_that_was_loaded(operations_app: OperationsApp) -> None:
+async def test_numbers_are_formatted_as_on_the_loaded_page(operations_app: OperationsApp) -> None:
     operations_app.broker.overrides["order_svc.dead"] = Traffic(1234, 0, 0, 0.0, 0.0)
     await until(lambda: operations_app.deps.poller.snapshot.dead == 1234)
     number = live(operations_app)._parts()["dead-count"]
@@ -81,7 +81,7 @@ async def test_viewers_share_one_drawing(operations_app: OperationsApp) -> None:
     assert shared._parts() is shared._parts()
 
 
-async def test_a_stream_ends_with_its_token_and_is_counted_no_more(operations_app: OperationsApp) -> None:
+async def test_a_stream_ends_with_its_token(operations_app: OperationsApp) -> None:
     shared = live(operations_app)
     async with asyncio.timeout(60):
         events = [event async for event in shared.stream(staff(timedelta(seconds=-1)), "")]
@@ -102,7 +102,7 @@ async def test_a_stop_ends_all_streams_at_once(
         await rest
 
 
-async def test_over_http_it_is_an_event_stream_for_the_staff_only(operations_app: OperationsApp) -> None:
+async def test_the_event_stream_is_for_staff_only(operations_app: OperationsApp) -> None:
     async with operations_app.client() as stranger:
         assert (await stranger.get("/ops/events")).status_code == 404
     operations_app.deps.stopping.set()  # so that it ends by itself
@@ -115,7 +115,9 @@ async def _drained(stream: AsyncIterator[str]) -> list[str]:
     return [event async for event in stream]
 
 
-async def test_what_a_full_queue_threw_away_is_told_and_measured(operations_app: OperationsApp) -> None:
+async def test_messages_discarded_by_a_full_queue_are_shown_and_measured(
+    operations_app: OperationsApp,
+) -> None:
     stream = live(operations_app).stream(staff(), "")
     assert "Messages were lost" not in (await parts(stream))["alerts"]
     operations_app.broker.broker.lost["order_svc.dead"] = 1_234

@@ -26,20 +26,20 @@ def step(
     *,
     service: str = "order_svc",
     at: datetime = BEGAN,
-    said_at: datetime = BEGAN,
+    sent_at: datetime = BEGAN,
 ) -> HistoryEntry:
-    said = [
+    expected = [
         {
             "id": id_,
             "type": orders.OrderPlaced.TYPE,
-            "time": said_at.isoformat(),
+            "time": sent_at.isoformat(),
             "subject": "o",
             "body": "{}",
         }
         for id_ in says
     ]
     return HistoryEntry(
-        service, "orders", "o", message_id, orders.PlaceOrder.TYPE, at, "new", "placed", tuple(said)
+        service, "orders", "o", message_id, orders.PlaceOrder.TYPE, at, "new", "placed", tuple(expected)
     )
 
 
@@ -54,30 +54,30 @@ def test_otherwise_the_earlier_comes_first_whatever_it_came_of() -> None:
     seconds = [BEGAN + timedelta(seconds=n) for n in range(4)]
     trail = JourneyHistory(
         [
-            step("a", ["late"], at=seconds[0], said_at=seconds[3]),
-            step("b", ["soon"], at=seconds[1], said_at=seconds[2]),
+            step("a", ["late"], at=seconds[0], sent_at=seconds[3]),
+            step("b", ["soon"], at=seconds[1], sent_at=seconds[2]),
         ]
     )
     assert [message.id for message in timeline.build_timeline(trail)] == ["a", "b", "soon", "late"]
 
 
-def test_a_message_that_several_hear_is_told_once() -> None:
+def test_a_message_with_several_consumers_is_listed_once() -> None:
     trail = JourneyHistory(
         [step("placing", ["placed"]), step("placed", []), step("placed", [], service="payment_svc")]
     )
     placing, placed = timeline.build_timeline(trail)
-    assert [heard.service for heard in placed.handled_by] == ["order_svc", "payment_svc"]
+    assert [handled_type.service for handled_type in placed.handled_by] == ["order_svc", "payment_svc"]
     assert placing.body is None and placed.body == "{}"
 
 
-def test_a_long_silence_is_folded_and_a_short_one_is_not() -> None:
+def test_only_long_gaps_are_collapsed() -> None:
     times = [BEGAN, BEGAN + timedelta(seconds=9), BEGAN + timedelta(minutes=3)]
-    steps = [step(f"m{n}", [f"m{n + 1}"], at=at, said_at=at) for n, at in enumerate(times)]
+    steps = [step(f"m{n}", [f"m{n + 1}"], at=at, sent_at=at) for n, at in enumerate(times)]
     lines = timeline.timeline_page(timeline.build_timeline(JourneyHistory(steps))).rows
     assert [line.pause for line in lines] == ["", "", "", "2 min later"]
 
 
-def test_a_link_to_one_message_opens_the_page_that_holds_it() -> None:
+def test_a_message_link_opens_its_page() -> None:
     steps = [step(f"m{n}", [f"m{n + 1}"]) for n in range(5_000)]
     begun = time.process_time()  # CPU time, whatever the load of the machine
     messages = timeline.build_timeline(JourneyHistory(steps))
@@ -101,7 +101,7 @@ def test_a_payload_is_text_that_nothing_obeys() -> None:
 # On the pages
 
 
-async def test_an_order_shows_the_title_that_was_bought_after_a_renaming_and_a_withdrawal(
+async def test_an_order_keeps_its_titles_after_renaming_and_withdrawal(
     operations_app: OperationsApp,
 ) -> None:
     await operations_app.stocked(title="Kettle, blue")
@@ -139,16 +139,16 @@ async def test_the_whole_story_of_an_order_with_payloads_and_causes(operations_a
 async def test_one_message_has_an_address_that_survives_a_reload(operations_app: OperationsApp) -> None:
     await operations_app.stocked()
     order_id = await operations_app.ordered()
-    trail = await operations_app.town.apps["order_svc"].handle_async_request(
+    trail = await operations_app.services.apps["order_svc"].handle_async_request(
         _get(f"http://order_svc/journeys/{order_id}")
     )
-    said = json.loads(await trail.aread())[0]["says"][0]["id"]
+    expected = json.loads(await trail.aread())[0]["says"][0]["id"]
     for _ in range(2):
-        page = await operations_app.page(f"/ops/orders/{order_id}?message={said}")
-        assert f'<li id="m-{said}" class="saying chosen">' in page or "open chosen" in page
+        page = await operations_app.page(f"/ops/orders/{order_id}?message={expected}")
+        assert f'<li id="m-{expected}" class="saying chosen">' in page or "open chosen" in page
 
 
-async def test_dispatch_is_asked_for_and_the_answer_is_in_the_story(operations_app: OperationsApp) -> None:
+async def test_a_dispatch_and_its_outcome_are_in_the_timeline(operations_app: OperationsApp) -> None:
     await operations_app.stocked()
     order_id = await operations_app.ordered()
     assert str(order_id)[-8:].upper() in await operations_app.page("/ops/stock")
@@ -161,15 +161,15 @@ async def test_dispatch_is_asked_for_and_the_answer_is_in_the_story(operations_a
     assert "Nothing to pick" in await operations_app.page("/ops/stock")
 
 
-async def test_a_service_that_is_away_makes_the_story_partial_and_the_page_says_whose_part(
+async def test_an_unavailable_service_is_named_on_the_partial_timeline(
     operations_app: OperationsApp,
 ) -> None:
     await operations_app.stocked()
     order_id = await operations_app.ordered()
-    operations_app.town.away = {"payment_svc"}
+    operations_app.services.away = {"payment_svc"}
     page = await operations_app.page(f"/ops/orders/{order_id}")
     assert "The timeline is incomplete:" in page and "payment_svc does not respond" in page.replace(", ", " ")
-    operations_app.town.away = {"order_svc"}
+    operations_app.services.away = {"order_svc"}
     page = await operations_app.page(f"/ops/orders/{order_id}")
     assert "StockReserved" in page, "the other services have it too"
     assert "order_svc does not respond" in await operations_app.page("/ops/orders")
@@ -183,7 +183,7 @@ async def test_an_order_is_found_by_its_id(operations_app: OperationsApp) -> Non
     assert "no service knows order" in (await operations_app.page(f"/ops/orders/{order_id}", 404)).lower()
 
 
-async def test_a_stuck_order_says_for_whom_it_waits_since_when_and_what_ends_it(
+async def test_a_stuck_order_shows_cause_time_and_remedy(
     operations_app: OperationsApp,
 ) -> None:
     await operations_app.stocked()
@@ -210,7 +210,7 @@ async def test_a_dead_letter_holds_an_order_up_and_leads_there(operations_app: O
     assert "There may be more" in await operations_app.page("/ops/stuck")
 
 
-async def test_an_alarm_of_the_broker_is_named_on_the_map_and_where_an_order_waits(
+async def test_a_broker_alarm_is_shown_on_map_and_stuck_order(
     operations_app: OperationsApp,
 ) -> None:
     await operations_app.stocked()
@@ -226,12 +226,12 @@ async def test_an_alarm_of_the_broker_is_named_on_the_map_and_where_an_order_wai
     assert "published automatically once the broker has room again" in page
 
 
-async def test_a_search_that_takes_long_shows_what_it_has_found_until_now(
+async def test_a_long_search_shows_intermediate_results(
     operations_app: OperationsApp,
 ) -> None:
     operations_app.dies(PLACED, at=datetime.now(UTC) - timedelta(minutes=10))
     goes_on = asyncio.Event()
-    response = operations_app.town.apps["payment_svc"].handle_async_request
+    response = operations_app.services.apps["payment_svc"].handle_async_request
 
     async def slow(request: httpx.Request) -> httpx.Response:
         if "is_open" in request.url.params:
@@ -239,7 +239,7 @@ async def test_a_search_that_takes_long_shows_what_it_has_found_until_now(
         return await response(request)
 
     operations_app.deps.stuck_orders.first_s = 0.2
-    with patch.object(operations_app.town.apps["payment_svc"], "handle_async_request", slow):
+    with patch.object(operations_app.services.apps["payment_svc"], "handle_async_request", slow):
         page = await operations_app.page("/ops/stuck")
         assert "Still searching" in page and "OrderPlaced in inventory_svc" in page
         goes_on.set()
@@ -247,7 +247,7 @@ async def test_a_search_that_takes_long_shows_what_it_has_found_until_now(
     assert "Still searching" not in await operations_app.page("/ops/stuck")
 
 
-async def test_no_order_waits_is_said_too(operations_app: OperationsApp) -> None:
+async def test_no_waiting_order_is_stated(operations_app: OperationsApp) -> None:
     assert "No order has waited that long" in await operations_app.page("/ops/stuck")
 
 

@@ -79,13 +79,11 @@ def _unsafe_in(element: ElementTree.Element, *, is_root: bool) -> Iterator[str]:
         ("", "", "parcel"),
     ],
 )
-def test_the_noun_of_the_title_says_what_is_drawn_and_else_the_category(
-    title: str, category: str, drawn: str
-) -> None:
+def test_the_title_noun_or_category_selects_the_illustration(title: str, category: str, drawn: str) -> None:
     assert motif(title, category) == drawn
 
 
-def test_an_article_is_painted_in_the_colour_that_its_title_names() -> None:
+def test_the_title_determines_the_illustrations_colour() -> None:
     assert colours("ANY-1", ["kettle", "blue"])[0] == PAINTS["blue"]
     assert colours("ANY-1", ["black", "tea"])[0] == PAINTS["charcoal"]
 
@@ -163,7 +161,7 @@ def test_an_article_has_the_colour_of_its_words(noun: str) -> None:
         assert (f'"{paint.main}"' in drawn) or "var(--main)" not in drawing
 
 
-def test_a_plant_does_not_vanish_in_front_of_a_green_pot() -> None:
+def test_a_plant_contrasts_with_a_green_pot() -> None:
     assert PAINTS["blue"].main in render_illustration("A-1", "plant, blue", "")
     assert PAINTS["green"].main not in render_illustration("A-1", "plant, green", "")
 

@@ -25,7 +25,7 @@ async def crashed_after_claim(user_app: UserApp, user_id: UUID) -> None:
     await execute(user_app.runtime, EMAILS, reservation_key("ada@example.org"), hold)
 
 
-async def test_a_claim_without_an_account_blocks_its_address_for_a_minute_only(user_app: UserApp) -> None:
+async def test_a_reservation_without_account_blocks_its_address_one_minute(user_app: UserApp) -> None:
     await crashed_after_claim(user_app, uuid4())
     await user_app.register()
     assert user_app.published_messages() == []
@@ -33,14 +33,14 @@ async def test_a_claim_without_an_account_blocks_its_address_for_a_minute_only(u
     await user_app.logged_in_user()
 
 
-async def test_a_claim_by_somebody_with_another_address_opens_no_door(user_app: UserApp) -> None:
+async def test_a_reservation_for_another_address_gives_no_access(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user("augusta@example.org")
     await crashed_after_claim(user_app, ada.user_id)
     assert (await user_app.log_in("ada@example.org")).status_code == 401
     assert (await user_app.logged_in_user("ada@example.org")).user_id != ada.user_id
 
 
-async def test_whoever_crashed_after_the_claim_may_go_on_at_once(user_app: UserApp) -> None:
+async def test_a_registration_continues_after_a_crash_with_its_reservation(user_app: UserApp) -> None:
     user_id = uuid4()
     await crashed_after_claim(user_app, user_id)
     assert (await user_app.logged_in_user(user_id=str(user_id))).user_id == user_id
@@ -65,7 +65,7 @@ class SlowStore(MemoryStore):
         return await super().save(changes, together=together)
 
 
-async def test_a_registration_that_slept_through_its_claim_makes_no_second_account() -> None:
+async def test_a_registration_after_its_reservation_expired_makes_no_account() -> None:
     sleeper = str(uuid4())
     store = SlowStore(sleeper)
     user_app = UserApp(store)
@@ -80,7 +80,7 @@ async def test_a_registration_that_slept_through_its_claim_makes_no_second_accou
     assert (await user_app.contact(sleeper)).status_code == 404
 
 
-async def test_an_erasure_that_crashed_half_way_leaves_the_address_free_at_once(user_app: UserApp) -> None:
+async def test_an_interrupted_erasure_frees_the_address_at_once(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     await execute(user_app.runtime, USERS, str(ada.user_id), Erase())
     assert (await user_app.logged_in_user()).user_id != ada.user_id
@@ -96,7 +96,7 @@ async def swept(user_app: UserApp, count: int) -> None:
     sweeping.cancel()
 
 
-async def test_what_could_not_be_told_at_registration_is_told_when_the_broker_is_back() -> None:
+async def test_a_registration_during_a_broker_outage_is_announced_later() -> None:
     user_app = UserApp(MemoryStore())  # not started: the only sweeper is the one below
     user_app.broker.away = True
     user_id = (await user_app.register()).json()["user_id"]
@@ -107,7 +107,7 @@ async def test_what_could_not_be_told_at_registration_is_told_when_the_broker_is
     assert user_app.published_messages() == [(REGISTERED, b'{"user_id":"%s"}' % user_id.encode())]
 
 
-async def test_an_erasure_that_is_told_does_not_hide_a_registration_that_was_not() -> None:
+async def test_a_published_erasure_does_not_hide_an_unpublished_registration() -> None:
     user_app = UserApp(MemoryStore())  # not started: the only sweeper is the one below
     user_app.broker.away = True
     ada = await user_app.logged_in_user()
@@ -119,7 +119,7 @@ async def test_an_erasure_that_is_told_does_not_hide_a_registration_that_was_not
     assert user_app.published_types()[2:] == [REGISTERED, PROVED, ACCESS_CHANGED, "user.erased.v1"]
 
 
-async def test_while_the_database_is_away_the_answer_is_503_and_nothing_is_told(user_app: UserApp) -> None:
+async def test_without_the_database_the_response_is_503_without_events(user_app: UserApp) -> None:
     store = user_app.runtime.store
     assert isinstance(store, MemoryStore)
     store.away = True

@@ -64,7 +64,7 @@ def refused(history: list[Any]) -> AccountRule:
     return caught.value.reason
 
 
-def test_registering_makes_an_account_that_waits_for_proof_and_tells_only_the_id() -> None:
+def test_registering_emits_only_the_id_of_an_unverified_account() -> None:
     user, published_messages = play([REGISTER])
     assert user == User(
         AccountStatus.UNPROVED,
@@ -92,7 +92,7 @@ def test_an_abandoned_id_can_no_longer_be_registered() -> None:
     assert refused([Abandon(), REGISTER]) is AccountRule.ID_IN_USE
 
 
-def test_an_account_is_abandoned_until_its_address_is_proved_and_not_after() -> None:
+def test_only_an_unverified_account_can_be_abandoned() -> None:
     assert play([Abandon(), Abandon()]) == (User(AccountStatus.ERASED), [])
     assert play([REGISTER, Abandon()]) == play([REGISTER, Erase()])
     assert play([*PROVED, Abandon()]) == play(PROVED)
@@ -114,7 +114,7 @@ def test_an_address_is_proved_once() -> None:
         ([REGISTER, Prove()], RegisterAgain, users.RegisteredAgain),
     ],
 )
-def test_a_mail_of_a_kind_is_asked_for_at_most_once_a_minute(history: list[Any], ask: Any, mail: Any) -> None:
+def test_each_kind_of_mail_is_requested_once_a_minute(history: list[Any], ask: Any, mail: Any) -> None:
     minute = timedelta(minutes=1)
     asked = [ask(UUID(int=n), NOW + n * minute / 4) for n in range(4, 11)]
     _, published_messages = play([*history, *asked])
@@ -130,17 +130,17 @@ def test_the_welcome_is_the_first_mail_about_the_proof() -> None:
 
 @pytest.mark.parametrize("ask", [RequestProof, RequestReset, RegisterAgain])
 @pytest.mark.parametrize("history", [[], [REGISTER, Erase()], [Abandon()]])
-def test_without_an_account_no_mail_is_asked_for(history: list[Any], ask: Any) -> None:
+def test_without_an_account_no_mail_is_requested(history: list[Any], ask: Any) -> None:
     assert play([*history, ask(BOB, NOW + MAIL_INTERVAL_MIN)]) == play(history)
 
 
-def test_proof_is_asked_for_until_it_is_given_and_whoever_has_not_given_it_is_not_told_of_others() -> None:
+def test_an_unverified_account_gets_verification_mails_only() -> None:
     later = NOW + MAIL_INTERVAL_MIN
     assert play([*PROVED, RequestProof(BOB, later)]) == play(PROVED)
     assert play([REGISTER, RegisterAgain(BOB, later)]) == play([REGISTER])
 
 
-def test_another_password_ends_all_log_ins_and_is_told() -> None:
+def test_a_password_change_ends_all_logins_and_is_announced() -> None:
     user, published_messages = play([*PROVED, SetPassword("new hash", 0, BOB)])
     assert (user.password_hash, user.epoch) == ("new hash", 1)
     assert published_messages[-1] == users.PasswordChanged(request_id=BOB, user_id=ADA)
@@ -153,14 +153,14 @@ def test_a_password_that_was_set_meanwhile_is_not_set_over() -> None:
     assert refused([*PROVED, EndAllLogins(), SetPassword("late", 0, BOB)]) is AccountRule.OUT_OF_DATE
 
 
-def test_whoever_sets_a_password_by_the_mail_has_proved_the_address() -> None:
+def test_a_password_reset_by_mail_verifies_the_address() -> None:
     user, published_messages = play([REGISTER, SetPassword("new hash", 0, BOB)])
     assert user.status is AccountStatus.ACTIVE
     changed = users.PasswordChanged(request_id=BOB, user_id=ADA)
     assert published_messages[1:] == [access_changed(1), users.AddressProved(user_id=ADA), changed]
 
 
-def test_all_log_ins_can_be_ended_and_no_mail_is_asked_for() -> None:
+def test_ending_all_logins_requests_no_mail() -> None:
     user, published_messages = play([*PROVED, EndAllLogins()])
     assert (user.epoch, published_messages) == (1, [*play(PROVED)[1], access_changed(1)])
 
@@ -168,7 +168,7 @@ def test_all_log_ins_can_be_ended_and_no_mail_is_asked_for() -> None:
 STAFF: dict[str, Any] = {"user_id": ADA, "role": Role.STAFF}
 
 
-def test_a_role_is_granted_and_revoked_and_whoever_asked_is_told_each_time() -> None:
+def test_granting_and_revoking_a_role_emit_events() -> None:
     user, published_messages = play([*PROVED, users.GrantRole(**STAFF), users.GrantRole(**STAFF)])
     assert user.roles == (Role.CUSTOMER, Role.STAFF)
     assert published_messages[2:] == [
@@ -182,7 +182,7 @@ def test_a_role_is_granted_and_revoked_and_whoever_asked_is_told_each_time() -> 
     assert published_messages[4:] == [access_changed(2), *[users.RoleRevoked(**STAFF)] * 2]
 
 
-def test_everybody_is_a_customer_and_stays_one() -> None:
+def test_every_account_keeps_the_customer_role() -> None:
     user, published_messages = play([*PROVED, users.GrantRole(user_id=ADA, role=Role.CUSTOMER)])
     assert (user, published_messages[-1]) == (
         play(PROVED)[0],
@@ -201,7 +201,7 @@ def test_without_an_account_there_are_no_roles(history: list[Any], asked: Any) -
     assert published_messages[-1] == users.UserCommandRefused(user_id=ADA, detail="there is no such account")
 
 
-def test_the_name_can_be_changed_and_nobody_is_told() -> None:
+def test_a_name_change_emits_nothing() -> None:
     user, published_messages = play([*PROVED, ChangeProfile("Augusta")])
     assert user.name == "Augusta"
     assert published_messages == play(PROVED)[1]
@@ -217,7 +217,7 @@ def test_adding_the_same_address_twice_is_one_address() -> None:
     assert play([*PROVED, AddAddress(HOME), AddAddress(HOME)]) == play([*PROVED, AddAddress(HOME)])
 
 
-def test_there_is_room_for_ten_addresses_and_the_tenth_may_still_be_replaced() -> None:
+def test_ten_addresses_fit_and_the_tenth_is_replaceable() -> None:
     full: list[Any] = [
         *PROVED,
         *(AddAddress(replace(HOME, label=str(number))) for number in range(ADDRESSES_MAX)),
@@ -232,7 +232,7 @@ def test_an_address_can_be_removed_by_its_label() -> None:
     assert refused([*PROVED, AddAddress(HOME), RemoveAddress("work")]) is AccountRule.NO_SUCH_ADDRESS
 
 
-def test_erasing_leaves_nothing_but_the_id_and_is_told_once() -> None:
+def test_erasure_keeps_only_the_id_and_emits_once() -> None:
     user, published_messages = play(
         [*PROVED, AddAddress(HOME), users.GrantRole(**STAFF), EndAllLogins(), Erase(), Erase()]
     )
@@ -248,7 +248,7 @@ def test_without_an_account_nothing_can_be_changed(history: list[Any], asked: An
     assert refused([*history, asked]) is AccountRule.NOT_ACTIVE
 
 
-def test_nobody_can_be_erased_who_never_registered() -> None:
+def test_an_unregistered_user_cannot_be_erased() -> None:
     assert refused([Erase()]) is AccountRule.NOT_ACTIVE
 
 

@@ -43,7 +43,7 @@ anything = st.one_of(
 
 
 @given(st.lists(anything, max_size=30))
-def test_whatever_is_asked_an_account_begins_once_ends_once_and_stays_ended(history: list[Any]) -> None:
+def test_an_account_begins_and_ends_once(history: list[Any]) -> None:
     user, ended = User(), False
     published_messages: list[Any] = []
     for asked in history:

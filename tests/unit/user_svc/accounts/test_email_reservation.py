@@ -44,7 +44,7 @@ def test_claiming_again_renews_the_claim() -> None:
     assert holds(Reserve(ADA, NOW), Reserve(ADA, later)) == EmailReservation(ADA, later, (WELCOME,))
 
 
-def test_only_the_claim_that_was_seen_to_be_void_is_taken_over() -> None:
+def test_only_an_expired_reservation_is_taken_over() -> None:
     assert holds(Reserve(ADA, NOW), Reserve(BOB, NOW, instead_of=ADA)) == EmailReservation(
         BOB, NOW, (WELCOME, WELCOME)
     )
@@ -52,5 +52,5 @@ def test_only_the_claim_that_was_seen_to_be_void_is_taken_over() -> None:
         holds(Reserve(ADA, NOW), Reserve(BOB, NOW, instead_of=UUID(int=3)))
 
 
-def test_nobody_lets_go_what_another_holds() -> None:
+def test_a_reservation_is_released_by_its_holder_only() -> None:
     assert holds(Reserve(ADA, NOW), Release(BOB)) == EmailReservation(ADA, NOW, (WELCOME,))

@@ -18,7 +18,7 @@ async def confirm(user_app: UserApp, token: str, password: Any = "staple of the 
     return response.status_code
 
 
-async def test_nobody_logs_in_before_the_address_is_proved(user_app: UserApp) -> None:
+async def test_login_requires_a_verified_address(user_app: UserApp) -> None:
     user_id = (await user_app.register()).json()["user_id"]
     response = await user_app.log_in()
     assert (response.status_code, response.json()["type"]) == (403, "/problems/address-not-proved")
@@ -29,7 +29,7 @@ async def test_nobody_logs_in_before_the_address_is_proved(user_app: UserApp) ->
     assert (await user_app.log_in()).status_code == 201
 
 
-async def test_trying_to_log_in_asks_for_the_mail_again_once_a_minute_and_only_with_the_right_password(
+async def test_a_login_with_the_right_password_repeats_the_verification_mail(
     user_app: UserApp,
 ) -> None:
     await user_app.register()
@@ -41,7 +41,7 @@ async def test_trying_to_log_in_asks_for_the_mail_again_once_a_minute_and_only_w
     assert user_app.published_types().count(PROOF_REQUESTED) == 1
 
 
-async def test_the_mail_with_the_proof_can_be_asked_for_again(user_app: UserApp) -> None:
+async def test_the_verification_mail_can_be_requested_again(user_app: UserApp) -> None:
     await user_app.register()
     user_app.later(minutes=1)
     assert (await user_app.ask("POST", "/proof-requests", {"email": "ADA@example.org"})).status_code == 202
@@ -49,7 +49,7 @@ async def test_the_mail_with_the_proof_can_be_asked_for_again(user_app: UserApp)
 
 
 @pytest.mark.parametrize("path", ["/proof-requests", "/password-resets"])
-async def test_asking_for_a_mail_tells_nobody_who_has_an_account(user_app: UserApp, path: str) -> None:
+async def test_requesting_a_mail_does_not_reveal_accounts(user_app: UserApp, path: str) -> None:
     await user_app.logged_in_user()
     await user_app.register("bob@example.org")
     user_app.later(minutes=1)
@@ -61,7 +61,7 @@ async def test_asking_for_a_mail_tells_nobody_who_has_an_account(user_app: UserA
     assert responses[0].headers == responses[1].headers == responses[2].headers
 
 
-async def test_a_proof_needs_the_password_and_its_own_kind_of_token(user_app: UserApp) -> None:
+async def test_verification_needs_the_password_and_its_own_token(user_app: UserApp) -> None:
     user_id = (await user_app.register()).json()["user_id"]
     proof = await user_app.link(user_id, MailKind.ADDRESS_PROOF)
     reset = await user_app.link(user_id, MailKind.PASSWORD_RESET)
@@ -102,7 +102,7 @@ async def test_what_is_no_token_is_good_for_nothing(user_app: UserApp, token: An
     assert await confirm(user_app, token) in (401, 422)
 
 
-async def test_a_forgotten_password_is_reset_once_and_all_log_ins_end(user_app: UserApp) -> None:
+async def test_a_password_reset_works_once_and_ends_all_logins(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     assert (await user_app.ask("POST", "/password-resets", {"email": "ada@example.org"})).status_code == 202
     assert user_app.published_types()[-1] == RESET_REQUESTED

@@ -30,7 +30,7 @@ def network(number: int) -> str:
     return f"10.{number // 250}.{number % 250}.7"
 
 
-async def test_a_new_account_is_accepted_and_told_by_its_id_only(user_app: UserApp) -> None:
+async def test_a_new_account_is_announced_by_its_id_only(user_app: UserApp) -> None:
     response = await user_app.register()
     user_id = response.json()["user_id"]
     assert response.status_code == 202
@@ -40,7 +40,7 @@ async def test_a_new_account_is_accepted_and_told_by_its_id_only(user_app: UserA
     assert (await user_app.log_in()).json()["user_id"] == user_id
 
 
-async def test_neither_password_nor_address_is_told_or_kept_in_clear_beside_the_account(
+async def test_password_and_address_are_not_published_or_stored_elsewhere(
     user_app: UserApp,
 ) -> None:
     await user_app.register("ada.lovelace@example.org", name="Augusta")
@@ -114,9 +114,7 @@ async def test_bad_input_is_named_and_not_repeated(
         (b'{"name": "' + b"x" * BODY_BYTES_MAX + b'"}', 413),
     ],
 )
-async def test_a_body_that_is_no_form_is_refused_without_a_crash(
-    user_app: UserApp, body: bytes, status: int
-) -> None:
+async def test_a_malformed_body_is_rejected(user_app: UserApp, body: bytes, status: int) -> None:
     response = await user_app.http.post("/users", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
@@ -129,7 +127,7 @@ async def test_a_name_given_twice_is_refused_with_the_reason(user_app: UserApp) 
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b""])
-async def test_what_is_no_form_at_all_is_wrong_as_a_whole(user_app: UserApp, body: bytes) -> None:
+async def test_a_body_of_another_type_is_invalid_as_a_whole(user_app: UserApp, body: bytes) -> None:
     response = await user_app.http.post("/users", content=body, headers={"Content-Type": "application/json"})
     assert [error["pointer"] for error in response.json()["errors"]] == ["#"]
 
@@ -156,7 +154,7 @@ class CountingHasher:
         return CHEAP.verify(hash, password)
 
 
-async def test_an_address_that_is_taken_gets_the_same_answer_for_the_same_work() -> None:
+async def test_a_taken_address_gets_the_same_response_and_work() -> None:
     hasher = CountingHasher()
     user_app = UserApp(MemoryStore(), passwords=Passwords(hasher), min_response_s=0.1)
     await user_app.logged_in_user(password="password of ada")
@@ -176,7 +174,7 @@ async def test_an_address_that_is_taken_gets_the_same_answer_for_the_same_work()
     assert (await user_app.log_in(password="password of eve")).status_code == 401
 
 
-async def test_only_the_owner_of_a_taken_address_is_told_and_not_oftener_than_once_a_minute(
+async def test_only_the_owner_of_a_taken_address_is_notified(
     user_app: UserApp,
 ) -> None:
     ada = await user_app.logged_in_user()
@@ -193,7 +191,7 @@ async def test_only_the_owner_of_a_taken_address_is_told_and_not_oftener_than_on
     assert {UUID(json.loads(body)["user_id"]) for _, body in user_app.published_messages()} == {ada.user_id}
 
 
-async def test_who_registers_an_address_that_was_never_proved_takes_it_over_at_once(
+async def test_an_unverified_address_can_be_registered_again(
     user_app: UserApp,
 ) -> None:
     squatter = (await user_app.register(password="the squatter's own")).json()["user_id"]
@@ -213,7 +211,7 @@ async def test_who_registers_an_address_that_was_never_proved_takes_it_over_at_o
     ]
 
 
-async def test_whoever_registered_somebody_elses_address_gains_nothing_by_their_following_the_link(
+async def test_registering_a_foreign_address_gains_nothing_from_its_verification(
     user_app: UserApp,
 ) -> None:
     squatter = (await user_app.register(password="the squatter's own")).json()["user_id"]
@@ -229,12 +227,12 @@ async def test_of_many_at_once_with_one_address_one_gets_it(user_app: UserApp) -
     responses = await asyncio.gather(*(user_app.register(of=network(number)) for number in range(20)))
     assert {response.status_code for response in responses} == {202}
     (holder,) = await accounts_with(user_app, "ada@example.org")
-    told = Counter(user_app.published_types())
-    assert told[REGISTERED] == told["user.erased.v1"] + 1
+    reported = Counter(user_app.published_types())
+    assert reported[REGISTERED] == reported["user.erased.v1"] + 1
     assert (await user_app.prove(holder)).status_code == 201
 
 
-async def test_sending_a_registration_twice_is_one_account_as_it_was_first(user_app: UserApp) -> None:
+async def test_a_repeated_registration_is_one_unchanged_account(user_app: UserApp) -> None:
     user_id = str(uuid4())
     first = await user_app.register(user_id=user_id)
     again = await user_app.register(user_id=user_id, name="Eve", password="another password")
@@ -251,7 +249,7 @@ async def test_the_same_registration_many_times_at_once_is_one_account(user_app:
     assert (await user_app.prove(user_id)).json()["user_id"] == user_id
 
 
-async def test_somebodys_id_with_another_address_changes_nothing_and_blocks_no_address(
+async def test_a_used_id_with_another_address_changes_nothing(
     user_app: UserApp,
 ) -> None:
     ada = await user_app.logged_in_user()
@@ -261,7 +259,7 @@ async def test_somebodys_id_with_another_address_changes_nothing_and_blocks_no_a
     assert (await user_app.logged_in_user("eve@example.org")).user_id != ada.user_id
 
 
-async def test_one_new_id_with_two_addresses_at_once_gets_one_and_leaves_the_other_free(
+async def test_one_id_with_two_addresses_reserves_one_only(
     user_app: UserApp,
 ) -> None:
     user_id, emails = str(uuid4()), ["ada@example.org", "eve@example.org"]

@@ -38,7 +38,7 @@ def test_log_ins_go_on_whichever_way_the_clock_is_set(step: timedelta) -> None:
     assert "a" in [key.kid for key in after.keys], "what it signed must stay good"
 
 
-def test_a_clock_that_ran_ahead_for_a_while_does_not_stop_the_rotation_of_keys() -> None:
+def test_a_clock_that_ran_ahead_does_not_stop_key_rotation() -> None:
     ahead = turned(turned(KeyRing(), "a", NOW), "b", NOW + timedelta(days=365))
     corrected = turned(ahead, "c", NOW + HOUR)
     newest = max(key.signs_from for key in corrected.keys)
@@ -46,7 +46,7 @@ def test_a_clock_that_ran_ahead_for_a_while_does_not_stop_the_rotation_of_keys()
     assert corrected.is_due("ours", MONTH, NOW + MONTH + 2 * HOUR)
 
 
-async def test_user_svc_an_hour_behind_its_newest_key_lets_people_log_in() -> None:
+async def test_logins_work_an_hour_behind_the_newest_key() -> None:
     store = MemoryStore()
     gateway = UserApp(store)
     await gateway.logged_in_user()
@@ -58,7 +58,7 @@ async def test_user_svc_an_hour_behind_its_newest_key_lets_people_log_in() -> No
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
-def test_a_throttle_never_asks_for_a_longer_wait_than_its_longest(step: timedelta) -> None:
+def test_a_throttle_never_exceeds_its_longest_wait(step: timedelta) -> None:
     now = NOW
     throttle = Throttle(lambda: now, per_minute=10)
     for _ in range(FREE_ATTEMPTS + 3):
@@ -72,7 +72,7 @@ def test_a_throttle_never_asks_for_a_longer_wait_than_its_longest(step: timedelt
         assert wait.wait_s <= 60
 
 
-def test_refreshing_goes_on_for_a_whole_hour_after_the_clock_was_set_back() -> None:
+def test_refreshing_works_after_the_clock_is_set_back() -> None:
     state: RefreshTokenFamily = refresh_tokens.decide(
         RefreshTokenFamily(), refresh_tokens.OpenFamily(USER, 0, "line", "t0", NOW), Context()
     ).state
@@ -87,7 +87,7 @@ def test_refreshing_goes_on_for_a_whole_hour_after_the_clock_was_set_back() -> N
         assert state.siblings == (f"t{number + 1}",)
 
 
-def test_a_stolen_token_does_not_come_good_again_when_the_clock_is_set_back() -> None:
+def test_a_clock_set_back_does_not_revive_a_stolen_token() -> None:
     state: RefreshTokenFamily = refresh_tokens.decide(
         RefreshTokenFamily(), refresh_tokens.OpenFamily(USER, 0, "line", "t0", NOW), Context()
     ).state

@@ -42,12 +42,12 @@ class Guesser:
             self.now += timedelta(seconds=wait_s)
 
 
-def test_after_five_failures_each_try_waits_twice_as_long_up_to_a_minute() -> None:
+def test_the_wait_doubles_after_five_failures_up_to_a_minute() -> None:
     guesser = Guesser()
-    told = [wait for _, wait in zip(range(5_000), guesser.waits(), strict=False)]
-    assert told[:FREE_ATTEMPTS] == [0] * 5
-    assert [wait for wait in told if wait][:9] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert max(told) == 60
+    reported = [wait for _, wait in zip(range(5_000), guesser.waits(), strict=False)]
+    assert reported[:FREE_ATTEMPTS] == [0] * 5
+    assert [wait for wait in reported if wait][:9] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert max(reported) == 60
 
 
 def test_a_try_that_has_to_wait_is_not_counted() -> None:
@@ -57,7 +57,7 @@ def test_a_try_that_has_to_wait_is_not_counted() -> None:
     assert guesser.guess() == 1
 
 
-def test_the_right_password_makes_all_forgotten_and_so_does_a_quarter_of_an_hour() -> None:
+def test_success_or_fifteen_minutes_reset_the_failures() -> None:
     for forget in (lambda g: g.guess(right=True), lambda g: setattr(g, "now", g.now + timedelta(minutes=15))):
         guesser = Guesser()
         for _ in range(FREE_ATTEMPTS - 1):
@@ -75,7 +75,7 @@ def test_neither_another_account_nor_another_network_is_delayed() -> None:
     assert guesser.guess(account="bob", right=True) == 0
 
 
-def test_from_one_network_only_so_many_may_fail_in_a_minute() -> None:
+def test_failures_per_network_and_minute_are_limited() -> None:
     guesser = Guesser(per_minute=30)
     assert [guesser.guess(f"user{n}") for n in range(30)] == [0] * 30
     assert guesser.guess("another") == 2
@@ -101,7 +101,7 @@ def test_many_at_once_do_not_all_count_as_the_first() -> None:
     assert guesser.guess(right=True) == 0
 
 
-def test_what_has_nothing_to_do_with_the_password_is_not_counted() -> None:
+def test_unrelated_failures_are_not_counted() -> None:
     guesser = Guesser()
     for _ in range(20):
         with pytest.raises(ConnectionError), guesser.throttle.attempt("ada", "here"):
@@ -129,14 +129,14 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         ("nowhere", ""),
     ],
 )
-def test_neighbours_count_as_one(address: str, network: str) -> None:
+def test_addresses_of_one_network_count_together(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
 # over HTTP
 
 
-async def test_the_owner_at_home_is_not_delayed_by_a_guesser_elsewhere(user_app: UserApp) -> None:
+async def test_a_remote_guesser_does_not_delay_the_owner(user_app: UserApp) -> None:
     await user_app.logged_in_user()
     for _ in range(FREE_ATTEMPTS):
         assert (await user_app.log_in(password="wrong password", of=THERE)).status_code == 401
@@ -159,7 +159,7 @@ async def test_an_unknown_address_is_throttled_like_a_known_one(user_app: UserAp
         user_app.later(minutes=15)
 
 
-async def test_two_hundred_at_once_are_looked_at_five_at_a_time(user_app: UserApp) -> None:
+async def test_two_hundred_concurrent_attempts_run_five_at_a_time(user_app: UserApp) -> None:
     await user_app.logged_in_user()
     responses = await asyncio.gather(*(user_app.log_in(password="wrong password") for _ in range(200)))
     statuses = [response.status_code for response in responses]
@@ -187,7 +187,7 @@ async def test_the_address_is_believed_only_together_with_the_service_token(user
         ("POST", "/users/me/erasure", {"password": "wrong password"}),
     ],
 )
-async def test_a_stolen_access_token_is_no_way_to_guess_the_password(
+async def test_a_stolen_access_token_cannot_guess_the_password(
     user_app: UserApp, method: str, path: str, wrong: dict[str, str]
 ) -> None:
     ada = await user_app.logged_in_user()
@@ -195,7 +195,7 @@ async def test_a_stolen_access_token_is_no_way_to_guess_the_password(
     assert [response.status_code for response in responses] == [403] * 5 + [429]
 
 
-async def test_nobodys_mailbox_is_filled_by_our_hand(user_app: UserApp) -> None:
+async def test_mails_to_one_mailbox_are_limited(user_app: UserApp) -> None:
     for path, body in (
         ("/users", {"email": "ada@example.org", "name": "Ada", "password": PASSWORD}),
         ("/proof-requests", {"email": "bob@example.org"}),

@@ -28,7 +28,7 @@ class StuckHasher:
         return CHEAP.verify(hash, password)
 
 
-async def test_when_too_many_wait_the_next_is_sent_away_and_the_loop_goes_on() -> None:
+async def test_excess_hashing_requests_are_rejected_without_blocking() -> None:
     hasher = StuckHasher()
     user_app = UserApp(MemoryStore(), passwords=Passwords(hasher, waiting_max=2))
     await user_app.runtime.start()
@@ -49,7 +49,7 @@ async def test_when_too_many_wait_the_next_is_sent_away_and_the_loop_goes_on() -
     await user_app.runtime.stop()
 
 
-async def test_whoever_hangs_up_frees_no_place_before_the_work_is_done() -> None:
+async def test_a_disconnected_client_keeps_its_hashing_slot_until_done() -> None:
     hasher = StuckHasher()
     passwords = Passwords(hasher, waiting_max=0)
     hasher.release.clear()
@@ -66,13 +66,13 @@ async def test_whoever_hangs_up_frees_no_place_before_the_work_is_done() -> None
             await asyncio.sleep(0.005)
 
 
-async def test_a_password_is_kept_as_an_argon2id_hash_of_the_documented_cost() -> None:
+async def test_a_password_is_stored_as_argon2id_of_documented_cost() -> None:
     kept = await Passwords().hash("correct horse")
     assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert PasswordHasher().verify(kept, "correct horse")
 
 
-async def test_right_wrong_broken_and_missing_hashes_are_told_apart() -> None:
+async def test_right_wrong_broken_and_missing_hashes_are_distinguished() -> None:
     passwords = Passwords(CHEAP)
     kept = await passwords.hash("correct horse")
     assert await passwords.verify(kept, "correct horse")
@@ -91,13 +91,13 @@ class YesHasher:
         return True
 
 
-async def test_nobody_has_a_right_password() -> None:
+async def test_an_unknown_user_has_no_valid_password() -> None:
     passwords = Passwords(YesHasher())
     assert await passwords.verify("a hash", "correct horse")
     assert not await passwords.verify("", "correct horse")
 
 
-async def test_one_password_is_one_however_a_keyboard_spells_its_letters() -> None:
+async def test_unicode_forms_of_a_password_are_equal() -> None:
     passwords = Passwords(CHEAP)
     assert await passwords.verify(await passwords.hash("sch\u00f6n und gut"), "scho\u0308n und gut")
     assert not await passwords.verify(await passwords.hash("sch\u00f6n und gut"), "schon und gut")

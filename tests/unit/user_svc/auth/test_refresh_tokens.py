@@ -60,7 +60,7 @@ def test_a_log_in_has_one_token_and_an_end() -> None:
     assert not RefreshTokenFamily().is_open(NOW)
 
 
-def test_a_log_in_begins_once_and_one_that_never_began_is_not_ended() -> None:
+def test_a_login_begins_once_before_it_ends() -> None:
     with pytest.raises(OutOfTurn):
         play(OPEN, replace(OPEN, user_id=BOB))
     with pytest.raises(OutOfTurn):
@@ -71,14 +71,14 @@ def test_each_token_gives_the_next() -> None:
     assert play(OPEN, use("t0", "t1", 60), use("t1", "t2", 660)).siblings == ("t2",)
 
 
-def test_a_used_token_ends_the_log_in_for_everybody() -> None:
+def test_a_reused_token_ends_the_login_for_all_holders() -> None:
     ended = play(OPEN, use("t0", "t1", 60), use("t0", "x", 70))
     assert ended == RefreshTokenFamily(FamilyStatus.ENDED, ADA)
     with pytest.raises(LoginNotActive):
         refresh_tokens.decide(ended, use("t1", "t2", 71), Context())
 
 
-def test_a_token_used_twice_at_once_gives_siblings_of_which_any_goes_on() -> None:
+def test_a_token_used_twice_at_once_gives_two_valid_siblings() -> None:
     for kept in ("t1", "t2"):
         both = play(OPEN, use("t0", "t1", 60), use("t0", "t2", 69.9))
         assert both.siblings == ("t1", "t2")
@@ -91,18 +91,18 @@ def test_when_one_sibling_is_used_the_other_is() -> None:
     assert play(*before, use("t2", "t4", 610)).status is FamilyStatus.ENDED
 
 
-def test_the_grace_begins_with_the_first_use_and_is_not_prolonged() -> None:
+def test_the_grace_period_begins_with_the_first_use() -> None:
     assert (
         play(OPEN, use("t0", "t1", 0), use("t0", "t2", 6), use("t0", "t3", 12)).status is FamilyStatus.ENDED
     )
 
 
-def test_a_stranger_who_knows_only_the_id_of_the_log_in_cannot_end_it() -> None:
+def test_the_login_id_alone_cannot_end_the_login() -> None:
     with pytest.raises(LoginNotActive):
         play(OPEN, use("guess", "x", 60, lineage="guess"))
 
 
-def test_a_log_in_that_nobody_uses_ends() -> None:
+def test_an_unused_login_ends() -> None:
     with pytest.raises(LoginNotActive):
         play(OPEN, use("t0", "t1", IDLE_MAX.total_seconds()))
 
@@ -116,7 +116,7 @@ def test_a_log_in_ends_in_any_case() -> None:
         refresh_tokens.decide(used, use(used.siblings[0], "late", AGE_MAX.total_seconds()), Context())
 
 
-def test_what_is_kept_is_bounded_however_often_somebody_asks() -> None:
+def test_stored_tokens_are_bounded() -> None:
     state = play(OPEN, use("t0", "n0", 0))
     with pytest.raises(TooManyRefreshes):
         for number in range(1, TOKENS_MAX + 1):
@@ -183,7 +183,7 @@ TestOneClient.settings = settings(max_examples=60, deadline=None)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1200)), min_size=1, max_size=12), st.floats(10, 1000))
-def test_a_thief_who_reuses_a_token_after_the_grace_always_ends_the_log_in(
+def test_reusing_a_token_after_the_grace_ends_the_login(
     uses: list[tuple[bool, float]], late_s: float
 ) -> None:
     """Whatever the owner has done since, also with siblings."""
@@ -203,7 +203,7 @@ def test_a_thief_who_reuses_a_token_after_the_grace_always_ends_the_log_in(
 
 
 @given(st.floats(0, 9.9), st.floats(10, 1000), st.floats(10, 1000), st.booleans())
-def test_a_thief_within_the_grace_cannot_live_on_beside_the_owner(
+def test_a_thief_within_the_grace_period_cannot_keep_the_login(
     theft_s: float, first_s: float, second_s: float, owner_first: bool
 ) -> None:
     state = play(OPEN, use("t0", "owner", 0), use("t0", "thief", theft_s))

@@ -11,7 +11,7 @@ from user_svc.accounts.email_reservation import EmailReservation
 from user_svc.accounts.user import ADDRESSES_MAX
 
 
-async def test_an_account_shows_what_its_owner_gave_and_never_the_hash(user_app: UserApp) -> None:
+async def test_an_account_shows_its_data_without_the_hash(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user(" Ada@example.org", name=" Ada ")
     assert await ada.me() == {
         "user_id": str(ada.user_id),
@@ -23,7 +23,7 @@ async def test_an_account_shows_what_its_owner_gave_and_never_the_hash(user_app:
     }
 
 
-async def test_everybody_sees_and_changes_only_their_own_account(user_app: UserApp) -> None:
+async def test_users_access_only_their_own_account(user_app: UserApp) -> None:
     ada, eve = await user_app.logged_in_user(), await user_app.logged_in_user("eve@example.org", name="Eve")
     await eve("PUT", "/users/me", {"name": "Mallory"})
     await eve("POST", "/users/me/addresses", HOME)
@@ -97,7 +97,7 @@ async def test_a_bad_address_is_named(user_app: UserApp, field: str, value: Any)
     assert f"body.{field}:" in response.json()["detail"]
 
 
-async def test_erasing_leaves_nothing_personal_ends_all_sessions_and_is_told(user_app: UserApp) -> None:
+async def test_erasure_removes_personal_data_and_ends_sessions(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user(name="Augusta")
     await ada("POST", "/users/me/addresses", HOME)
     elsewhere = LoggedInClient(user_app, (await user_app.log_in()).json())
@@ -118,7 +118,7 @@ async def test_erasing_leaves_nothing_personal_ends_all_sessions_and_is_told(use
         assert not any(word in kept for word in ("ada@", "Augusta", "argon2", *PERSONAL))
 
 
-async def test_erasing_asks_for_the_password_once_more(user_app: UserApp) -> None:
+async def test_erasure_requires_the_password(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     response = await ada.erase("not my password")
     assert (response.status_code, response.json()["type"]) == (403, "/problems/wrong-password")
@@ -134,7 +134,7 @@ async def test_erasing_lets_the_address_go(user_app: UserApp) -> None:
     assert [EMAILS.codec.load(claim.state or {}) for claim in claims] == [EmailReservation()]
 
 
-async def test_an_erased_address_may_register_anew_but_the_id_never(user_app: UserApp) -> None:
+async def test_an_erased_address_may_register_again_the_id_never(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     await ada.erase()
     await user_app.register(user_id=str(ada.user_id))
@@ -153,7 +153,7 @@ async def test_the_service_token_opens_contacts_and_nothing_else_does(user_app: 
         assert (await user_app.contact(ada.user_id, token)).status_code == 401
 
 
-async def test_contacts_of_unknown_ids_are_not_found_and_of_bad_ids_not_valid(user_app: UserApp) -> None:
+async def test_contacts_of_unknown_ids_are_404_and_invalid_ids_422(user_app: UserApp) -> None:
     assert (await user_app.contact("0190f0e8-0000-7000-8000-000000000001")).status_code == 404
     for bad in ("00000000-0000-0000-0000-000000000000", "{0190f0e8-0000-7000-8000-000000000001}", "7"):
         assert (await user_app.contact(bad)).status_code == 422

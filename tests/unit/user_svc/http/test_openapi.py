@@ -27,19 +27,19 @@ NOT_IN_A_SCHEMA = re.compile(
 )
 
 
-async def test_it_answers_strangers_as_its_document_says() -> None:
+async def test_anonymous_responses_match_the_openapi_document() -> None:
     user_app = UserApp(MemoryStore())
     user_app.http = user_app.new_client(policy=AuthPolicy(tries_per_minute=1_000_000))
     found = [each for each in complaints(app_of(user_app)) if not NOT_IN_A_SCHEMA.match(each)]
     assert not found, "\n\n".join(found)
 
 
-async def test_it_answers_somebody_who_is_logged_in_as_its_document_says() -> None:
+async def test_responses_for_logged_in_users_match_the_openapi_document() -> None:
     user_app = UserApp(MemoryStore())
     user_app.http = user_app.new_client(policy=AuthPolicy(tries_per_minute=1_000_000))
     ada = await user_app.logged_in_user()
-    told = complaints(app_of(user_app), headers={"Authorization": f"Bearer {ada.token}"}, paths=f"^{ME}")
-    found = [each for each in told if not NOT_IN_A_SCHEMA.match(each)]
+    reported = complaints(app_of(user_app), headers={"Authorization": f"Bearer {ada.token}"}, paths=f"^{ME}")
+    found = [each for each in reported if not NOT_IN_A_SCHEMA.match(each)]
     assert not found, "\n\n".join(found)
 
 

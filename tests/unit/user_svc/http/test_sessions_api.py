@@ -13,7 +13,7 @@ from user_svc.auth.refresh_tokens import AGE_MAX, IDLE_MAX
 GRACE_S = 10
 
 
-async def test_logging_in_gives_an_access_token_for_ten_minutes_and_a_refresh_token(
+async def test_a_login_returns_access_and_refresh_tokens(
     user_app: UserApp,
 ) -> None:
     ada = await user_app.logged_in_user()
@@ -28,7 +28,7 @@ async def test_logging_in_gives_an_access_token_for_ten_minutes_and_a_refresh_to
     assert (await LoggedInClient(user_app, given)("GET", "/users/me")).status_code == 200
 
 
-async def test_wrong_password_and_unknown_address_cannot_be_told_apart(
+async def test_wrong_password_and_unknown_address_are_indistinguishable(
     user_app: UserApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await user_app.logged_in_user()
@@ -55,7 +55,7 @@ async def test_wrong_password_and_unknown_address_cannot_be_told_apart(
     "password",
     [{"$ne": None}, {"$gt": ""}, None, 1, True, ["correct horse battery"], "x" * 129, "x" * 1_000_000],
 )
-async def test_a_password_is_a_short_string_or_nothing_is_looked_up(user_app: UserApp, password: Any) -> None:
+async def test_an_invalid_password_value_causes_no_lookup(user_app: UserApp, password: Any) -> None:
     await user_app.logged_in_user()
     response = await user_app.log_in(password=password)
     if len(str(password)) > 1000:
@@ -86,7 +86,7 @@ async def test_no_token_is_kept(user_app: UserApp) -> None:
         assert (await ada("GET", "/users/me")).status_code == 401
 
 
-async def test_an_access_token_is_good_for_ten_minutes_and_the_refresh_token_gives_the_next(
+async def test_an_access_token_lasts_ten_minutes_and_is_refreshed(
     user_app: UserApp,
 ) -> None:
     ada = await user_app.logged_in_user()
@@ -99,7 +99,7 @@ async def test_an_access_token_is_good_for_ten_minutes_and_the_refresh_token_giv
     assert (await again.me())["user_id"] == str(ada.user_id)
 
 
-async def test_a_refresh_token_is_no_access_token_and_the_other_way_round(user_app: UserApp) -> None:
+async def test_refresh_and_access_tokens_are_not_interchangeable(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     assert (await user_app.refresh(ada.token)).status_code == 401
     ada.token = ada.refresh_token
@@ -107,9 +107,7 @@ async def test_a_refresh_token_is_no_access_token_and_the_other_way_round(user_a
 
 
 @pytest.mark.parametrize("token", ["x", "a" * 107, "ä" * 20, "=" * 8, "\u0000", "A" * 108])
-async def test_what_was_never_a_refresh_token_refreshes_nothing_and_leaves_nothing(
-    user_app: UserApp, token: str
-) -> None:
+async def test_an_invented_refresh_token_leaves_nothing_stored(user_app: UserApp, token: str) -> None:
     assert (await user_app.refresh(token)).status_code == 401
     assert await user_app.runtime.store.find("families") == []
 
@@ -125,7 +123,7 @@ async def test_two_refreshes_at_once_both_stay_logged_in(user_app: UserApp) -> N
         assert (await user_app.refresh(response.json()["refresh_token"])).status_code == 201
 
 
-async def test_a_refresh_token_that_comes_again_later_ends_the_log_in_and_no_other(user_app: UserApp) -> None:
+async def test_a_reused_refresh_token_ends_its_login_only(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     elsewhere = LoggedInClient(user_app, (await user_app.log_in()).json())
     now = LoggedInClient(user_app, (await user_app.refresh(ada.refresh_token)).json())
@@ -136,7 +134,7 @@ async def test_a_refresh_token_that_comes_again_later_ends_the_log_in_and_no_oth
     assert (await elsewhere("GET", "/users/me")).status_code == 200
 
 
-async def test_a_log_in_that_is_used_all_the_time_ends_after_a_month(user_app: UserApp) -> None:
+async def test_a_constantly_used_login_ends_after_a_month(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     end = user_app.now + AGE_MAX
     while user_app.now + timedelta(days=7) < end:
@@ -151,25 +149,25 @@ async def test_a_log_in_that_is_used_all_the_time_ends_after_a_month(user_app: U
 
 async def test_logging_out_ends_this_log_in_and_no_other(user_app: UserApp) -> None:
     phone = await user_app.logged_in_user()
-    desk = LoggedInClient(user_app, (await user_app.log_in()).json())
+    other_device = LoggedInClient(user_app, (await user_app.log_in()).json())
     assert (await phone("DELETE", "/sessions/current")).status_code == 204
     assert (await phone("GET", "/users/me")).status_code == 401
     assert (await user_app.refresh(phone.refresh_token)).status_code == 401
     assert (await phone("DELETE", "/sessions/current")).status_code == 401
-    assert (await desk("GET", "/users/me")).status_code == 200
+    assert (await other_device("GET", "/users/me")).status_code == 200
 
 
 async def test_logging_out_everywhere_ends_all_and_one_may_come_back(user_app: UserApp) -> None:
     phone = await user_app.logged_in_user()
-    desk = LoggedInClient(user_app, (await user_app.log_in()).json())
+    other_device = LoggedInClient(user_app, (await user_app.log_in()).json())
     assert (await phone("DELETE", "/sessions")).status_code == 204
-    for guest in (phone, desk):
+    for guest in (phone, other_device):
         assert (await guest("GET", "/users/me")).status_code == 401
         assert (await user_app.refresh(guest.refresh_token)).status_code == 401
     assert (await user_app.log_in()).status_code == 201
 
 
-async def test_another_password_ends_all_log_ins_and_is_told(user_app: UserApp) -> None:
+async def test_a_password_change_ends_all_logins_and_is_announced(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     elsewhere = LoggedInClient(user_app, (await user_app.log_in()).json())
     assert (
@@ -184,7 +182,7 @@ async def test_another_password_ends_all_log_ins_and_is_told(user_app: UserApp) 
 
 
 @pytest.mark.parametrize(
-    ("current", "new", "status", "told"),
+    ("current", "new", "status", "reported"),
     [
         ("not my password", "staple of the horse", 403, "/problems/wrong-password"),
         (PASSWORD, "password123", 422, "body.new:"),
@@ -193,18 +191,18 @@ async def test_another_password_ends_all_log_ins_and_is_told(user_app: UserApp) 
         ({"$ne": 1}, "staple of the horse", 422, "body.current:"),
     ],
 )
-async def test_a_password_is_not_changed_without_the_old_one_nor_to_a_bad_one(
-    user_app: UserApp, current: Any, new: str, status: int, told: str
+async def test_changing_the_password_needs_the_old_and_a_good_one(
+    user_app: UserApp, current: Any, new: str, status: int, reported: str
 ) -> None:
     ada = await user_app.logged_in_user()
     response = await ada("PUT", "/users/me/password", {"current": current, "new": new})
     assert response.status_code == status
-    assert told in response.text
+    assert reported in response.text
     assert (await ada.me())["name"] == "Ada"
     assert (await user_app.log_in()).status_code == 201
 
 
-async def test_a_log_in_with_the_old_password_that_overlaps_the_change_is_over(
+async def test_a_login_overlapping_the_password_change_is_ended(
     user_app: UserApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The password is verified before the change, and the login is opened after it."""
@@ -258,7 +256,7 @@ async def test_nothing_is_shown_without_a_valid_token(
     assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_bearer_may_be_written_in_small_letters(user_app: UserApp) -> None:
+async def test_bearer_is_case_insensitive(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     response = await user_app.http.get("/users/me", headers={"Authorization": f"bearer {ada.token}"})
     assert response.status_code == 200

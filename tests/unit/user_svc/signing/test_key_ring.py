@@ -42,7 +42,7 @@ def test_the_first_key_signs_at_once() -> None:
     assert not first.is_due("ours", MONTH, NOW + MONTH - PUBLISHED_BEFORE - timedelta(seconds=1))
 
 
-def test_the_next_key_is_published_before_it_signs_and_the_old_one_stays_after() -> None:
+def test_keys_are_published_before_and_after_signing() -> None:
     early = NOW + MONTH - PUBLISHED_BEFORE
     both = rotated(rotated(KeyRing(), "a", NOW), "b", early)
     assert kids(both) == ["a", "b"]
@@ -52,7 +52,7 @@ def test_the_next_key_is_published_before_it_signs_and_the_old_one_stays_after()
     assert kids(rotated(both, "c", next_turn)) == ["b", "c"]
 
 
-def test_a_key_that_comes_late_is_published_as_long_before_all_the_same() -> None:
+def test_a_late_key_is_published_equally_long_before_signing() -> None:
     late = NOW + 3 * MONTH
     both = rotated(rotated(KeyRing(), "a", NOW), "b", late)
     assert signs(both, late) == "a"
@@ -73,7 +73,7 @@ def test_keys_under_another_seal_are_published_but_do_not_sign() -> None:
 
 
 @given(st.lists(st.timedeltas(timedelta(0), timedelta(days=50)), max_size=30))
-def test_whenever_somebody_looks_one_key_signs_and_what_it_signed_can_be_checked(
+def test_one_key_always_signs_and_its_signatures_verify(
     pauses: list[timedelta],
 ) -> None:
     state, now = KeyRing(), NOW

@@ -49,16 +49,16 @@ async def test_others_check_an_access_token_by_the_published_keys_alone(user_app
 
 
 async def test_all_instances_sign_with_the_same_key_however_they_start(user_app: UserApp) -> None:
-    doors = [user_app.new_client() for _ in range(3)]
-    seen = [await published(door) for door in doors]
+    clients = [user_app.new_client() for _ in range(3)]
+    seen = [await published(client) for client in clients]
     ada = await user_app.logged_in_user()
     assert {tuple(keys) for keys in seen} == {(kid_of(ada.token),)}
-    for door in doors:
-        response = await door.get("/users/me", headers={"Authorization": f"Bearer {ada.token}"})
+    for client in clients:
+        response = await client.get("/users/me", headers={"Authorization": f"Bearer {ada.token}"})
         assert response.status_code == 200
 
 
-async def test_keys_turn_and_nobody_who_asks_every_five_minutes_meets_an_unknown_one() -> None:
+async def test_clients_polling_every_five_minutes_know_every_key() -> None:
     user_app = UserApp(MemoryStore(), policy=AuthPolicy(keys_days=1))
     ada, kids = await user_app.logged_in_user(), set()
     for _ in range(26 * 12):
@@ -72,7 +72,7 @@ async def test_keys_turn_and_nobody_who_asks_every_five_minutes_meets_an_unknown
     assert len(kids) == 2
 
 
-async def test_a_link_in_a_mail_outlives_the_key_that_signed_it() -> None:
+async def test_a_mailed_link_outlives_its_signing_key() -> None:
     user_app = UserApp(MemoryStore(), policy=AuthPolicy(keys_days=1))
     user_id = (await user_app.register()).json()["user_id"]
     user_app.later(hours=23)
@@ -95,7 +95,7 @@ async def test_a_copy_of_the_database_signs_nothing(user_app: UserApp) -> None:
     assert SERVICE_TOKEN not in repr(ring)
 
 
-async def test_with_another_service_token_a_new_key_signs_and_old_tokens_stay_good(user_app: UserApp) -> None:
+async def test_a_new_service_token_brings_a_new_signing_key(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     after = TokenSigner(user_app.runtime, "another secret of ours", timedelta(days=30))
     token = await after.check(ada.token)
@@ -120,7 +120,7 @@ async def test_with_another_service_token_a_new_key_signs_and_old_tokens_stay_go
         ({}, {"sub": str(new_id())}),
     ],
 )
-async def test_a_token_of_another_kind_or_of_no_log_in_opens_nothing(
+async def test_tokens_of_another_kind_or_login_are_rejected(
     user_app: UserApp, header: dict[str, str], claims: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even if it is signed with a valid key."""

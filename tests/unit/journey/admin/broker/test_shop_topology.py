@@ -34,7 +34,7 @@ def test_every_queue_has_exactly_one_policy(queue: str) -> None:
     assert policy_of(queue)
 
 
-def test_all_bounded_queues_together_fit_on_the_disk_that_is_set_aside_for_them() -> None:
+def test_all_bounded_queues_fit_on_the_reserved_disk() -> None:
     bounds = {queue.name: int(policy_of(queue.name).get("max-length-bytes", 0)) for queue in TOPOLOGY.queues}
     assert bounds[JOURNAL] > 0
     of_clients = (QUEUES_MAX - len(TOPOLOGY.queues)) * CLIENT_BYTES_MAX
@@ -50,7 +50,7 @@ def test_a_full_queue_never_refuses_an_event_for_all_others(queue: str) -> None:
 
 
 @pytest.mark.parametrize("queue", INBOXES)
-def test_what_a_consumer_cannot_take_ends_in_a_queue_of_its_own_service(queue: str) -> None:
+def test_unconsumable_messages_end_in_a_queue_of_their_service(queue: str) -> None:
     """Messages that clients can send go to the rejected messages, because a client can let them expire."""
     policy, (service, _, kind) = policy_of(queue), queue.partition(".")
     key = str(policy["dead-letter-routing-key"])
@@ -61,14 +61,14 @@ def test_what_a_consumer_cannot_take_ends_in_a_queue_of_its_own_service(queue: s
 @pytest.mark.parametrize(
     "user", [user for user in TOPOLOGY.users if user.name != OPERATOR], ids=lambda user: user.name
 )
-def test_nobody_but_an_operator_can_make_or_delete_what_belongs_to_the_shop(user: object) -> None:
+def test_only_operators_can_declare_or_delete_shop_resources(user: object) -> None:
     [rights] = [each.configure for each in TOPOLOGY.users if each is user]
     names = [*TOPOLOGY.exchanges, *(queue.name for queue in TOPOLOGY.queues)]
     assert not [name for name in names if re.search(rights, name)]
 
 
 @pytest.mark.parametrize("user", TOPOLOGY.users, ids=lambda user: user.name)
-def test_the_broker_permits_exactly_what_the_table_of_senders_says(user: BrokerUser) -> None:
+def test_broker_permissions_match_the_table_of_senders(user: BrokerUser) -> None:
     """Without a topic permission for an exchange, a user may use every routing key;
     so both exchanges need one.
     """
@@ -85,14 +85,14 @@ def test_the_broker_permits_exactly_what_the_table_of_senders_says(user: BrokerU
                        for prefix, suffix in (("x", ""), ("", "0"), ("", ".x")))  # fmt: skip
 
 
-def test_every_role_has_a_broker_user_and_every_type_one_that_may_send_it() -> None:
+def test_every_role_has_a_user_and_every_type_a_sender() -> None:
     assert {CATALOG.role_of(user.name) for user in TOPOLOGY.users} == set(CATALOG.roles)
     assert {
         contract for user in TOPOLOGY.users for contract in CATALOG.sent_by(CATALOG.role_of(user.name))
     } == set(CATALOG.values())
 
 
-def test_what_services_ask_of_others_and_who_may_ask_by_the_contracts_is_the_same() -> None:
+def test_commands_between_services_match_the_contracts_rights() -> None:
     asking = {(name, asked) for name, make in CONSUMING_SERVICES.items() for asked in make().sends}
     commands = [each for each in CATALOG.values() if issubclass(each, Command)]
     assert asking == {(name, command) for command in commands for name in command.ASKED_BY}
@@ -104,7 +104,7 @@ def test_services_may_make_nothing_at_all() -> None:
     } == dict.fromkeys(CONSUMING_SERVICES, "^$")
 
 
-def test_the_shops_own_client_may_make_only_queues_of_its_own() -> None:
+def test_the_shops_client_may_declare_only_its_own_queues() -> None:
     [client] = [user for user in TOPOLOGY.users if user.name == CLIENT]
     for name in ("client.inbox", "client.mine.inbox", "order_svc.events", "x.client.inbox", "journal"):
         own = fnmatchcase(name, "client.*") and name.count(".") == 1
@@ -112,7 +112,7 @@ def test_the_shops_own_client_may_make_only_queues_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("service", CONSUMING_SERVICES)
-def test_what_strangers_send_in_vain_is_bounded_and_makes_no_dead_letter_give_way(service: str) -> None:
+def test_rejected_messages_are_bounded_and_displace_no_dead_letter(service: str) -> None:
     [queue] = TOPOLOGY.bound(DEAD, f"{service}.{REJECTED}")
     assert queue != f"{service}.{DEAD}" and policy_of(queue)["overflow"] == "drop-head"
     assert int(policy_of(queue)["max-length-bytes"]) < int(policy_of(f"{service}.{DEAD}")["max-length-bytes"])
@@ -123,7 +123,7 @@ def test_what_strangers_send_in_vain_is_bounded_and_makes_no_dead_letter_give_wa
     assert not [name for name in others if re.search(user.topics[DEAD], f"{name}.{REJECTED}")]
 
 
-def test_the_brokers_that_we_start_refuse_what_no_service_would_handle() -> None:
+def test_started_brokers_reject_oversized_messages() -> None:
     limit = f"-rabbit max_message_size {BODY_BYTES_MAX}"
     assert limit == LIMITING_ERLANG
     assert limit in (ROOT / "compose.yaml").read_text()

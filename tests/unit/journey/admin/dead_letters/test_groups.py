@@ -15,23 +15,26 @@ from tests.support.messages import PLACE, PLACED
 
 def test_one_error_type_is_one_group_whatever_its_texts_say() -> None:
     errors = [f"no rule for order 01980000-0000-7000-8000-{n:012} in line {n}" for n in range(5)]
-    letters = [given_up("inventory_svc", sent(PLACED), error=error) for error in errors]
-    letters += [given_up("inventory_svc", sent(PLACED), error=text) for text in ("another", "a third")]
-    letters += [given_up("payment_svc", sent(PLACED), error=errors[0]), given_up("order_svc", sent(PLACE))]
-    assert [(group.service, group.type, group.count) for group in group_dead_letters(letters)] == [
+    dead_letters = [given_up("inventory_svc", sent(PLACED), error=error) for error in errors]
+    dead_letters += [given_up("inventory_svc", sent(PLACED), error=text) for text in ("another", "a third")]
+    dead_letters += [
+        given_up("payment_svc", sent(PLACED), error=errors[0]),
+        given_up("order_svc", sent(PLACE)),
+    ]
+    assert [(group.service, group.type, group.count) for group in group_dead_letters(dead_letters)] == [
         ("inventory_svc", "order.placed.v1", 7),
         ("order_svc", "order.place.v1", 1),
         ("payment_svc", "order.placed.v1", 1),
     ]
-    assert group_dead_letters(letters)[0].other_texts == "2 other texts"
-    group = group_dead_letters(letters[:5])[0]
+    assert group_dead_letters(dead_letters)[0].other_texts == "2 other texts"
+    group = group_dead_letters(dead_letters[:5])[0]
     assert group.other_texts == ""
-    assert all(DeadLetterFilter(error=group.error).matches(letter) for letter in letters[:5]), (
-        "what is shown can be asked for"
-    )
+    assert all(
+        DeadLetterFilter(error=group.error).matches(dead_letter) for dead_letter in dead_letters[:5]
+    ), "what is shown can be asked for"
 
 
-def test_counting_letters_holds_none_of_them_and_bounds_the_groups() -> None:
+def test_counting_keeps_no_dead_letter_and_bounds_groups() -> None:
     groups = DeadLetterGroups()
     for count in range(3_000):
         groups.add(given_up("inventory_svc", sent(PLACED), error=f"error {'x' * count}"[:150]))
@@ -44,34 +47,38 @@ def test_counting_letters_holds_none_of_them_and_bounds_the_groups() -> None:
     assert [(group.error_type, group.type) for group in found].count((OTHER_ERRORS, OTHER_TYPES)) == 1
     assert all(len(group.error_texts) <= 100 and len(group.origin_queues) <= 100 for group in found)
     assert all(group.dead_letters == [] for group in found)
-    assert all(letter.wire_message.body == b"" for group in found for letter in (group.oldest, group.newest))
+    assert all(
+        dead_letter.wire_message.body == b""
+        for group in found
+        for dead_letter in (group.oldest, group.newest)
+    )
 
 
-def test_a_chosen_letter_is_kept_without_body_and_headers_and_still_found() -> None:
+def test_a_selected_dead_letter_is_found_without_body_and_headers() -> None:
     for wire_message in sent(PLACED), replace(sent(PLACED), message_id=None):
-        letter = given_up("inventory_svc", wire_message)
-        brief = letter.brief
+        dead_letter = given_up("inventory_svc", wire_message)
+        brief = dead_letter.brief
         assert (brief.wire_message.body, brief.wire_message.headers) == (b"", {})
         assert (brief.id, brief.queue, brief.type, brief.service) == (
-            letter.id,
-            letter.queue,
-            letter.type,
-            letter.service,
+            dead_letter.id,
+            dead_letter.queue,
+            dead_letter.type,
+            dead_letter.service,
         )
-        assert (brief.journey_id, brief.died_at) == (letter.journey_id, letter.died_at)
+        assert (brief.journey_id, brief.died_at) == (dead_letter.journey_id, dead_letter.died_at)
 
 
 def test_a_choice_narrows_by_all_that_it_names() -> None:
-    letter = given_up("inventory_svc", sent(PLACED))
+    dead_letter = given_up("inventory_svc", sent(PLACED))
     for choice in (
         DeadLetterFilter(),
         DeadLetterFilter(type="OrderPlaced"),
         DeadLetterFilter(type="order.placed.v1", error="A BUG"),
     ):
-        assert choice.matches(letter)
+        assert choice.matches(dead_letter)
     for choice in (
         DeadLetterFilter(type="OrderConfirmed"),
         DeadLetterFilter(error="other"),
         DeadLetterFilter(frozenset(["m-2"]), "OrderPlaced"),
     ):
-        assert not choice.matches(letter)
+        assert not choice.matches(dead_letter)

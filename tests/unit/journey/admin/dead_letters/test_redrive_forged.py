@@ -36,23 +36,23 @@ FORGED = {
 
 
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
-async def test_a_forged_letter_is_not_made_true_by_the_operator(forged: WireMessage) -> None:
+async def test_a_redriven_forged_message_stays_forged(forged: WireMessage) -> None:
     with pytest.raises(Forged):
         parse(forged, CATALOG, reader="order_svc")
-    letter = given_up("order_svc", forged, attempt=1)
-    assert "rejected again" in await judged(letter)
+    dead_letter = given_up("order_svc", forged, attempt=1)
+    assert "rejected again" in await judged(dead_letter)
     with pytest.raises(Forged):  # nor if it is redriven anyway
-        parse(replace(letter.original_message, user_id=OPERATOR), CATALOG, reader="order_svc")
+        parse(replace(dead_letter.original_message, user_id=OPERATOR), CATALOG, reader="order_svc")
 
 
 @pytest.mark.parametrize("author", ["payment_svc", "client", "operator", None])
-async def test_a_letter_that_its_service_did_not_write_is_not_believed(author: str | None) -> None:
+async def test_a_dead_letter_from_a_foreign_user_is_not_trusted(author: str | None) -> None:
     dead = given_up("order_svc", sent(DISPATCH)).wire_message
     assert await judged(dead_letter_of("order_svc", replace(dead, user_id="order_svc"))) == ""
     assert "rejected again" in await judged(dead_letter_of("order_svc", replace(dead, user_id=author)))
 
 
-async def test_a_letter_of_an_earlier_version_is_believed_as_far_as_that_version_checked_it() -> None:
+async def test_an_earlier_versions_dead_letter_keeps_its_checked_claims() -> None:
     def early(service: str, message: Message, user: str, attempt: int) -> DeadLetter:
         dead = given_up(service, sent(message), attempt=attempt).wire_message
         kept = {name: value for name, value in dead.headers.items() if name not in ORIGIN_HEADERS}
@@ -70,7 +70,7 @@ async def test_a_letter_of_an_earlier_version_is_believed_as_far_as_that_version
     assert "must come from order_svc" in await judged(early("inventory_svc", PLACED, "inventory_svc", 1))
 
 
-async def test_what_the_broker_gave_up_is_judged_by_the_way_on_which_it_had_come() -> None:
+async def test_a_brokers_dead_letter_is_judged_by_its_route() -> None:
     """The broker records exchange and routing key of the dead-lettering queue;
     the sender's headers prove nothing.
     """

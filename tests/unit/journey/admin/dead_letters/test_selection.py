@@ -21,38 +21,38 @@ from journey.admin.dead_letters.selection import (
 )
 from journey.admin.registry import CONSUMING_SERVICES, SERVICES
 from tests.support.dead_letter_messages import NOW, given_up, sent
-from tests.support.decision_table_fixtures import DECKS
+from tests.support.decision_table_fixtures import DECISION_TABLES
 from tests.support.messages import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, VOID
 
 ADDRESSES = {name: f"http://{name}" for name in SERVICES}
-HEARD = [
+HANDLED = [
     (name, message)
     for name, make in SERVICES.items()
     for contract in make().by_type
-    for deck in DECKS
-    if deck.service().name == name
-    for message in deck.messages.values()
+    for decision_table in DECISION_TABLES
+    if decision_table.service().name == name
+    for message in decision_table.messages.values()
     if type(message) is contract
 ]
 
 
-async def judged(letter: DeadLetter, answer: Callable[[httpx.Request], httpx.Response] | None = None) -> str:
-    def nobody_asks(request: httpx.Request) -> httpx.Response:
+async def judged(
+    dead_letter: DeadLetter, response: Callable[[httpx.Request], httpx.Response] | None = None
+) -> str:
+    def no_requests(request: httpx.Request) -> httpx.Response:
         raise AssertionError(f"asked {request.url}")
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer or nobody_asks)) as http:
-        return await redrive_blocker(letter, http, ADDRESSES, NOW)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(response or no_requests)) as http:
+        return await redrive_blocker(dead_letter, http, ADDRESSES, NOW)
 
 
 # Redriven messages
 
 
 @pytest.mark.parametrize(
-    ("service", "message"), HEARD, ids=lambda value: getattr(type(value), "__name__", value)
+    ("service", "message"), HANDLED, ids=lambda value: getattr(type(value), "__name__", value)
 )
-async def test_all_that_a_service_hears_may_go_back_and_is_taken_from_the_operator(
-    service: str, message: Message
-) -> None:
+async def test_every_consumed_message_may_be_redriven_by_the_operator(service: str, message: Message) -> None:
     first = sent(message)
     queue = f"{service}.{'commands' if isinstance(message, Command) else 'events'}"
     definition = CONSUMING_SERVICES[service]()
@@ -61,11 +61,11 @@ async def test_all_that_a_service_hears_may_go_back_and_is_taken_from_the_operat
         came = (
             wire_message if wire_message is first else replace(wire_message, exchange="", user_id=service)
         )  # off the ladder
-        letter = given_up(service, came)
-        assert await judged(letter) == ""
-        back = replace(letter.original_message, user_id=OPERATOR)
+        dead_letter = given_up(service, came)
+        assert await judged(dead_letter) == ""
+        back = replace(dead_letter.original_message, user_id=OPERATOR)
         assert parse(back, CATALOG, reader=service) == parse(first, CATALOG, reader=service)
-        assert back.routing_key == letter.origin_queue and back.exchange == ""
+        assert back.routing_key == dead_letter.origin_queue and back.exchange == ""
         kept = {name: value for name, value in back.headers.items() if name not in ORIGIN_HEADERS}
         assert kept == first.headers
 
@@ -73,22 +73,22 @@ async def test_all_that_a_service_hears_may_go_back_and_is_taken_from_the_operat
 # Messages that may not be redriven
 
 
-async def test_another_ones_words_are_not_made_true_by_the_operator() -> None:
-    letter = given_up("inventory_svc", sent(PLACED, sender="payment_svc"), attempt=1)
-    assert "must come from order_svc" in await judged(letter)
+async def test_redriving_does_not_legitimise_foreign_events() -> None:
+    dead_letter = given_up("inventory_svc", sent(PLACED, sender="payment_svc"), attempt=1)
+    assert "must come from order_svc" in await judged(dead_letter)
 
 
-async def test_a_service_cannot_have_its_dead_letters_sent_into_anothers_queue() -> None:
+async def test_dead_letters_cannot_be_redriven_to_another_service() -> None:
     dead = given_up("inventory_svc", sent(PLACED)).wire_message
     for queue in "payment_svc.events", "inventory_svc.dead", "journal", "":
-        letter = dead_letter_of(
+        dead_letter = dead_letter_of(
             "inventory_svc", replace(dead, headers={**dead.headers, "origin_queue": queue})
         )
-        assert "not a queue of inventory_svc" in await judged(letter)
+        assert "not a queue of inventory_svc" in await judged(dead_letter)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"body": b"{broken"}, "rejected again"),
         ({"type": "order.teleport.v1"}, "unknown message type"),
@@ -96,16 +96,16 @@ async def test_a_service_cannot_have_its_dead_letters_sent_into_anothers_queue()
         ({"content_type": "text/xml"}, "content_type"),
     ],
 )
-async def test_what_can_never_be_read_would_only_die_again(changes: dict[str, Any], said: str) -> None:
-    assert said in await judged(given_up("order_svc", replace(sent(PLACE), **changes), attempt=1))
+async def test_what_can_never_be_read_would_only_die_again(changes: dict[str, Any], expected: str) -> None:
+    assert expected in await judged(given_up("order_svc", replace(sent(PLACE), **changes), attempt=1))
 
 
-async def test_what_the_service_does_not_hear_is_refused() -> None:
+async def test_messages_that_the_service_does_not_consume_are_refused() -> None:
     dead = given_up("user_svc", sent(PLACED)).wire_message
-    letter = dead_letter_of(
+    dead_letter = dead_letter_of(
         "user_svc", replace(dead, headers={**dead.headers, "origin_queue": "user_svc.events"})
     )
-    assert "user_svc no longer consumes order.placed.v1" in await judged(letter)
+    assert "user_svc no longer consumes order.placed.v1" in await judged(dead_letter)
 
 
 # The horizon
@@ -114,38 +114,36 @@ DAYS = timedelta(days=3)
 
 
 def payment_is(status: str) -> Callable[[httpx.Request], httpx.Response]:
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         assert str(request.url) == f"http://payment_svc/payments/{AUTHORIZE.order_id}"
         return httpx.Response(200, json={"status": status})
 
-    return answer
+    return response
 
 
 EFFECTS = [(AUTHORIZE, "authorizing"), (CAPTURE, "capturing"), (VOID, "voiding"), (REFUND, "refunding")]
 
 
 @pytest.mark.parametrize(("command", "awaiting"), EFFECTS)
-async def test_an_old_effect_goes_back_only_where_the_payment_still_waits_for_it(
-    command: Message, awaiting: str
-) -> None:
-    letter = given_up("payment_svc", sent(command, age=DAYS))
-    assert await judged(letter, payment_is(awaiting)) == ""
+async def test_an_old_effect_is_redriven_only_while_awaited(command: Message, awaiting: str) -> None:
+    dead_letter = given_up("payment_svc", sent(command, age=DAYS))
+    assert await judged(dead_letter, payment_is(awaiting)) == ""
     for _, status in [*EFFECTS, (None, "captured"), (None, "dropped")]:
         if status != awaiting:
-            assert f"its status in payments is {status}" in await judged(letter, payment_is(status))
-    assert "unknown" in await judged(letter, lambda request: httpx.Response(404))
+            assert f"its status in payments is {status}" in await judged(dead_letter, payment_is(status))
+    assert "unknown" in await judged(dead_letter, lambda request: httpx.Response(404))
 
 
-async def test_when_the_owner_cannot_be_asked_an_old_effect_stays() -> None:
+async def test_an_old_effect_stays_while_its_owner_is_unreachable() -> None:
     def down(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    letter = given_up("payment_svc", sent(CAPTURE, age=DAYS))
-    assert "payment_svc cannot tell" in await judged(letter, down)
-    assert "payment_svc cannot tell" in await judged(letter, lambda request: httpx.Response(503))
+    dead_letter = given_up("payment_svc", sent(CAPTURE, age=DAYS))
+    assert "payment_svc cannot tell" in await judged(dead_letter, down)
+    assert "payment_svc cannot tell" in await judged(dead_letter, lambda request: httpx.Response(503))
 
 
-async def test_an_effect_that_does_not_say_how_old_it_is_counts_as_old() -> None:
+async def test_an_effect_without_a_time_counts_as_old() -> None:
     wire_message = sent(AUTHORIZE)
     timeless = replace(
         wire_message, headers={key: value for key, value in wire_message.headers.items() if key != "time"}
@@ -153,7 +151,7 @@ async def test_an_effect_that_does_not_say_how_old_it_is_counts_as_old() -> None
     assert "payments is captured" in await judged(given_up("payment_svc", timeless), payment_is("captured"))
 
 
-async def test_a_young_effect_and_anything_without_a_horizon_goes_back_unasked() -> None:
+async def test_young_effects_and_messages_without_horizon_are_redriven() -> None:
     assert await judged(given_up("payment_svc", sent(AUTHORIZE, age=timedelta(hours=23)))) == ""
     assert await judged(given_up("payment_svc", sent(PLACED, age=timedelta(days=400)))) == ""
 
@@ -164,8 +162,8 @@ def test_only_effects_of_payments_have_a_horizon() -> None:
     """
     limited = {contract for contract in CATALOG.values() if contract.HORIZON is not None}
     assert limited == {payments.Authorize, payments.Capture, payments.Void, payments.Refund}
-    heard = SERVICES["payment_svc"]().by_type[payments.Authorize]
-    assert statuses_that_wait_for(AUTHORIZE, heard) == {"authorizing"}
+    handled_type = SERVICES["payment_svc"]().by_type[payments.Authorize]
+    assert statuses_that_wait_for(AUTHORIZE, handled_type) == {"authorizing"}
 
 
 # Dead-lettered by the broker
@@ -189,16 +187,16 @@ LIMIT = {
 }
 
 
-async def test_the_brokers_own_dead_letters_name_the_queue_of_the_service_not_of_the_ladder() -> None:
-    for letter in by_broker(LIMIT, EXPIRED), by_broker(EXPIRED, LIMIT):
-        assert (letter.origin_queue, letter.error_type, letter.died_at) == (
+async def test_a_brokers_dead_letter_names_the_service_queue() -> None:
+    for dead_letter in by_broker(LIMIT, EXPIRED), by_broker(EXPIRED, LIMIT):
+        assert (dead_letter.origin_queue, dead_letter.error_type, dead_letter.died_at) == (
             "inventory_svc.events",
             "delivery_limit",
             NOW,
         )
-        assert letter.by_broker and letter.error.startswith("delivery limit reached")
-        assert await judged(letter) == ""
-        assert letter.original_message.headers == {
+        assert dead_letter.by_broker and dead_letter.error.startswith("delivery limit reached")
+        assert await judged(dead_letter) == ""
+        assert dead_letter.original_message.headers == {
             **sent(PLACED).headers,
             "origin_user": "order_svc",
             "origin_exchange": "events",
@@ -206,33 +204,35 @@ async def test_the_brokers_own_dead_letters_name_the_queue_of_the_service_not_of
         }
 
 
-async def test_headers_that_a_client_made_up_are_not_believed_where_the_broker_knows_better() -> None:
+async def test_invented_headers_do_not_override_the_brokers() -> None:
     headers = {
         **sent(PLACED).headers,
         "error": "nothing",
         "origin_queue": "payment_svc.events",
         "origin_user": "x",
     }
-    letter = by_broker(LIMIT, headers=headers)
-    assert letter.origin_queue == "inventory_svc.events" and letter.error != "nothing"
-    assert await judged(letter) == ""
+    dead_letter = by_broker(LIMIT, headers=headers)
+    assert dead_letter.origin_queue == "inventory_svc.events" and dead_letter.error != "nothing"
+    assert await judged(dead_letter) == ""
 
 
 @pytest.mark.parametrize("deaths", ["nonsense", [], ["nonsense"], [{"queue": 7}], None])
-async def test_what_somebody_put_there_by_hand_is_shown_and_not_sent_anywhere(deaths: Any) -> None:
+async def test_a_manually_published_dead_letter_is_shown_but_not_redriven(deaths: Any) -> None:
     wire_message = replace(sent(PLACED), message_id=None, headers={"x-death": deaths})
-    letter = dead_letter_of("inventory_svc", wire_message)
-    assert letter.died_at is None and "manually" in letter.error and letter.id
-    assert letter.id == dead_letter_of("inventory_svc", wire_message).id
-    assert "an unknown queue" in await judged(letter)
+    dead_letter = dead_letter_of("inventory_svc", wire_message)
+    assert dead_letter.died_at is None and "manually" in dead_letter.error and dead_letter.id
+    assert dead_letter.id == dead_letter_of("inventory_svc", wire_message).id
+    assert "an unknown queue" in await judged(dead_letter)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"[" * 100_000, b'{"order_id": null}', b"\xff"])
 def test_the_journey_of_a_broken_message_is_simply_not_known(body: bytes) -> None:
-    letter = dead_letter_of("order_svc", replace(sent(PLACE), body=body, correlation_id=None, headers={}))
-    assert letter.journey_id == ""
+    dead_letter = dead_letter_of(
+        "order_svc", replace(sent(PLACE), body=body, correlation_id=None, headers={})
+    )
+    assert dead_letter.journey_id == ""
 
 
-def test_a_message_without_a_correlation_id_belongs_to_its_subjects_journey() -> None:
-    letter = dead_letter_of("order_svc", replace(sent(PLACE), correlation_id=None, headers={}))
-    assert letter.journey_id == str(PLACE.order_id)
+def test_without_a_correlation_id_the_subject_names_the_journey() -> None:
+    dead_letter = dead_letter_of("order_svc", replace(sent(PLACE), correlation_id=None, headers={}))
+    assert dead_letter.journey_id == str(PLACE.order_id)

@@ -48,7 +48,7 @@ def number(count: int) -> str:
     return f"01890a5d-0000-7000-8000-{count:012}"
 
 
-class Town(httpx.AsyncBaseTransport):
+class FakeServices(httpx.AsyncBaseTransport):
     """`asked`: the requested paths; `given`: the number of items in the responses."""
 
     def __init__(self) -> None:
@@ -77,13 +77,13 @@ class Town(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url.path)
-        answer = await self.apps[request.url.host].handle_async_request(request)
-        await answer.aread()
-        found = answer.json()
+        response = await self.apps[request.url.host].handle_async_request(request)
+        await response.aread()
+        found = response.json()
         self.given += len(
             found["items"] if "items" in found else found if isinstance(found, list) else [found]
         )
-        return answer
+        return response
 
     async def put(self, service: str, kind: str, key: str, state: Json, ago: timedelta) -> None:
         store = self.book if kind == BOOK else self.stores[service]
@@ -117,42 +117,43 @@ class Town(httpx.AsyncBaseTransport):
 
 
 @asynccontextmanager
-async def _town(*, ledger: bool = True) -> AsyncIterator[Town]:
-    made = Town()
+async def _services(*, ledger: bool = True) -> AsyncIterator[FakeServices]:
+    made = FakeServices()
     made.ledger = ledger
     await made.open()
     yield made
 
 
 @pytest.fixture
-async def town() -> AsyncIterator[Town]:
-    async with _town() as made:
+async def services() -> AsyncIterator[FakeServices]:
+    async with _services() as made:
         yield made
 
 
 async def examined(
-    town: Town, *, since: datetime | None = None, wait_s: float = 0.0, dead: Mapping[str, int] | None = None,
+    services: FakeServices, *, since: datetime | None = None, wait_s: float = 0.0,
+    dead: Mapping[str, int] | None = None,
     on_progress: Callable[[doctor.Examination], None] = lambda audit: None,
 ) -> dict[str, Finding]:  # fmt: skip
     """The violated invariants."""
 
-    async def letters() -> Mapping[str, int]:
+    async def dead_letters() -> Mapping[str, int]:
         return dead or {}
 
-    async with httpx.AsyncClient(transport=town) as http_:
+    async with httpx.AsyncClient(transport=services) as http_:
         found = await doctor.settled(
-            http_, ADDRESSES, letters, wait_s=wait_s, since=since, on_progress=on_progress
+            http_, ADDRESSES, dead_letters, wait_s=wait_s, since=since, on_progress=on_progress
         )
     assert len(found) == 9
     return {finding.promise: finding for finding in found if not finding.holds}
 
 
-async def test_a_shop_at_rest_is_as_promised_however_many_pages_it_fills(town: Town) -> None:
+async def test_a_shop_at_rest_passes_over_many_pages(services: FakeServices) -> None:
     far = []
     for count in range(paging.PAGE + 1):
-        await town.confirmed(count)
-    await town.shelf(sold=paging.PAGE + 1)
-    assert await examined(town, on_progress=lambda audit: far.append(audit.orders)) == {}
+        await services.confirmed(count)
+    await services.shelf(sold=paging.PAGE + 1)
+    assert await examined(services, on_progress=lambda audit: far.append(audit.orders)) == {}
     assert far[-1] == paging.PAGE + 1 and len(far) > 1, "it tells how far it is"
 
 
@@ -183,40 +184,40 @@ async def test_a_shop_at_rest_is_as_promised_however_many_pages_it_fills(town: T
 )
 @pytest.mark.parametrize("recent", [False, True])
 async def test_what_is_wrong_with_one_order_among_others_is_found(
-    town: Town, but: Json, promise: str, sentence: str, recent: bool
+    services: FakeServices, but: Json, promise: str, sentence: str, recent: bool
 ) -> None:
     for count in range(5):
-        await town.confirmed(count)
-    key = await town.confirmed(7, timedelta(minutes=1), **but)
-    await town.shelf(sold=6)
-    broken = await examined(town, since=NOW - timedelta(hours=1) if recent else None)
+        await services.confirmed(count)
+    key = await services.confirmed(7, timedelta(minutes=1), **but)
+    await services.shelf(sold=6)
+    broken = await examined(services, since=NOW - timedelta(hours=1) if recent else None)
     assert any(key in each and sentence in each for each in broken[promise].broken), broken
 
 
-async def test_a_mail_that_gave_way_to_one_that_never_came_is_found(town: Town) -> None:
+async def test_a_mail_superseded_by_a_missing_one_is_found(services: FakeServices) -> None:
     gave_way = {"status": "superseded", "superseded_by": "order_cancelled"}
     ended: Json = {"orders": {"status": "cancelled"}, "reservations": None, "payments": None, BOOK: None}
-    key = await town.confirmed(1, mails=gave_way, **ended)
+    key = await services.confirmed(1, mails=gave_way, **ended)
     newer = {"about": key, "kind": "order_cancelled", "status": "queued"}
-    await town.put("notification_svc", "mails", f"{key}:order_cancelled", newer, timedelta(0))
-    await town.shelf(sold=0)
-    broken = await examined(town)
+    await services.put("notification_svc", "mails", f"{key}:order_cancelled", newer, timedelta(0))
+    await services.shelf(sold=0)
+    broken = await examined(services)
     superseded = "order_confirmed was superseded by order_cancelled, which is queued"
     assert any(superseded in each for each in broken[MAILS].broken)
 
 
 @pytest.mark.parametrize("recent", [False, True])
-async def test_the_first_results_come_before_the_history_is_read(town: Town, recent: bool) -> None:
+async def test_first_results_come_before_the_history_is_read(services: FakeServices, recent: bool) -> None:
     for count in range(700):
-        await town.confirmed(count)
-    late = [await town.confirmed(count, payments={"status": "authorized"}) for count in range(700, 720)]
-    await town.shelf(sold=720)
-    town.given = 0
+        await services.confirmed(count)
+    late = [await services.confirmed(count, payments={"status": "authorized"}) for count in range(700, 720)]
+    await services.shelf(sold=720)
+    services.given = 0
     early: list[tuple[str, str, int]] = []
-    async with httpx.AsyncClient(transport=town) as http_:
+    async with httpx.AsyncClient(transport=services) as http_:
         found = await doctor.settled(
             http_, ADDRESSES, _one_dead, wait_s=0, since=NOW - timedelta(hours=1) if recent else None,
-            on_early=lambda promise, sentence: early.append((promise, sentence, town.given)),
+            on_early=lambda promise, sentence: early.append((promise, sentence, services.given)),
         )  # fmt: skip
     assert early[0] == (DEAD, "order_svc.dead holds 1", 0), "before any service is asked"
     assert [(promise, sentence) for promise, sentence, _ in early[1:3]] == [(BROKER, ""), (SHELVES, "")]
@@ -230,46 +231,46 @@ async def _one_dead() -> Mapping[str, int]:
     return {"order_svc.dead": 1}
 
 
-async def test_what_is_wrong_with_the_shelves_is_found(town: Town) -> None:
-    await town.confirmed(1)
-    await town.confirmed(2, reservations={"status": "held"}, orders={"status": "placed"})
-    await town.shelf(sold=3, reserved=2, received=7)
-    broken = await examined(town)
+async def test_what_is_wrong_with_the_shelves_is_found(services: FakeServices) -> None:
+    await services.confirmed(1)
+    await services.confirmed(2, reservations={"status": "held"}, orders={"status": "placed"})
+    await services.shelf(sold=3, reserved=2, received=7)
+    broken = await examined(services)
     assert "3 sold, but confirmed orders took 1" in broken[STOCK].broken[0]
     assert "2 reserved, but reservations hold 1" in broken[HELD].broken[0]
     assert SHELVES in broken
-    recent = await examined(town, since=NOW - timedelta(hours=1))
+    recent = await examined(services, since=NOW - timedelta(hours=1))
     assert {SHELVES, HELD} <= recent.keys() and STOCK not in recent, (
         "without history no one knows what was sold"
     )
 
 
-async def test_a_recent_audit_reads_no_history(town: Town) -> None:
+async def test_a_recent_audit_reads_no_history(services: FakeServices) -> None:
     for count in range(700):
-        await town.confirmed(count)
-    key = await town.confirmed(700, timedelta(minutes=1))
-    await town.shelf(sold=0)
-    town.asked.clear()
-    assert await examined(town, since=NOW - timedelta(hours=1)) == {}
+        await services.confirmed(count)
+    key = await services.confirmed(700, timedelta(minutes=1))
+    await services.shelf(sold=0)
+    services.asked.clear()
+    assert await examined(services, since=NOW - timedelta(hours=1)) == {}
     ids = {
         path.rpartition("/")[2]
-        for path in town.asked
+        for path in services.asked
         if path.startswith(("/orders", "/payments", "/reservations/"))
     }
     assert ids == {key}
-    assert len(town.asked) < 60
+    assert len(services.asked) < 60
 
 
 @pytest.mark.parametrize("repeated_s", [60.0, -1.0], ids=["all of it", "only the suspects"])
-async def test_news_on_its_way_is_looked_at_again(
-    town: Town, repeated_s: float, monkeypatch: pytest.MonkeyPatch
+async def test_orders_with_messages_in_flight_are_checked_again(
+    services: FakeServices, repeated_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long audit is not repeated as a whole."""
     monkeypatch.setattr(doctor, "_REPEATED_S", repeated_s)
-    await town.confirmed(2)
-    await town.confirmed(1)
-    await town.shelf(sold=2)
-    payments = town.stores["payment_svc"]._kinds["payments"]
+    await services.confirmed(2)
+    await services.confirmed(1)
+    await services.shelf(sold=2)
+    payments = services.stores["payment_svc"]._kinds["payments"]
     paid = dict(payments)
     del payments[number(1)]
     looks = []
@@ -278,22 +279,22 @@ async def test_news_on_its_way_is_looked_at_again(
         looks.append(audit.broken)
         payments.update(paid)
 
-    assert await examined(town, wait_s=30, on_progress=arrives) == {}
+    assert await examined(services, wait_s=30, on_progress=arrives) == {}
     assert looks[0] == 1 and looks[-1] == 0
     assert len(looks) == (4 if repeated_s > 0 else 3)
 
 
 async def test_a_real_card_provider_keeps_its_books_to_itself() -> None:
-    async with _town(ledger=False) as town:
-        await town.confirmed(1)
-        await town.shelf(sold=1)
-        assert await examined(town) == {}
+    async with _services(ledger=False) as services:
+        await services.confirmed(1)
+        await services.shelf(sold=1)
+        assert await examined(services) == {}
 
 
-async def test_of_many_wrong_orders_the_first_are_kept_and_all_are_counted(town: Town) -> None:
+async def test_many_wrong_orders_are_counted_and_the_first_kept(services: FakeServices) -> None:
     for count in range(300):
-        await town.confirmed(count, payments=None)
-    await town.shelf(sold=300)
-    broken = await examined(town, dead={"order_svc": 2})
+        await services.confirmed(count, payments=None)
+    await services.shelf(sold=300)
+    broken = await examined(services, dead={"order_svc": 2})
     assert broken[MONEY].count == 300 and len(broken[MONEY].broken) == 100
     assert broken[DEAD].broken == ("order_svc holds 2",)

@@ -13,23 +13,31 @@ from journey.admin.broker.management import Depth
 from journey.admin.diagnosis.explain import Explanation
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
 from journey.admin.diagnosis.pending_messages import KEPT, PendingDelivery, awaited
-from journey.admin.diagnosis.snapshot import NO_ANSWER, LocationKind, ShopSnapshot, locate, why_unready
+from journey.admin.diagnosis.snapshot import NO_RESPONSE, LocationKind, ShopSnapshot, locate, why_unready
 from journey.admin.registry import SERVICES
-from tests.support.stuck_order_fixtures import BEGAN, ID, NOW, letter, word
+from tests.support.stuck_order_fixtures import BEGAN, ID, NOW, dead_letter, word
 
 LADDER = RetryLadder().names
 
 QUEUES = [queue for make in SERVICES.values() for queue in (make().events_queue, make().commands_queue)]
 EMPTY = {queue: Depth(0, 0, 1) for queue in [*QUEUES, *LADDER]}
-WELL = ShopSnapshot(depths=EMPTY, letters=())
+WELL = ShopSnapshot(depths=EMPTY, dead_letters=())
 
 
-def step(service: str, heard: type[Message], status: str, *says: type[Message]) -> HistoryEntry:
-    said = tuple(
+def step(service: str, handled_type: type[Message], status: str, *says: type[Message]) -> HistoryEntry:
+    expected = tuple(
         {"id": word(each, service).id, "type": each.TYPE, "subject": ID, "journey": ID} for each in says
     )
     return HistoryEntry(
-        service, KEPT[service][0], ID, word(heard, "").id, heard.TYPE, BEGAN, "", status, said
+        service,
+        KEPT[service][0],
+        ID,
+        word(handled_type, "").id,
+        handled_type.TYPE,
+        BEGAN,
+        "",
+        status,
+        expected,
     )
 
 
@@ -46,20 +54,20 @@ RESERVING = step("inventory_svc", orders.OrderPlaced, "held", inventory.StockRes
 # the rule
 
 
-def told_by_all(**handled: set[str]) -> Mapping[str, set[str]]:
+def reported_by_all(**handled: set[str]) -> Mapping[str, set[str]]:
     return {service: handled.get(service, set()) for service in SERVICES}
 
 
-def test_a_message_is_awaited_by_all_who_hear_it_and_have_not_handled_it() -> None:
+def test_a_message_is_awaited_by_every_consumer_without_it() -> None:
     placed = word(orders.OrderPlaced, "order_svc")
-    found = awaited([placed], told_by_all(inventory_svc={placed.id}))
+    found = awaited([placed], reported_by_all(inventory_svc={placed.id}))
     assert [(each.service, each.queue, each.certain) for each in found] == [
         ("payment_svc", "payment_svc.events", True)
     ]
 
 
-def test_an_effect_under_way_is_awaited_in_the_queue_of_commands() -> None:
-    [found] = awaited([word(payments.Authorize, "payment_svc")], told_by_all())
+def test_a_running_effect_is_awaited_in_the_command_queue() -> None:
+    [found] = awaited([word(payments.Authorize, "payment_svc")], reported_by_all())
     assert (found.queue, found.is_effect) == ("payment_svc.commands", True)
     assert "card provider" in found.meaning
 
@@ -67,39 +75,41 @@ def test_an_effect_under_way_is_awaited_in_the_queue_of_commands() -> None:
 @pytest.mark.parametrize(
     "contract", [inventory.StockCommitted, notifications.MailSent, payments.PaymentCaptured]
 )
-def test_what_nobody_hears_is_not_awaited(contract: type[Message]) -> None:
-    assert not awaited([word(contract, contract.OWNER)], told_by_all())
+def test_unconsumed_messages_are_not_awaited(contract: type[Message]) -> None:
+    assert not awaited([word(contract, contract.OWNER)], reported_by_all())
 
 
 def test_of_aggregates_that_forget_nothing_is_concluded() -> None:
     """The price book keeps only the newest ids, so an old id that is missing there may have been handled."""
-    assert not awaited([word(products.PriceChanged, "product_svc")], told_by_all())
+    assert not awaited([word(products.PriceChanged, "product_svc")], reported_by_all())
     assert "prices" not in KEPT["order_svc"]
 
 
-def test_the_oldest_word_comes_first() -> None:
+def test_the_oldest_message_comes_first() -> None:
     younger = word(orders.OrderConfirmed, "order_svc", at=NOW)
-    found = awaited([younger, word(orders.OrderPlaced, "order_svc")], told_by_all())
-    assert found[0].word.type == orders.OrderPlaced.TYPE and found[-1].word is younger
+    found = awaited([younger, word(orders.OrderPlaced, "order_svc")], reported_by_all())
+    assert found[0].message.type == orders.OrderPlaced.TYPE and found[-1].message is younger
 
 
 # where it is
 
 
 @pytest.mark.parametrize(
-    ("answer", "why"),
+    ("response", "why"),
     [
         (httpx.Response(200), ""),
         (httpx.Response(503, json={"detail": "stopping"}), "stopping"),
         (httpx.Response(502, text="<h1>Bad gateway</h1>"), "it responds with 502, and not like a service"),
-        (None, NO_ANSWER),
+        (None, NO_RESPONSE),
     ],
 )
-async def test_why_a_service_is_not_ready_is_its_own_word(answer: httpx.Response | None, why: str) -> None:
+async def test_the_reason_for_unreadiness_comes_from_the_service(
+    response: httpx.Response | None, why: str
+) -> None:
     def answered(request: httpx.Request) -> httpx.Response:
-        if answer is None:
+        if response is None:
             raise httpx.ConnectError("nobody listens")
-        return answer
+        return response
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answered)) as http:
         assert await why_unready(http, "http://order_svc") == why
@@ -115,50 +125,57 @@ def depths(**changed: Depth | None) -> dict[str, Depth]:
     [
         (
             orders.OrderConfirmed,
-            ShopSnapshot(depths=EMPTY, letters=[letter("payment_svc", orders.OrderConfirmed)]),
+            ShopSnapshot(depths=EMPTY, dead_letters=[dead_letter("payment_svc", orders.OrderConfirmed)]),
             LocationKind.DEAD,
             "journey dlq redrive",
         ),
         (
             orders.OrderConfirmed,
-            ShopSnapshot(depths=EMPTY, letters=(), unready={"payment_svc": NO_ANSWER}),
+            ShopSnapshot(depths=EMPTY, dead_letters=(), unready={"payment_svc": NO_RESPONSE}),
             LocationKind.SERVICE_DOWN,
             "journey up",
         ),
         (
             orders.OrderConfirmed,
-            ShopSnapshot(depths=EMPTY, letters=(), unready={"payment_svc": "the database does not answer"}),
+            ShopSnapshot(
+                depths=EMPTY, dead_letters=(), unready={"payment_svc": "the database does not answer"}
+            ),
             LocationKind.NOT_READY,
             "journey up",
         ),
-        (orders.OrderConfirmed, ShopSnapshot(depths=None, letters=None), LocationKind.UNKNOWN, "journey up"),
         (
             orders.OrderConfirmed,
-            ShopSnapshot(depths=depths(payment_svc__events=None), letters=()),
+            ShopSnapshot(depths=None, dead_letters=None),
+            LocationKind.UNKNOWN,
+            "journey up",
+        ),
+        (
+            orders.OrderConfirmed,
+            ShopSnapshot(depths=depths(payment_svc__events=None), dead_letters=()),
             LocationKind.NOWHERE,
             "journey topology apply",
         ),
         (
             payments.Capture,
-            ShopSnapshot(depths=depths(payment_svc__commands=Depth(3, 0, 0)), letters=()),
+            ShopSnapshot(depths=depths(payment_svc__commands=Depth(3, 0, 0)), dead_letters=()),
             LocationKind.PAUSED,
             "by itself",
         ),
         (
             orders.OrderConfirmed,
-            ShopSnapshot(depths=depths(payment_svc__events=Depth(0, 1, 1)), letters=()),
+            ShopSnapshot(depths=depths(payment_svc__events=Depth(0, 1, 1)), dead_letters=()),
             LocationKind.ON_ITS_WAY,
             "journey watch",
         ),
         (
             orders.OrderConfirmed,
-            ShopSnapshot(depths=EMPTY | {LADDER[2]: Depth(7, 0, 0)}, letters=()),
+            ShopSnapshot(depths=EMPTY | {LADDER[2]: Depth(7, 0, 0)}, dead_letters=()),
             LocationKind.ON_ITS_WAY,
             "journey watch",
         ),
         (
             orders.OrderConfirmed,
-            ShopSnapshot(depths=EMPTY | {LADDER[0]: Depth(None, None, None)}, letters=()),
+            ShopSnapshot(depths=EMPTY | {LADDER[0]: Depth(None, None, None)}, dead_letters=()),
             LocationKind.ON_ITS_WAY,
             "journey watch",
         ),
@@ -170,7 +187,7 @@ def depths(**changed: Depth | None) -> dict[str, Depth]:
         ),
         (
             orders.OrderConfirmed,
-            ShopSnapshot(depths=EMPTY, letters=(), unready={"order_svc": NO_ANSWER}),
+            ShopSnapshot(depths=EMPTY, dead_letters=(), unready={"order_svc": NO_RESPONSE}),
             LocationKind.NOWHERE,
             "journey up",
         ),
@@ -189,7 +206,7 @@ def test_an_awaited_message_is_somewhere_and_a_command_helps(
     assert (found.where, remedy in found.remedy) == (where, True), found
 
 
-def test_empty_queues_say_nothing_of_a_message_younger_than_their_count() -> None:
+def test_empty_queues_prove_nothing_about_newer_messages() -> None:
     young = PendingDelivery(
         word(orders.OrderConfirmed, "order_svc", at=NOW), "payment_svc", "payment_svc.events", certain=True
     )
@@ -199,13 +216,13 @@ def test_empty_queues_say_nothing_of_a_message_younger_than_their_count() -> Non
 # the explanation
 
 
-def test_an_order_that_waits_says_for_whom() -> None:
+def test_a_waiting_order_names_the_service() -> None:
     found = explained(PLACING, RESERVING)
     assert found.verdict == f"order {ID} is placed and waits for payment_svc, order_svc"
     assert [each.service for each, _ in found.awaited] == ["payment_svc", "order_svc", "payment_svc"]
 
 
-def test_a_service_that_is_down_is_named_and_makes_the_answer_partial() -> None:
+def test_an_unavailable_service_is_named_and_the_result_partial() -> None:
     found = explained(PLACING, silent=["payment_svc"])
     assert "payment_svc, which does not respond" in found.verdict and found.partial
     assert {each.service: each.certain for each, _ in found.awaited} == {
@@ -216,7 +233,7 @@ def test_a_service_that_is_down_is_named_and_makes_the_answer_partial() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "order", "said"),
+    ("steps", "order", "expected"),
     [
         ((), {}, "no service knows"),
         (
@@ -248,26 +265,26 @@ def test_a_service_that_is_down_is_named_and_makes_the_answer_partial() -> None:
     ids=["unknown", "new", "rejected", "needs attention", "confirmed", "placed"],
 )
 def test_every_status_has_its_sentence(
-    steps: tuple[HistoryEntry, ...], order: dict[str, Any], said: str
+    steps: tuple[HistoryEntry, ...], order: dict[str, Any], expected: str
 ) -> None:
-    assert said in explained(*steps, **order).verdict
+    assert expected in explained(*steps, **order).verdict
 
 
-def test_an_unknown_order_may_be_known_to_a_service_that_is_silent() -> None:
+def test_an_unresponsive_service_may_know_an_unknown_order() -> None:
     assert "order_svc might" in explained(silent=["order_svc"]).verdict
 
 
 def test_an_order_whose_first_message_died_is_not_called_unknown() -> None:
-    now = ShopSnapshot(depths=EMPTY, letters=[letter("order_svc", orders.PlaceOrder)])
+    now = ShopSnapshot(depths=EMPTY, dead_letters=[dead_letter("order_svc", orders.PlaceOrder)])
     found = explained(now=now)
     assert "dead letter" in found.verdict
     assert any("journey dlq redrive" in remedy for remedy in found.remedies)
 
 
-def test_a_dead_letter_that_was_handled_after_all_is_not_counted() -> None:
-    now = ShopSnapshot(depths=EMPTY, letters=[letter("inventory_svc", orders.OrderPlaced)])
-    assert explained(PLACING, now=now).letters
-    assert not explained(PLACING, RESERVING, now=now).letters
+def test_a_handled_dead_letter_is_not_counted() -> None:
+    now = ShopSnapshot(depths=EMPTY, dead_letters=[dead_letter("inventory_svc", orders.OrderPlaced)])
+    assert explained(PLACING, now=now).dead_letters
+    assert not explained(PLACING, RESERVING, now=now).dead_letters
 
 
 def test_only_a_confirmed_order_at_rest_is_offered_for_dispatch() -> None:

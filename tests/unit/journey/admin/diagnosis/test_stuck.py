@@ -21,26 +21,26 @@ from journey.admin.diagnosis.stuck import HandledSnapshot, OrderSummary, StuckOr
 from journey.admin.registry import SERVICES
 from order_svc.service import order_service
 from tests.support.messages import CONFIRMED, CUSTOMER, PLACED
-from tests.support.stuck_order_fixtures import BEGAN, ID, NOW, letter, word
+from tests.support.stuck_order_fixtures import BEGAN, ID, NOW, dead_letter, word
 
 CAPTURE = word(payments.Capture, "payment_svc")
 ALL = {service for service, kinds in KEPT.items() if kinds}
 
 
 def accounts(
-    *words: SentMessage,
+    *arguments: SentMessage,
     status: str = "confirmed",
     deadline: bool = False,
     silent: str = "",
     handled: Mapping[str, set[str]] | None = None,
 ) -> HandledSnapshot:
     known = OrderSummary(status, NOW if deadline else None)
-    told = {name: (handled or {}).get(name, set()) for name in ALL - {silent}}
-    return HandledSnapshot({ID: known}, {ID}, list(words), told)
+    reported = {name: (handled or {}).get(name, set()) for name in ALL - {silent}}
+    return HandledSnapshot({ID: known}, {ID}, list(arguments), reported)
 
 
-def found(made: HandledSnapshot, *letters: DeadLetter, before: datetime = NOW) -> list[StuckOrder]:
-    return stuck(made, letters, before)
+def found(made: HandledSnapshot, *dead_letters: DeadLetter, before: datetime = NOW) -> list[StuckOrder]:
+    return stuck(made, dead_letters, before)
 
 
 def test_an_order_at_rest_is_not_stuck() -> None:
@@ -57,7 +57,7 @@ def test_what_has_not_waited_long_enough_is_left_out() -> None:
     assert not found(accounts(CAPTURE), before=BEGAN - timedelta(seconds=1))
 
 
-def test_a_silent_service_makes_no_order_stuck_but_one_that_waits_by_its_own_word() -> None:
+def test_an_unresponsive_service_makes_only_recorded_waits_stuck() -> None:
     placed = word(orders.OrderPlaced, "order_svc")
     handled = {"inventory_svc": {placed.id}}
     assert not found(accounts(placed, silent="payment_svc", handled=handled))
@@ -65,30 +65,30 @@ def test_a_silent_service_makes_no_order_stuck_but_one_that_waits_by_its_own_wor
     assert [(each.service, each.certain) for each in order.awaited] == [("payment_svc", False)]
 
 
-def test_an_order_that_waits_for_its_deadline_only_is_stuck_too() -> None:
+def test_an_order_waiting_only_for_its_deadline_is_stuck() -> None:
     placed = word(orders.OrderPlaced, "order_svc")
     everyone = {name: {placed.id} for name in ALL}
     [order] = found(accounts(placed, status="placed", deadline=True, handled=everyone))
     assert (order.awaited, order.since) == ((), BEGAN)
 
 
-def test_an_order_with_a_dead_letter_is_stuck_also_if_no_service_has_taken_it() -> None:
+def test_an_unhandled_order_with_a_dead_letter_is_stuck() -> None:
     [order] = found(
-        HandledSnapshot(handled={name: set() for name in ALL}), letter("order_svc", orders.PlaceOrder)
+        HandledSnapshot(handled={name: set() for name in ALL}), dead_letter("order_svc", orders.PlaceOrder)
     )
-    assert (order.order_id, order.status, len(order.letters)) == (ID, "", 1)
+    assert (order.order_id, order.status, len(order.dead_letters)) == (ID, "", 1)
 
 
-def test_a_dead_letter_that_was_handled_after_all_makes_no_order_stuck() -> None:
-    died = letter("payment_svc", orders.OrderConfirmed)
+def test_a_handled_dead_letter_makes_no_order_stuck() -> None:
+    died = dead_letter("payment_svc", orders.OrderConfirmed)
     assert found(accounts(), died)
     assert not found(accounts(handled={"payment_svc": {died.id}}), died)
 
 
-def test_news_of_users_and_goods_is_no_order() -> None:
+def test_events_about_users_and_goods_are_no_orders() -> None:
     about_user = word(notifications.SendMail, "notification_svc", subject=str(CUSTOMER))
     assert not found(
-        accounts(about_user), letter("inventory_svc", inventory.ReceiveStock, subject=str(CUSTOMER))
+        accounts(about_user), dead_letter("inventory_svc", inventory.ReceiveStock, subject=str(CUSTOMER))
     )
 
 
@@ -113,8 +113,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     await runtime.store.start(runtime.service.kinds)
     for number in range(3):
         [loaded] = (await runtime.store.load("orders", [f"order-{number}"])).values()
-        said = wrap(CONFIRMED if number else PLACED, id=f"said-{number}", source="order_svc", now=BEGAN)
-        handled = Handled(f"heard-{number}", orders.PlaceOrder.TYPE, BEGAN, ("new", "placed"), (said,))
+        expected = wrap(CONFIRMED if number else PLACED, id=f"said-{number}", source="order_svc", now=BEGAN)
+        handled = Handled(f"heard-{number}", orders.PlaceOrder.TYPE, BEGAN, ("new", "placed"), (expected,))
         deadline = NOW if number == 0 else None
         state = {"status": "placed" if number == 0 else "confirmed"}
         at = BEGAN + timedelta(minutes=number)
@@ -126,13 +126,15 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_service_tells_what_it_handled_and_said_without_the_words(client: httpx.AsyncClient) -> None:
+async def test_a_service_returns_handled_and_emitted_messages_without_bodies(
+    client: httpx.AsyncClient,
+) -> None:
     page = (await client.get("/handled/orders", params={"limit": 1})).json()
     [account] = page
     assert (account["key"], account["status"], account["handled"]) == ("order-0", "placed", ["heard-0"])
     assert datetime.fromisoformat(account["deadline_at"]) == NOW
-    [said] = account["said"]
-    assert (said["id"], said["type"], said["subject"]) == ("said-0", orders.OrderPlaced.TYPE, ID)
+    [expected] = account["said"]
+    assert (expected["id"], expected["type"], expected["subject"]) == ("said-0", orders.OrderPlaced.TYPE, ID)
     assert PLACED.card_token not in str(page)
 
 
@@ -172,6 +174,6 @@ def test_every_open_status_is_one_that_its_aggregate_can_have() -> None:
                 assert aggregate.open_statuses < {str(status) for status in type(aggregate.start.status)}
 
 
-async def test_aggregates_that_forget_cannot_be_asked(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/handled/prices")
-    assert answer.status_code == 404 and "prices" in answer.json()["detail"]
+async def test_aggregates_without_handled_ids_are_omitted(client: httpx.AsyncClient) -> None:
+    response = await client.get("/handled/prices")
+    assert response.status_code == 404 and "prices" in response.json()["detail"]

@@ -18,13 +18,13 @@ from chassis.web import app
 from contracts import orders, payments
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis.pending_messages import KEPT
-from journey.admin.diagnosis.snapshot import NO_ANSWER, ShopSnapshot
+from journey.admin.diagnosis.snapshot import NO_RESPONSE, ShopSnapshot
 from journey.admin.diagnosis.stuck import StuckOrder
-from journey.admin.diagnosis.stuck_dead_letters import Letters
+from journey.admin.diagnosis.stuck_dead_letters import DeadLetterStream
 from journey.admin.diagnosis.stuck_search import Search
 from journey.admin.registry import SERVICES, shop_topology
 from tests.support.messages import CONFIRMED, PLACED
-from tests.support.stuck_order_fixtures import letter
+from tests.support.stuck_order_fixtures import dead_letter
 
 NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
 BEFORE = NOW - timedelta(minutes=1)
@@ -32,12 +32,12 @@ ALL = [service for service, kinds in KEPT.items() if kinds]
 
 
 @dataclass
-class Town(httpx.AsyncBaseTransport):
+class FakeServices(httpx.AsyncBaseTransport):
     """Fake services. `told`: how many handled-message records each has returned."""
 
     stores: dict[str, MemoryStore] = field(default_factory=dict)
     apps: dict[str, httpx.ASGITransport] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    reported: list[str] = field(default_factory=list)
     breaks: str = ""
 
     async def open(self) -> None:
@@ -52,22 +52,24 @@ class Town(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.host == self.breaks and "after" in request.url.params:
             raise httpx.ReadError("broken off")
-        answer = await self.apps[request.url.host].handle_async_request(request)
-        await answer.aread()
-        self.told += [account["key"] for account in answer.json()]
-        return answer
+        response = await self.apps[request.url.host].handle_async_request(request)
+        await response.aread()
+        self.reported += [account["key"] for account in response.json()]
+        return response
 
     async def put(
-        self, service: str, kind: str, key: str, status: str, *, heard: Iterable[str] = (),
+        self, service: str, kind: str, key: str, status: str, *, handled_ids: Iterable[str] = (),
         says: Message | None = None, ago: timedelta = timedelta(minutes=10), deadline: bool = False,
     ) -> None:  # fmt: skip
         [loaded] = (await self.stores[service].load(kind, [key])).values()
         at = NOW - ago
-        words: tuple[Envelope, ...] = ()
+        arguments: tuple[Envelope, ...] = ()
         if says is not None:
-            words = (wrap(says, id=f"{says.TYPE} {key}", source=service, now=at),)
-        handled = [Handled(id_, "x", at, ("", status), words) for id_ in (*heard, f"{key} at {service}")][-1:]
-        handled += [Handled(id_, "x", at, ("", status), ()) for id_ in heard]
+            arguments = (wrap(says, id=f"{says.TYPE} {key}", source=service, now=at),)
+        handled = [
+            Handled(id_, "x", at, ("", status), arguments) for id_ in (*handled_ids, f"{key} at {service}")
+        ][-1:]
+        handled += [Handled(id_, "x", at, ("", status), ()) for id_ in handled_ids]
         change = Change(
             loaded, {"status": status}, handled, deadline_at=NOW if deadline else None, changed_at=at
         )
@@ -75,8 +77,8 @@ class Town(httpx.AsyncBaseTransport):
 
 
 @pytest.fixture
-async def town() -> Town:
-    made = Town()
+async def services() -> FakeServices:
+    made = FakeServices()
     await made.open()
     return made
 
@@ -90,114 +92,123 @@ def about(count: int, message: Message) -> Message:
 
 
 async def confirmed(
-    town: Town, count: int, *, ago: timedelta, captured: bool = True, mailed: bool = True
+    services: FakeServices, count: int, *, ago: timedelta, captured: bool = True, mailed: bool = True
 ) -> None:
     """An order at rest; or one whose payment, or mail, is missing an event."""
     key, says = number(count), about(count, CONFIRMED)
-    heard = [f"{says.TYPE} {key}"]
-    await town.put("order_svc", "orders", key, "confirmed", says=says, ago=ago)
-    await town.put("inventory_svc", "reservations", key, "committed", heard=heard, ago=ago)
+    handled_ids = [f"{says.TYPE} {key}"]
+    await services.put("order_svc", "orders", key, "confirmed", says=says, ago=ago)
+    await services.put("inventory_svc", "reservations", key, "committed", handled_ids=handled_ids, ago=ago)
     status = "captured" if captured else "authorized"
-    await town.put("payment_svc", "payments", key, status, heard=heard if captured else [], ago=ago)
-    if mailed:
-        await town.put("notification_svc", "mails", f"{key}:order_confirmed", "sent", heard=heard, ago=ago)
-
-
-def search(town: Town, *letters: DeadLetter, everything: bool = False, away: str = "") -> Search:
-    now = ShopSnapshot(
-        {service: f"http://{service}" for service in ALL}, {away: NO_ANSWER} if away else {}, {}, letters
+    await services.put(
+        "payment_svc", "payments", key, status, handled_ids=handled_ids if captured else [], ago=ago
     )
-    return Search(httpx.AsyncClient(transport=town), now, BEFORE, everything=everything)
+    if mailed:
+        await services.put(
+            "notification_svc", "mails", f"{key}:order_confirmed", "sent", handled_ids=handled_ids, ago=ago
+        )
+
+
+def search(
+    services: FakeServices, *dead_letters: DeadLetter, everything: bool = False, away: str = ""
+) -> Search:
+    now = ShopSnapshot(
+        {service: f"http://{service}" for service in ALL},
+        {away: NO_RESPONSE} if away else {},
+        {},
+        dead_letters,
+    )
+    return Search(httpx.AsyncClient(transport=services), now, BEFORE, everything=everything)
 
 
 async def found(looking: Search) -> list[StuckOrder]:
     return [order async for order in looking.found()]
 
 
-async def test_the_history_is_not_read(town: Town) -> None:
+async def test_the_history_is_not_read(services: FakeServices) -> None:
     for count in range(700):
-        await confirmed(town, count, ago=timedelta(days=30))
-    await confirmed(town, 700, ago=timedelta(days=40), captured=False)
-    looking = search(town)
+        await confirmed(services, count, ago=timedelta(days=30))
+    await confirmed(services, 700, ago=timedelta(days=40), captured=False)
+    looking = search(services)
     [order] = await found(looking)
     assert order.order_id == number(700)
-    assert [(each.service, each.word.type) for each in order.awaited] == [
+    assert [(each.service, each.message.type) for each in order.awaited] == [
         ("payment_svc", orders.OrderConfirmed.TYPE)
     ]
-    assert set(town.told) == {number(700), f"{number(700)}:order_confirmed"}
+    assert set(services.reported) == {number(700), f"{number(700)}:order_confirmed"}
     assert looking.compared == 1
 
 
-async def test_what_was_lost_lately_on_its_way_to_something_at_rest_is_found(town: Town) -> None:
-    await confirmed(town, 1, ago=timedelta(minutes=30), mailed=False)
-    await confirmed(town, 2, ago=timedelta(minutes=30))
-    [order] = await found(search(town))
+async def test_a_recently_lost_message_to_a_finished_aggregate_is_found(services: FakeServices) -> None:
+    await confirmed(services, 1, ago=timedelta(minutes=30), mailed=False)
+    await confirmed(services, 2, ago=timedelta(minutes=30))
+    [order] = await found(search(services))
     assert [(order.order_id, each.service) for each in order.awaited] == [(number(1), "notification_svc")]
 
 
 @pytest.mark.parametrize("orders_there", [1, 250, 1_100])
-async def test_what_was_lost_long_ago_is_found_if_everything_is_compared(
-    town: Town, orders_there: int
+async def test_an_old_loss_is_found_by_a_complete_comparison(
+    services: FakeServices, orders_there: int
 ) -> None:
     for count in range(orders_there):
-        await confirmed(town, count, ago=timedelta(days=30), mailed=count % 100 != 0)
-    assert await found(search(town)) == []
-    everything = search(town, everything=True)
+        await confirmed(services, count, ago=timedelta(days=30), mailed=count % 100 != 0)
+    assert await found(search(services)) == []
+    everything = search(services, everything=True)
     lost = await found(everything)
     assert [order.order_id for order in lost] == [number(count) for count in range(0, orders_there, 100)]
     assert everything.compared == orders_there
 
 
-async def test_each_is_found_once_wherever_it_is_open_and_however_new(town: Town) -> None:
+async def test_each_stuck_order_is_found_once(services: FakeServices) -> None:
     for count in range(300):
         key, says = number(count), about(count, PLACED)
-        await town.put("order_svc", "orders", key, "placed", says=says, deadline=True)
-        await town.put("inventory_svc", "reservations", key, "held", heard=[f"{says.TYPE} {key}"])
-        await town.put("payment_svc", "payments", key, "new")
-    dead = letter("payment_svc", orders.OrderPlaced, subject=number(7))
-    looking = search(town, dead)
+        await services.put("order_svc", "orders", key, "placed", says=says, deadline=True)
+        await services.put("inventory_svc", "reservations", key, "held", handled_ids=[f"{says.TYPE} {key}"])
+        await services.put("payment_svc", "payments", key, "new")
+    dead = dead_letter("payment_svc", orders.OrderPlaced, subject=number(7))
+    looking = search(services, dead)
     stuck = await found(looking)
     assert sorted(order.order_id for order in stuck) == [number(count) for count in range(300)]
-    assert [order.order_id for order in stuck if order.letters] == [number(7)]
+    assert [order.order_id for order in stuck if order.dead_letters] == [number(7)]
 
 
-async def test_a_dead_letter_that_was_handled_after_all_is_not_found_by_any_of_its_names(town: Town) -> None:
-    await confirmed(town, 1, ago=timedelta(days=30))
-    capture = letter("payment_svc", payments.Capture, subject=number(1))
-    assert [order.order_id for order in await found(search(town, capture))] == [number(1)]
-    await town.put(
-        "payment_svc", "payments", number(1), "captured", heard=[capture.id], ago=timedelta(days=30)
+async def test_a_handled_dead_letter_is_not_found_by_any_id(services: FakeServices) -> None:
+    await confirmed(services, 1, ago=timedelta(days=30))
+    capture = dead_letter("payment_svc", payments.Capture, subject=number(1))
+    assert [order.order_id for order in await found(search(services, capture))] == [number(1)]
+    await services.put(
+        "payment_svc", "payments", number(1), "captured", handled_ids=[capture.id], ago=timedelta(days=30)
     )
-    assert await found(search(town, capture)) == []
+    assert await found(search(services, capture)) == []
 
 
 @pytest.mark.parametrize("everything", [False, True])
-async def test_a_service_that_breaks_off_is_named_and_makes_nobody_stuck(
-    town: Town, everything: bool
+async def test_an_interrupted_service_is_named_and_makes_no_order_stuck(
+    services: FakeServices, everything: bool
 ) -> None:
     for count in range(700):
-        await confirmed(town, count, ago=timedelta(minutes=10))
-    town.breaks = "payment_svc"
-    looking = search(town, everything=everything)
+        await confirmed(services, count, ago=timedelta(minutes=10))
+    services.breaks = "payment_svc"
+    looking = search(services, everything=everything)
     assert await found(looking) == []
     assert looking.silent == ["payment_svc"]
 
 
-async def test_a_service_that_is_away_is_not_asked(town: Town) -> None:
-    await confirmed(town, 1, ago=timedelta(minutes=10), captured=False)
-    del town.apps["payment_svc"]
-    looking = search(town, away="payment_svc")
+async def test_an_unavailable_service_gets_no_request(services: FakeServices) -> None:
+    await confirmed(services, 1, ago=timedelta(minutes=10), captured=False)
+    del services.apps["payment_svc"]
+    looking = search(services, away="payment_svc")
     assert (await found(looking), looking.silent) == ([], ["payment_svc"])
 
 
-async def test_the_search_can_be_left_in_the_middle(town: Town) -> None:
+async def test_the_search_can_be_left_in_the_middle(services: FakeServices) -> None:
     for count in range(700):
-        await confirmed(town, count, ago=timedelta(minutes=10), captured=False)
+        await confirmed(services, count, ago=timedelta(minutes=10), captured=False)
 
     async def first(orders_: AsyncIterator[StuckOrder]) -> StuckOrder:
         return await anext(orders_)
 
-    looking = search(town)
+    looking = search(services)
     stream = looking.found()
     assert (await first(stream)).order_id == number(0)
     await stream.aclose()
@@ -205,27 +216,29 @@ async def test_the_search_can_be_left_in_the_middle(town: Town) -> None:
 
 
 @pytest.mark.parametrize("everything", [False, True], ids=["recent", "everything"])
-async def test_the_first_result_needs_little_work_however_many_are_open(town: Town, everything: bool) -> None:
+async def test_the_first_result_needs_little_work_however_many_are_open(
+    services: FakeServices, everything: bool
+) -> None:
     for count in range(700):
-        await confirmed(town, count, ago=timedelta(minutes=10), captured=False)
+        await confirmed(services, count, ago=timedelta(minutes=10), captured=False)
     others = Others(
-        letter("payment_svc", orders.OrderConfirmed, subject=number(count)) for count in range(700, 900)
+        dead_letter("payment_svc", orders.OrderConfirmed, subject=number(count)) for count in range(700, 900)
     )
-    looking = search(town, everything=everything)
-    looking._other_letters = others.read
+    looking = search(services, everything=everything)
+    looking._other_dead_letters = others.read
     async with aclosing(looking.found()) as orders_:
         assert (await anext(orders_)).order_id == number(0)
-        assert (len(town.told), others.count) < (150, 1), "accounts and dead letters that were read"
+        assert (len(services.reported), others.count) < (150, 1), "accounts and dead letters that were read"
         rest = [order.order_id async for order in orders_]
     assert sorted(rest) == [number(count) for count in range(1, 900)], "each once"
     assert others.count == 200
 
 
-async def test_an_order_with_dead_letters_that_were_read_later_is_found_once(town: Town) -> None:
-    await confirmed(town, 1, ago=timedelta(minutes=10), captured=False)
-    others = Others(letter("payment_svc", orders.OrderConfirmed, subject=number(1)) for _ in range(250))
-    looking = search(town)
-    looking._other_letters = others.read
+async def test_an_order_with_later_dead_letters_is_found_once(services: FakeServices) -> None:
+    await confirmed(services, 1, ago=timedelta(minutes=10), captured=False)
+    others = Others(dead_letter("payment_svc", orders.OrderConfirmed, subject=number(1)) for _ in range(250))
+    looking = search(services)
+    looking._other_dead_letters = others.read
     assert [order.order_id for order in await found(looking)] == [number(1)]
     assert others.count == 250
 
@@ -233,11 +246,11 @@ async def test_an_order_with_dead_letters_that_were_read_later_is_found_once(tow
 class Others:
     """Dead letters that are read after the first results. `count`: how many have been read."""
 
-    def __init__(self, letters: Iterable[DeadLetter]) -> None:
-        self._letters = list(letters)
+    def __init__(self, dead_letters: Iterable[DeadLetter]) -> None:
+        self._dead_letters_found = list(dead_letters)
         self.count = 0
 
-    async def read(self) -> Letters:
-        for each in self._letters:
+    async def read(self) -> DeadLetterStream:
+        for each in self._dead_letters_found:
             self.count += 1
             yield each

@@ -22,7 +22,7 @@ from contracts.values import Money, PricedLine
 from journey.admin.event_log.journal import Entry
 from journey.admin.event_log.order_events import ProjectedOrder, fold, order_of
 from journey.admin.event_log.replay import DIFFERING_MAX, Replay, Statuses
-from tests.support.recording_consumer import sealed
+from tests.support.recording_consumer import wrapped
 
 PRICE = Money(amount_minor=420, currency="EUR")
 ORDER, ANN = UUID(int=1), UUID(int=2)
@@ -50,10 +50,10 @@ def mailed(kind: MailKind) -> notifications.MailSent:
     return notifications.MailSent(about=ORDER, kind=kind)
 
 
-def told(*events: Event) -> ProjectedOrder:
+def reported(*events: Event) -> ProjectedOrder:
     order = ProjectedOrder()
     for event in events:
-        order = fold(order, sealed(event), event)
+        order = fold(order, wrapped(event), event)
     return order
 
 
@@ -96,11 +96,11 @@ def told(*events: Event) -> ProjectedOrder:
     ],
 )
 def test_status_and_what_is_awaited(events: tuple[Event, ...], status: str, awaits: list[str]) -> None:
-    assert (told(*events).status, told(*events).awaits) == (status, awaits)
+    assert (reported(*events).status, reported(*events).awaits) == (status, awaits)
 
 
 STORY: list[tuple[Envelope, Event]] = [
-    (sealed(event, event.OWNER), event)
+    (wrapped(event, event.OWNER), event)
     for event in (*HAPPY, CANCELLED, RELEASED, REFUNDED, mailed(MailKind.ORDER_CANCELLED))
 ]
 
@@ -118,7 +118,7 @@ def test_copies_and_any_order_of_arrival_give_the_same(
     assert other.timeline == straight.timeline
 
 
-def test_only_what_is_about_an_order_is_told_of_one() -> None:
+def test_only_events_about_orders_are_projected() -> None:
     assert order_of(PLACED) == order_of(CAPTURED) == order_of(mailed(MailKind.ORDER_CONFIRMED)) == str(ORDER)
     assert order_of(users.UserRegistered(user_id=ANN)) is None
     assert order_of(notifications.MailSent(about=ANN, kind=MailKind.USER_REGISTERED)) is None
@@ -144,42 +144,42 @@ async def statuses(remembered: Mapping[str, str]) -> Statuses:
         yield each
 
 
-async def test_a_status_that_differs_from_the_one_of_order_svc_is_named(replay: Replay) -> None:
-    replayed(replay, sealed(PLACED), sealed(CONFIRMED))
+async def test_a_status_differing_from_order_svc_is_named(replay: Replay) -> None:
+    replayed(replay, wrapped(PLACED), wrapped(CONFIRMED))
     assert (await replay.compare(statuses({str(ORDER): "confirmed"}))).differing == 0
-    for remembered, said in ({str(ORDER): "cancelled"}, "cancelled"), ({}, "unknown"):
+    for remembered, expected in ({str(ORDER): "cancelled"}, "cancelled"), ({}, "unknown"):
         compared = await replay.compare(statuses(remembered))
-        assert compared.sentences == [f"order {ORDER}: {said} in order_svc, confirmed in the journal"]
+        assert compared.sentences == [f"order {ORDER}: {expected} in order_svc, confirmed in the journal"]
         assert compared.differing == 1
 
 
-async def test_an_order_that_the_journal_never_heard_of_is_named_unless_it_is_older_than_the_journal(
+async def test_an_order_missing_in_the_journal_is_named_unless_older(
     replay: Replay,
 ) -> None:
     older = str(new_id())
     with Replay() as empty:
         compared = await empty.compare(statuses({older: "confirmed"}))
         assert compared.differing == 1, "an empty journal is no excuse"
-    replayed(replay, sealed(PLACED))
+    replayed(replay, wrapped(PLACED))
     newer = str(UUID(int=new_id().int + (60_000 << 80)))  # a minute later
     compared = await replay.compare(statuses({older: "confirmed", newer: "confirmed", str(ORDER): "placed"}))
     assert (compared.older, compared.agreeing) == (1, 1)
     assert compared.sentences == [f"order {newer}: confirmed in order_svc, unknown in the journal"]
 
 
-async def test_an_order_known_only_from_an_early_cancellation_is_no_difference(replay: Replay) -> None:
-    replayed(replay, sealed(PLACED))
+async def test_an_early_cancellation_alone_is_no_difference(replay: Replay) -> None:
+    replayed(replay, wrapped(PLACED))
     assert (await replay.compare(statuses({str(ORDER): "placed", str(UUID(int=9)): "new"}))).differing == 0
 
 
-def test_what_its_owner_did_not_say_is_left_out(replay: Replay) -> None:
-    replay.take(Entry(0, dataclasses.replace(sealed(CONFIRMED).wire_message(CATALOG), user_id="client")))
+def test_events_of_foreign_senders_are_omitted(replay: Replay) -> None:
+    replay.take(Entry(0, dataclasses.replace(wrapped(CONFIRMED).wire_message(CATALOG), user_id="client")))
     assert list(replay.orders()) == []
     assert replay.unread.total() == 1
 
 
 @given(st.permutations(STORY), st.lists(st.sampled_from(STORY)))
-def test_the_stored_events_tell_the_same_order_whatever_their_order_of_arrival(
+def test_the_projection_is_independent_of_event_order(
     shuffled: list[tuple[Envelope, Event]], copies: list[tuple[Envelope, Event]]
 ) -> None:
     with Replay() as replay:
@@ -213,7 +213,7 @@ async def test_rebuilding_and_comparing_orders_holds_none_of_them_in_memory(repl
 def _rebuild(replay: Replay, numbers: range) -> None:
     for number in numbers:
         event = PLACED.model_copy(update={"order_id": UUID(int=number)})
-        replayed(replay, sealed(event))
+        replayed(replay, wrapped(event))
 
 
 def test_reasons_to_leave_events_out_are_bounded(replay: Replay) -> None:

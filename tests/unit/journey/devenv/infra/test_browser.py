@@ -33,33 +33,31 @@ def test_the_named_browser_comes_before_the_usual_ones(
     assert browser.find_chromium() == named
 
 
-def test_a_named_browser_that_is_not_there_is_an_error_and_no_reason_to_look_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_configured_browser_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path / "chromium")
     monkeypatch.setenv("CHROMIUM", str(tmp_path / "mistyped"))
     with pytest.raises(InfrastructureUnavailable, match=r"CHROMIUM is not a program: .*mistyped"):
         browser.chromium(print)
 
 
-def test_where_nothing_can_be_installed_it_is_said_what_helps() -> None:
+def test_without_an_installer_the_remedy_is_printed() -> None:
     with pytest.raises(InfrastructureUnavailable, match="no apt-get here") as caught:
         browser.chromium(print)
     assert caught.value.remedy == browser.REMEDY
 
 
 def test_what_is_missing_is_installed_and_then_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def install(*packages: str, **_told: object) -> None:
+    async def install(*packages: str, **_reported: object) -> None:
         program(tmp_path / packages[0])
 
     monkeypatch.setattr(browser, "apt_install", install)
     assert browser.chromium(print) == tmp_path / "chromium-headless-shell"
 
 
-async def test_while_somebody_else_installs_it_waits_and_takes_what_they_brought(
+async def test_a_concurrent_installation_is_awaited_and_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def install(*packages: str, **_told: object) -> None:
+    async def install(*packages: str, **_reported: object) -> None:
         pytest.fail("it was there already")
 
     monkeypatch.setattr(browser, "apt_install", install)

@@ -45,22 +45,20 @@ def test_a_known_cause_is_named_with_what_helps(tmp_path: Path, log: str, cause:
 
 
 @pytest.mark.parametrize(
-    ("log", "said"),
+    ("log", "expected"),
     [
         (json.dumps({"event": "crashed", "exception": _STACK.format("KeyError", "'shelf'")}), "crashed"),
         ("first\n\nlast word\n\n", "last word"),
         ("", "it wrote nothing"),
     ],
 )
-def test_of_an_unknown_cause_the_last_word_is_told_without_the_stack(
-    tmp_path: Path, log: str, said: str
-) -> None:
+def test_an_unknown_cause_is_reported_without_the_stack(tmp_path: Path, log: str, expected: str) -> None:
     (tmp_path / "log").write_text(log)
     found, _ = causes.why(tmp_path / "log")
-    assert said in found and "Traceback" not in found and "File" not in found
+    assert expected in found and "Traceback" not in found and "File" not in found
 
 
-async def test_a_program_that_finds_the_disk_full_at_its_start_is_reported_so(tmp_path: Path) -> None:
+async def test_a_full_disk_at_start_is_reported(tmp_path: Path) -> None:
     processes = Processes(tmp_path)
     program = "import os; raise OSError(28, os.strerror(28), 'data/journal')"
     processes.start("mongod", [sys.executable, "-c", program], log=tmp_path / "log")

@@ -28,7 +28,7 @@ def test_complete_addresses_are_taken_without_the_virtual_host() -> None:
 
 
 @pytest.mark.parametrize("missing", COMPLETE)
-def test_a_missing_variable_is_named_and_the_given_ones_are_not_blamed(missing: str) -> None:
+def test_a_missing_variable_is_named_alone(missing: str) -> None:
     reason = refused(**{missing: ""}).reason
     assert reason.startswith(f"{missing} not set; given: ")
     assert missing not in reason.partition(";")[2]
@@ -44,7 +44,7 @@ def test_half_of_the_addresses_means_that_the_environment_was_meant() -> None:
     assert not environment.names_any({"MONGO_URL": "", "SMTP_URL": "smtp://mail"})
 
 
-def test_an_address_of_the_wrong_kind_is_refused_without_showing_its_password() -> None:
+def test_a_wrong_address_is_rejected_without_showing_its_password() -> None:
     error = refused(RABBITMQ_URL="http://operator:secret@broker")
     assert "RABBITMQ_URL" in error.reason
     assert "amqp://" in error.remedy
@@ -66,7 +66,7 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
         environment.forced_kind({"JOURNEY_INFRA": "cloud"})
 
 
-def test_passwords_are_neither_in_repr_nor_in_what_is_said() -> None:
+def test_passwords_are_neither_in_repr_nor_in_output() -> None:
     found = environment.from_environment(COMPLETE)
     assert "secret" not in repr(found)
     assert "secret" not in found.said
@@ -85,8 +85,8 @@ def test_a_damaged_state_is_an_error_of_its_own(text: str) -> None:
         Infrastructure.from_json(text)
 
 
-async def test_addresses_where_nobody_answers_are_refused_by_name() -> None:
-    nobody = environment.from_environment(
+async def test_unreachable_addresses_are_rejected_by_name() -> None:
+    guest = environment.from_environment(
         {
             "RABBITMQ_URL": "amqp://operator:secret@127.0.0.1:1",
             "RABBITMQ_MANAGEMENT_URL": "http://operator:secret@127.0.0.1:1",
@@ -94,5 +94,5 @@ async def test_addresses_where_nobody_answers_are_refused_by_name() -> None:
         }
     )
     with pytest.raises(InfrastructureUnavailable, match=r"RABBITMQ_URL .* no broker responds") as caught:
-        await environment.require_answers(nobody)
+        await environment.require_responses(guest)
     assert "secret" not in str(caught.value)

@@ -107,7 +107,7 @@ async def test_refused_mails_are_refused_for_now_and_only_so_often(running: Runn
     assert await running.subjects() == ["later"]
 
 
-async def test_always_refused_means_until_it_is_told_otherwise(running: Running) -> None:
+async def test_refusal_lasts_until_it_is_switched_off(running: Running) -> None:
     await running.api.put("/faults", json={"refuse": "always"})
     for _ in range(3):
         with pytest.raises(aiosmtplib.SMTPDataError):
@@ -117,7 +117,7 @@ async def test_always_refused_means_until_it_is_told_otherwise(running: Running)
     assert await running.subjects() == ["yes"]
 
 
-async def test_a_sender_that_gives_up_while_the_server_hangs_has_sent_nothing(
+async def test_a_sender_that_times_out_has_sent_nothing(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hangs, is_over = asyncio.Event(), asyncio.Event()
@@ -149,7 +149,7 @@ async def test_a_fault_that_does_not_exist_is_refused(running: Running, nonsense
     assert (await running.api.put("/faults", json=nonsense)).status_code == 422
 
 
-async def test_mails_outlive_a_restart_and_a_line_that_was_torn_by_a_kill(running: Running) -> None:
+async def test_mails_survive_restarts_and_a_truncated_line(running: Running) -> None:
     await running.send("kept")
     assert running.mailbox.file is not None
     with running.mailbox.file.open("a") as file:
@@ -172,6 +172,6 @@ async def test_deleted_mails_stay_deleted_over_a_restart(running: Running) -> No
     assert len(Mailbox(running.mailbox.file)) == 0
 
 
-async def test_a_page_under_a_foreign_name_does_not_get_at_the_mails(running: Running) -> None:
-    answer = await running.api.get("/api/v1/messages", headers={"Host": "evil.example"})
-    assert answer.status_code == 400
+async def test_foreign_host_names_cannot_read_mails(running: Running) -> None:
+    response = await running.api.get("/api/v1/messages", headers={"Host": "evil.example"})
+    assert response.status_code == 400

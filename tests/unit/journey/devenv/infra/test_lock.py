@@ -36,7 +36,7 @@ async def holder_of(state_dir: Path) -> asyncio.subprocess.Process:
     return process
 
 
-async def test_a_directory_in_use_is_refused_and_free_once_its_user_is_killed(tmp_path: Path) -> None:
+async def test_a_killed_process_releases_its_directory(tmp_path: Path) -> None:
     holder = await holder_of(tmp_path)
     try:
         with pytest.raises(InfrastructureUnavailable, match="another process is using"):

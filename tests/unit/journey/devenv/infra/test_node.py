@@ -52,7 +52,7 @@ def test_where_nothing_can_be_installed_the_error_names_the_remedy() -> None:
     assert caught.value.remedy == node.REMEDY
 
 
-async def test_a_registry_that_does_not_answer_is_named(tmp_path: Path) -> None:
+async def test_an_unresponsive_registry_is_named(tmp_path: Path) -> None:
     program(tmp_path / "npm", "echo ENOTFOUND; exit 1")
     with pytest.raises(InfrastructureUnavailable, match="ENOTFOUND"):
         await node.install_packages(tmp_path)

@@ -26,7 +26,7 @@ def test_no_two_lanes_choose_from_the_same_ports(monkeypatch: pytest.MonkeyPatch
     assert sum(map(len, parts)) == len(everything)
 
 
-def test_a_command_chooses_from_the_range_of_the_process_that_starts_it(
+def test_commands_inherit_the_port_range_of_their_parent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(ports.RANGE, "31000-31100")

@@ -28,16 +28,16 @@ STUBBORN = [
 ]
 
 
-def said(log: Path) -> str:
+def expected(log: Path) -> str:
     return log.read_text() if log.exists() else ""
 
 
 async def wait_for_output(processes: Processes, name: str, log: Path) -> str:
-    async def has_said_something() -> bool:
-        return said(log) != ""
+    async def has_logged_something() -> bool:
+        return expected(log) != ""
 
-    await processes.wait_until_ready(name, has_said_something, timeout_s=60)
-    return said(log).strip()
+    await processes.wait_until_ready(name, has_logged_something, timeout_s=60)
+    return expected(log).strip()
 
 
 async def test_a_second_start_keeps_the_first(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ async def test_a_stranger_with_a_reused_pid_is_left_alone(tmp_path: Path, differ
 @pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux shows a process as a zombie while threads of it run"
 )
-async def test_a_process_whose_first_thread_has_ended_is_alive_until_all_have(tmp_path: Path) -> None:
+async def test_a_process_is_alive_until_all_threads_end(tmp_path: Path) -> None:
     """Or its successor would be started while it still listens on the port of both."""
     processes = Processes(tmp_path)
     program = """
@@ -127,7 +127,7 @@ async def test_a_damaged_record_counts_as_none(tmp_path: Path) -> None:
     assert not await processes.stop("torn")
 
 
-async def test_one_that_ends_at_once_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
+async def test_a_process_ending_at_once_is_reported_with_its_log(tmp_path: Path) -> None:
     async def never() -> bool:
         return False
 

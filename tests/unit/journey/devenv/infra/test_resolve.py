@@ -28,7 +28,7 @@ def quiet(_text: str) -> None:
 def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing is installed and no variable is set, except by the test."""
 
-    async def not_here(_say: object) -> Path:
+    async def not_here(_log: object) -> Path:
         raise InfrastructureUnavailable("no server here", "install one")
 
     for name in VARIABLES:
@@ -38,35 +38,35 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(local_mongo, "find_or_download", not_here)
 
 
-async def test_with_nothing_at_hand_the_reason_and_a_remedy_are_given(tmp_path: Path) -> None:
+async def test_without_infrastructure_the_reason_and_remedy_are_given(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureUnavailable, match="no server here") as caught:
-        await resolve.obtain(tmp_path / "state", say=quiet)
+        await resolve.obtain(tmp_path / "state", log=quiet)
     assert caught.value.remedy == "install one"
     assert Processes(tmp_path / "state").recorded() == []
 
 
-async def test_tests_ask_docker_first_and_say_why_it_was_not_taken(tmp_path: Path) -> None:
+async def test_tests_try_docker_first_and_report_why_it_failed(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureUnavailable, match=r"no Docker engine responds[^$]*no server here"):
-        await resolve.obtain(tmp_path / "state", for_tests=True, say=quiet)
+        await resolve.obtain(tmp_path / "state", for_tests=True, log=quiet)
 
 
-async def test_memory_is_the_last_resort_and_still_has_a_real_mailbox(tmp_path: Path) -> None:
+async def test_memory_comes_last_and_has_a_real_mailbox(tmp_path: Path) -> None:
     state_dir = tmp_path / "state"
     try:
-        found = await resolve.obtain(state_dir, allow_memory=True, say=quiet)
+        found = await resolve.obtain(state_dir, allow_memory=True, log=quiet)
         assert found.kind == "memory"
         assert "no server here" in found.said
-        assert await ready.mailbox_answers(found.mailbox_url)
-        again = await resolve.obtain(state_dir, allow_memory=True, say=quiet)
+        assert await ready.mailbox_responds(found.mailbox_url)
+        again = await resolve.obtain(state_dir, allow_memory=True, log=quiet)
         assert again == found
         assert resolve.recorded_in(state_dir) == found
     finally:
-        await resolve.release(state_dir, say=quiet)
+        await resolve.release(state_dir, log=quiet)
     assert resolve.recorded_in(state_dir) is None
     assert not [
         each for each in psutil.process_iter(["cmdline"]) if str(state_dir) in str(each.info["cmdline"])
     ]
-    await resolve.release(state_dir, say=quiet)
+    await resolve.release(state_dir, log=quiet)
 
 
 async def test_memory_is_refused_where_something_real_is_needed(
@@ -74,31 +74,29 @@ async def test_memory_is_refused_where_something_real_is_needed(
 ) -> None:
     monkeypatch.setenv("JOURNEY_INFRA", "memory")
     with pytest.raises(InfrastructureUnavailable, match="needs a real broker"):
-        await resolve.obtain(tmp_path / "state", say=quiet)
+        await resolve.obtain(tmp_path / "state", log=quiet)
 
 
-async def test_a_forced_kind_that_fails_is_an_error_and_no_reason_to_look_on(
+async def test_a_configured_kind_that_fails_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOURNEY_INFRA", "docker")
     with pytest.raises(InfrastructureUnavailable, match="no Docker engine"):
-        await resolve.obtain(tmp_path / "state", for_tests=True, allow_memory=True, say=quiet)
+        await resolve.obtain(tmp_path / "state", for_tests=True, allow_memory=True, log=quiet)
     monkeypatch.setenv("JOURNEY_INFRA", "environment")
     with pytest.raises(
         InfrastructureUnavailable, match="RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL and MONGO_URL"
     ):
-        await resolve.obtain(tmp_path / "state", allow_memory=True, say=quiet)
+        await resolve.obtain(tmp_path / "state", allow_memory=True, log=quiet)
 
 
-async def test_half_of_the_addresses_is_an_error_and_no_reason_to_look_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_incomplete_addresses_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONGO_URL", "mongodb://127.0.0.1:1")
     with pytest.raises(InfrastructureUnavailable, match="RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL not set"):
-        await resolve.obtain(tmp_path / "state", allow_memory=True, say=quiet)
+        await resolve.obtain(tmp_path / "state", allow_memory=True, log=quiet)
 
 
-async def test_what_runs_here_is_not_swapped_for_something_else_in_silence(
+async def test_running_infrastructure_is_not_replaced_silently(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state_dir = tmp_path / "state"
@@ -110,9 +108,9 @@ async def test_what_runs_here_is_not_swapped_for_something_else_in_silence(
     (state_dir / "infrastructure.json").write_text(local.to_json())
     monkeypatch.setenv("MONGO_URL", "mongodb://127.0.0.1:1")
     with pytest.raises(InfrastructureUnavailable, match="local is in use"):
-        await resolve.obtain(state_dir, say=quiet)
+        await resolve.obtain(state_dir, log=quiet)
     assert processes.running("rabbit") == running
-    await resolve.release(state_dir, say=quiet)
+    await resolve.release(state_dir, log=quiet)
     assert processes.running("rabbit") is None
 
 
