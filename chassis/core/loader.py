@@ -2,16 +2,17 @@
 and what was emitted for redelivered messages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from chassis.core.definition import Aggregate, RelatedAggregates
+from chassis.core.definition import Aggregate
 from chassis.core.pending_message import PendingMessage
 from chassis.core.working_copy import WorkingCopy
 from chassis.store.cached import CachedStore
-from chassis.store.protocol import AggregateKey
+from chassis.store.protocol import AggregateKey, Loaded
 
 WorkingCopies = dict[AggregateKey, WorkingCopy]
+Found = dict[AggregateKey, Loaded]
 
 
 class AggregateLoader:
@@ -22,9 +23,10 @@ class AggregateLoader:
         """A working copy of each aggregate of the batch, and of the related ones."""
         aggregates = {pending.aggregate.kind: pending.aggregate for pending in batch}.values()
         copies: list[WorkingCopy] = []
+        found: Found = {}
         for aggregate in aggregates:  # nearly always one
             pending_messages = [pending for pending in batch if pending.aggregate is aggregate]
-            copies += await self._load_kind(aggregate, pending_messages)
+            copies += await self._load_kind(aggregate, pending_messages, found)
         # An aggregate that is related to one message may handle another one: then both share its own working
         # copy.
         copies.sort(key=lambda copy: isinstance(copy.of, Aggregate))
@@ -33,13 +35,13 @@ class AggregateLoader:
         return working_copies
 
     async def _load_kind(
-        self, aggregate: Aggregate[Any], pending_messages: Sequence[PendingMessage]
+        self, aggregate: Aggregate[Any], pending_messages: Sequence[PendingMessage], found: Found
     ) -> list[WorkingCopy]:
         """The aggregates of one kind, and what is related to them."""
         first = {pending.key: pending.message for pending in reversed(pending_messages)}
         new = [key for key, message in first.items() if isinstance(message, aggregate.created_by)]
-        found = await self._store.load(aggregate.kind, first.keys(), probably_new=new)
-        copies = {key: WorkingCopy.from_loaded(aggregate, loaded) for key, loaded in found.items()}
+        loaded_by_key = await self._load_once(aggregate.kind, first.keys(), found, probably_new=new)
+        copies = {key: WorkingCopy.from_loaded(aggregate, loaded) for key, loaded in loaded_by_key.items()}
         if aggregate.related is None:
             return list(copies.values())
         keys = {
@@ -48,12 +50,26 @@ class AggregateLoader:
             if not (copy := copies[pending.key]).unreadable
             for related_key in aggregate.related.keys(copy.state, pending.message)
         }
-        related = await self._load_related(aggregate.related, keys)
-        return [*related, *copies.values()]
+        related_to = aggregate.related
+        related = await self._load_once(related_to.kind, keys, found)
+        return [
+            *(WorkingCopy.from_loaded(related_to, loaded) for loaded in related.values()),
+            *copies.values(),
+        ]
 
-    async def _load_related(self, related_to: RelatedAggregates[Any], keys: set[str]) -> list[WorkingCopy]:
-        found = await self._store.load(related_to.kind, keys) if keys else {}
-        return [WorkingCopy.from_loaded(related_to, loaded) for loaded in found.values()]
+    async def _load_once(
+        self, kind: str, keys: Collection[str], found: Found, *, probably_new: Collection[str] = ()
+    ) -> dict[str, Loaded]:
+        """Aggregates of one kind; what the batch has loaded before is not loaded again.
+
+        Loaded again, a version that was just read would come from the cache. The store would refuse the
+        batch, and refuse each repetition for the same reason.
+        """
+        if missing := [key for key in keys if (kind, key) not in found]:
+            new = [key for key in probably_new if (kind, key) not in found]
+            loaded = await self._store.load(kind, missing, probably_new=new)
+            found |= {(kind, key): each for key, each in loaded.items()}
+        return {key: found[kind, key] for key in keys}
 
     async def _load_emitted(self, batch: Sequence[PendingMessage], working_copies: WorkingCopies) -> None:
         """What was emitted for messages that are redelivered.

@@ -148,3 +148,21 @@ async def test_a_related_aggregate_that_handles_a_message_remembers_it() -> None
     keys = [f"{KEY}:{kind}" for kind in (MailKind.ORDER_CANCELLED, MailKind.ORDER_CONFIRMED)]
     stored = await here.store.load("mails", keys)
     assert [len(stored[key].handled) for key in keys] == [1, 2]
+
+
+async def test_redelivered_messages_of_two_kinds_may_share_a_related_aggregate() -> None:
+    """The batch reads the shelf once: a second look would find it in the cache, and never be accepted."""
+    here, _ = two(inventory_service())
+    receipt = inventory.ReceiveStock(receipt_id=uuid4(), sku="TEA", quantity=5)
+    await here.deliver(receipt, id_="receipt")
+    await here.deliver(PLACED, id_="placed")
+    works = [pending(here.service, receipt, "receipt"), pending(here.service, PLACED, "placed")]
+    for batch in (works, works[::-1]):
+        here.empty_cache()
+        await MessageProcessor(here.service, here.cached, clock=lambda: NOW).process(batch)
+    assert [
+        [emitted.type for emitted in work.outcome] for work in works if isinstance(work.outcome, tuple)
+    ] == [
+        [inventory.StockReceived.TYPE],
+        [inventory.StockReserved.TYPE],
+    ]
