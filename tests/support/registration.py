@@ -4,13 +4,13 @@ Each function takes packages of services and yields a sentence for each one that
 is derived from the registry or from the folders needs no list: tests/style/test_registration.py shows that.
 """
 
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatch
 from typing import Any
 
 from chassis.core.definition import ServiceDefinition
+from contracts.catalog import CATALOG
 from journey.admin.registry import CONSUMING_SERVICES, SERVICES
 from tests.simulation.instance import SIMULATED_EFFECTS
 from tests.support.applications import parts_of
@@ -59,20 +59,14 @@ def compose_entry(name: str) -> str:
 """
 
 
-def contracts(services: Iterable[str]) -> Iterator[str]:
-    """The messages of a service are registered when `contracts` is imported."""
-    owners = {
-        path.stem: found[1]
-        for path in sorted((ROOT / "contracts").glob("*.py"))
-        if (found := re.search(r"service=\"(\w+)\"", path.read_text()))
-    }
-    imported = (ROOT / "contracts" / "__init__.py").read_text()
+def catalog(services: Iterable[str]) -> Iterator[str]:
     for name in services:
-        if name not in owners.values():
-            yield f'contracts/: no module has the line declare_owner("{short_name(name)}", service="{name}")'
-        for module in [module for module, owner in owners.items() if owner == name]:
-            if not re.search(rf"^from contracts import .*\b{module}\b", imported, re.MULTILINE):
-                yield f"contracts/__init__.py: add {module} to `from contracts import …`"
+        prefix = short_name(name)
+        if name not in CATALOG.roles:
+            yield (
+                f"contracts/catalog.py: add {prefix}.{prefix.upper()}, to Catalog(…), and declare it in"
+                f' contracts/{prefix}.py: {prefix.upper()} = Owner("{prefix}", service="{name}")'
+            )
 
 
 def dockerfile(services: Iterable[str]) -> Iterator[str]:
@@ -198,7 +192,7 @@ LISTS: dict[str, tuple[tuple[str, ...], Complaints]] = {
     for wanted, found in (
         (
             SERVICE_PACKAGES,
-            (folder, contracts, registry, compose, dockerfile, readme, drivers, decision_tables, simulation),
+            (folder, catalog, registry, compose, dockerfile, readme, drivers, decision_tables, simulation),
         ),
         ((*SERVICE_PACKAGES, "gateway"), (retention,)),
         (PACKAGES, (mypy, setuptools, import_roots, import_layers, import_cycles)),

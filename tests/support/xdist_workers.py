@@ -20,6 +20,7 @@ FIRST = (
     "tests/system/test_kills.py",
     "tests/system/test_backfill.py",
     "tests/system/test_demo.py",
+    "tests/style/test_new_service.py",
     "tests/integration/admin/test_redrive.py",
     "tests/system/",
     "tests/conformance/",

@@ -1,0 +1,123 @@
+"""Adds the service of sample_service.toml to a copy of the checkout, as docs/new-service.md describes it."""
+
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.registration import compose_entry
+from tests.support.source_files import ROOT
+
+NAME = "loyalty_svc"
+SAMPLE = ROOT / "tests" / "support" / "sample_service.toml"
+FILES: dict[str, str] = tomllib.loads(SAMPLE.read_text())["files"]
+_LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "build", "*.png"
+)
+_ROW = (
+    "| loyalty_svc | `awards` | 3650 days | credited, new | `RETENTION_DAYS` of loyalty_svc |\n"
+    "| user_svc | `users` |"
+)
+_DECISION_TABLE = """
+AWARDS = DecisionTable(
+    "awards",
+    loyalty_service,
+    "awards",
+    statuses=AwardStatus,
+    histories={"new": [], "due": [DISPATCHED], "credited": [DISPATCHED, Credited()]},
+    messages=named(DISPATCHED, loyalty.CreditPoints(order_id=DISPATCHED.order_id), Credited()),
+)
+
+DECISION_TABLES = (AWARDS, """
+_SIMULATED = """        elif self.name == "loyalty_svc":
+            yield credit
+        else:
+            yield MailBox"""
+
+# By hand: file -> (a part of it, what replaces it).
+BY_HAND: dict[str, tuple[tuple[str, str], ...]] = {
+    "contracts/catalog.py": (
+        ("import inventory, ", "import inventory, loyalty, "),
+        ("    inventory.INVENTORY,\n", "    inventory.INVENTORY,\n    loyalty.LOYALTY,\n"),
+    ),
+    "journey/admin/registry.py": (
+        ("from notification_svc", "from loyalty_svc.service import loyalty_service\nfrom notification_svc"),
+        ("= {\n    ", '= {\n    "loyalty_svc": loyalty_service,\n    '),
+    ),
+    "compose.yaml": (("\n  # The only public", f"{compose_entry(NAME)}\n  # The only public"),),
+    "tests/simulation/instance.py": (
+        ('("payment_svc", "notification_svc")', '("payment_svc", "notification_svc", "loyalty_svc")'),
+        ("        else:\n            yield MailBox", _SIMULATED),
+        (
+            "from tests.simulation import virtual",
+            "from loyalty_svc.partner import credit\nfrom tests.simulation import virtual",
+        ),
+    ),
+    "docs/retention.md": (("| user_svc | `users` |", _ROW),),
+    "tests/support/decision_table_fixtures.py": (
+        (
+            "from notification_svc.mail ",
+            "from loyalty_svc.award import AwardStatus, Credited\n"
+            "from loyalty_svc.service import loyalty_service\nfrom notification_svc.mail ",
+        ),
+        ("from contracts.http.inventory", "from contracts import loyalty\nfrom contracts.http.inventory"),
+        ("\nDECISION_TABLES = (", _DECISION_TABLE),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the checkout, in which commands run as `make check` runs them."""
+
+    root: Path
+
+    def run(self, *command: str, within_s: float = 280) -> tuple[int, str]:
+        """The exit code, and what the command printed."""
+        done = subprocess.run(
+            [str(ROOT / ".venv" / "bin" / command[0]), *command[1:]],
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            timeout=within_s,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def python(self, *arguments: str) -> tuple[int, str]:
+        return self.run("python", *arguments)
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        text = (self.root / file).read_text()
+        assert old in text, f"{file} has no {old!r}; adapt tests/support/new_service.py"
+        (self.root / file).write_text(text.replace(old, new, 1))
+
+    def changed(self) -> set[str]:
+        """The files that were there before, and differ now."""
+        return {
+            path for path in _files(ROOT) if (self.root / path).read_bytes() != (ROOT / path).read_bytes()
+        }
+
+
+def _files(root: Path) -> Iterator[str]:
+    for path in root.rglob("*"):
+        relative = path.relative_to(root)
+        if path.is_file() and not any(_LEFT_OUT(str(root), list(relative.parts))):
+            yield str(relative)
+
+
+def copy_to(root: Path) -> Checkout:
+    shutil.copytree(ROOT, root, ignore=_LEFT_OUT, symlinks=True)
+    return Checkout(root)
+
+
+def add_service(checkout: Checkout) -> None:
+    for file, text in FILES.items():
+        (checkout.root / file).parent.mkdir(exist_ok=True)
+        (checkout.root / file).write_text(text)
+    for file, parts in BY_HAND.items():
+        for old, new in parts:
+            checkout.replace(file, old, new)
+    code, said = checkout.python("-m", "tests.support.documents")
+    assert code == 0, said
