@@ -1,7 +1,7 @@
 """Every undocumented part of a library that this project uses, by name.
 
 An upgrade that removes a part fails here by the part's name. A use of a foreign name that begins with an
-underscore is refused unless it is listed. The reasons for the parts of aiormq: docs/decisions/0033.
+underscore is refused unless it is listed. The reasons for the parts of aiormq: docs/decisions/0039.
 Long because one list must be complete.
 """
 

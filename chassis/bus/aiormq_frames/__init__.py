@@ -6,6 +6,6 @@ frames. Its writer also takes frames of ours, so that a batch of messages or ack
 The rest of the program uses aiormq_connection.py.
 
 The reasons are speed and survival: aiormq starts a task for each delivery, and closes the connection over a
-message whose properties pamqp cannot decode (docs/decisions/0033). tests/style/test_private_parts.py lists
+message whose properties pamqp cannot decode (docs/decisions/0039). tests/style/test_private_parts.py lists
 every undocumented part and fails by its name if it disappears.
 """

@@ -215,7 +215,7 @@ async def test_only_with_the_tap_a_consumer_survives_an_undecodable_message(
     vhost: VirtualHost, tapped: bool
 ) -> None:
     """If aiormq alone survives it, an upgrade has made the tap unnecessary for survival:
-    docs/decisions/0033.
+    docs/decisions/0039.
     """
     url = URL(vhost.url("operator"))
     connection = TappedConnection(url) if tapped else aiormq.Connection(url)
