@@ -51,7 +51,7 @@ class AggregateLoader:
             for related_key in aggregate.related.keys(copy.state, pending.message)
         }
         related_to = aggregate.related
-        related = await self._load_once(related_to.kind, keys, found)
+        related = await self._load_once(related_to.kind, sorted(keys), found)
         return [
             *(WorkingCopy.from_loaded(related_to, loaded) for loaded in related.values()),
             *copies.values(),

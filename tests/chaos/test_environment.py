@@ -22,8 +22,9 @@ from pamqp.commands import Basic
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from chassis.bus.aiormq_frames.aiormq_connection import Connection, broker_call
+from chassis.bus.aiormq_frames.aiormq_connection import Connection, broker_call, publish
 from chassis.bus.protocol import BusUnavailable
+from chassis.messaging.envelope import OPERATOR, WireMessage
 from tests.chaos.environment import Fault, ground
 from tests.chaos.network import LATENCY_S
 
@@ -67,7 +68,7 @@ class Sender:
 
     async def write(self, number: int) -> bool:
         """A lost connection is a failure too; it is reopened."""
-        properties = Basic.Properties(delivery_mode=2, message_id=str(number))
+        message = WireMessage("", QUEUE, b"kept", str(number), None, None, None)
         await asyncio.sleep(0.02)
         try:
             async with broker_call(RESPONSE_S_MAX):
@@ -75,10 +76,10 @@ class Sender:
                     await self.connection.open()
                     return False
                 channel = await self.connection.main_channel()
-                await channel.basic_publish(b"kept", routing_key=QUEUE, properties=properties, mandatory=True)
+                [refused] = await publish(channel, [message], OPERATOR, limit_s=RESPONSE_S_MAX)
         except (BusUnavailable, ChannelClosed):
             return False
-        return True
+        return refused is None
 
     async def missing(self, confirmed: list[int]) -> set[int]:
         channel = await self.connection.main_channel()
