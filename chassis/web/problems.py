@@ -59,7 +59,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: the problem responses that a route may give.
 
     FastAPI builds a field for each model of each route, even if all are the same. So only 422 names the
-    model; the others refer to it, and every application has some answers(422).
+    model; the others refer to it, and every application has some route with problem_responses(422).
     """
     content = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     return {
