@@ -13,6 +13,7 @@ import aio_pika
 import pytest
 from prometheus_client import REGISTRY
 
+from chassis.bus.protocol import AccessRefused
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
 from chassis.messaging.envelope import BODY_BYTES_MAX, WireMessage, wrap
@@ -224,9 +225,16 @@ async def test_a_clients_disguised_staff_command_changes_nothing(shop: Shop, cop
     order_id, before = await shop.order(), counted("client")
     await shop.event(order_id)
     dispatch = log(orders.DispatchOrder(order_id=UUID(order_id)))
-    await shop.send(
-        replace(dispatch, routing_key="order.place.v1", headers={**dispatch.headers, **CLAIMS, **copies})
+    disguised = replace(
+        dispatch, routing_key="order.place.v1", headers={**dispatch.headers, **CLAIMS, **copies}
     )
+    [refusal] = await shop.client.publish([disguised])
+    if copies and isinstance(refusal, AccessRefused):  # RabbitMQ 4 checks the rights for copies itself
+        await shop.flows_on()
+        [(_, handled)] = await shop.store.journey("orders", order_id)
+        assert [each.type for each in handled] == ["order.place.v1"]
+        return
+    assert refusal is None
     dead_letter = await shop.dead_letter()
     assert dead_letter["error_type"] == "Forged" and "must come from operator" in dead_letter["error"]
     assert (dead_letter["origin_user"], dead_letter["attempt"], dead_letter["origin_key"]) == (
