@@ -25,16 +25,14 @@ _ILLUSTRATION_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 _CACHE_CONTROL = "public, max-age=3600"
 _SKUS_DESCRIPTION = (
-    f"up to {LINES_MAX} SKUs, separated by commas; also "
-    "withdrawn articles; all other "
-    "parameters are then ignored"
+    f"up to {LINES_MAX} SKUs, separated by commas; also withdrawn articles; all other parameters are then "
+    "ignored"
 )
 
 
 _QUERY_DESCRIPTION = (
-    "words or prefixes of words of title, category and SKU; "
-    "all must match, each with at "
-    "most one typing error"
+    "words or prefixes of words of title, category and SKU; all must match, each with at most one typing "
+    "error"
 )
 
 

@@ -114,9 +114,7 @@ def _read_set(copies: Mapping[AggregateKey, WorkingCopy], batch: Sequence[Pendin
 def _too_old(pending: PendingMessage) -> TooOld:
     assert pending.aggregate.ttl is not None
     return TooOld(
-        f"it was sent at {pending.envelope.time}, and there is nothing in {pending.aggregate.kind} that "
-        "it is about."
-        f" These are deleted {pending.aggregate.ttl.days} days after their last change, so the message "
-        "may have been"
-        " handled before; drop it, or do by hand what it asks for"
+        f"it was sent at {pending.envelope.time}, and there is nothing in {pending.aggregate.kind} that it "
+        f"is about. These are deleted {pending.aggregate.ttl.days} days after their last change, so the "
+        "message may have been handled before; drop it, or do by hand what it asks for"
     )

@@ -90,29 +90,25 @@ class Origin:
             return f"{contract.TYPE} has no user_id; set the user_id property to your broker user"
         if not may_send(self.user, contract):
             return (
-                f"{contract.TYPE} must come from {' or '.join(senders(contract))}, "
-                "the broker says "
+                f"{contract.TYPE} must come from {' or '.join(senders(contract))}, the broker says "
                 f"{self.user!r}"
             )
         if self.exchange != exchange:
             return (
-                f"{contract.TYPE} arrived through exchange {_quoted(self.exchange)}; "
-                "publish it to "
+                f"{contract.TYPE} arrived through exchange {_quoted(self.exchange)}; publish it to "
                 f"{exchange!r}"
             )
         if self.key != contract.TYPE:
             return f"{contract.TYPE} has the routing key {_quoted(self.key)}; the two must be equal"
         if is_client(self.user) and may_be_derived(message_id or ""):
             return (
-                f"{contract.TYPE} has a version 5 UUID as message_id; those are "
-                "reserved for services, "
-                "use another id"
+                f"{contract.TYPE} has a version 5 UUID as message_id; those are reserved for services, use "
+                "another id"
             )
         if self.detour:
             return (
-                f"{contract.TYPE} carries the header {self.detour}; publish it once, "
-                "under its own "
-                "routing key"
+                f"{contract.TYPE} carries the header {self.detour}; publish it once, under its own routing "
+                "key"
             )
         return ""
 
@@ -132,17 +128,15 @@ def why_forged(wire_message: "WireMessage", contract: type[Message], reader: str
     if not handed_back(wire_message, reader):
         user = wire_message.user_id
         return (
-            f"{contract.TYPE} was published straight into the queue by {user!r}; only "
-            f"{OPERATOR!r} may "
-            "do that"
+            f"{contract.TYPE} was published straight into the queue by {user!r}; only {OPERATOR!r} may do "
+            "that"
         )
     if wire_message.routing_key != queue:
         return f"{contract.TYPE} was handed back under {_quoted(wire_message.routing_key)}, not to {queue!r}"
     if wire_message.user_id == reader and not (wire_message.attempt or wire_message.postponed):
         return (
-            f"{contract.TYPE} was published straight into the queue by {reader!r}, "
-            "and not through its "
-            "retry ladder"
+            f"{contract.TYPE} was published straight into the queue by {reader!r}, and not through its retry "
+            "ladder"
         )
     if copying := _copying(wire_message.headers):
         return f"{contract.TYPE} was handed back with the header {copying}"

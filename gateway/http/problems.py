@@ -69,8 +69,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         401,
         "Link not valid",
         "The link from the e-mail has expired, was already used, or is outdated because the account has "
-        "changed; or the"
-        " password that was sent with it is wrong.",
+        "changed; or the password that was sent with it is wrong.",
         "Request a new link with POST /api/v1/proof-requests or POST /api/v1/password-resets.",
     ),
     "cross-site": ProblemType(

@@ -16,8 +16,7 @@ from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.client import NotSent, remedy_for
 
 ALARM_REMEDY = (
-    "free memory or disk space on the broker (`rabbitmqctl status` shows its "
-    "limits), then retry; no "
+    "free memory or disk space on the broker (`rabbitmqctl status` shows its limits), then retry; no "
     "message is lost"
 )
 _UP = "`journey up` starts what is not running"
@@ -104,8 +103,7 @@ def _http(error: httpx.HTTPError, addresses: Mapping[str, str]) -> Failure:
             return Failure(f"{name} does not respond at {address}: nothing listens there", _UP)
         case httpx.TimeoutException():
             helps = (
-                "it is stopped, overloaded, or waits for its database: see its "
-                "log and `curl "
+                "it is stopped, overloaded, or waits for its database: see its log and `curl "
                 f"{address}/readyz`"
             )
             return Failure(f"{name} at {address} did not respond in time", helps)

@@ -66,9 +66,8 @@ def list_(as_json: AsJson = False) -> None:
     for each in found:
         waiting = "unknown" if each.messages is None else each.messages
         console.print(
-            f"{each.name:<20} {each.connections} connections, {len(each.queues)} queues, {waiting} "
-            "messages queued;"
-            f" may send {', '.join(each.may_send) or 'nothing'}"
+            f"{each.name:<20} {each.connections} connections, {len(each.queues)} queues, {waiting} messages "
+            f"queued; may send {', '.join(each.may_send) or 'nothing'}"
         )
     if not found:
         console.print("no client programs; `journey client add NAME` creates one")

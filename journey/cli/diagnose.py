@@ -117,8 +117,7 @@ def show(found: Explanation) -> None:
         console.print("\n[bold]dead letters")
     for dead_letter in besides:
         what = (
-            f"{_short(dead_letter.type)} at {dead_letter.service}, "
-            f"{dead_letter.attempts} attempts: "
+            f"{_short(dead_letter.type)} at {dead_letter.service}, {dead_letter.attempts} attempts: "
             f"{dead_letter.error}"
         )
         console.print(Text(plain(what)))

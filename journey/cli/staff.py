@@ -29,6 +29,5 @@ async def _send(command: GrantRole | RevokeRole) -> None:
     await (await running_shop(state_dir())).send(OPERATOR, command)
     console.print(
         f"[green]✓[/] the broker confirmed {command.TYPE}; it takes effect once user_svc and gateway have "
-        "handled it."
-        f" `journey watch {command.user_id}` shows whether user_svc has handled it"
+        f"handled it. `journey watch {command.user_id}` shows whether user_svc has handled it"
     )

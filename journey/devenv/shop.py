@@ -116,8 +116,7 @@ async def _known(http: httpx.AsyncClient, url: str, wait_s: float = 20.0) -> Non
         if asyncio.get_running_loop().time() > end:
             raise InfrastructureUnavailable(
                 f"{url} was not found within {wait_s:.0f} s; its service responds with "
-                f"{response.status_code}:"
-                f" {problem_in(response)}",
+                f"{response.status_code}: {problem_in(response)}",
                 "check the log of that service, and `journey dlq list`",
             )
         await asyncio.sleep(0.1)

@@ -46,9 +46,8 @@ class CataloguePages(StaffPages):
             page = await self._fetch("product_svc", "/products", ArticlePage, **query)
         except UpstreamUnavailable:
             away = (
-                "product_svc does not respond, so the catalogue cannot be shown. "
-                "The shop uses its "
-                "cached articles."
+                "product_svc does not respond, so the catalogue cannot be shown. The shop uses its cached "
+                "articles."
             )
         if page is None:
             return self._render(request, "catalogue.html", items=[], next=None, away=away, q=q)

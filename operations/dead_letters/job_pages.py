@@ -36,8 +36,7 @@ class JobPages(StaffPages):
         if job is None:
             raise HTTPException(
                 404,
-                "This redrive is unknown: operations was restarted since."
-                " No dead letter is lost. The audit list shows which were sent; the others are still in "
-                "their queue.",
+                "This redrive is unknown: operations was restarted since. No dead letter is lost. The audit "
+                "list shows which were sent; the others are still in their queue.",
             )
         return job

@@ -73,8 +73,7 @@ class PendingReason:
                 return "It is published automatically once the broker has room again."
             case LocationKind.ON_ITS_WAY if self.has_no_consumer:
                 return (
-                    f"{self.awaited.queue} has no consumer: it "
-                    "continues by itself once "
+                    f"{self.awaited.queue} has no consumer: it continues by itself once "
                     f"{self.awaited.service} runs."
                 )
             case LocationKind.ON_ITS_WAY:

@@ -56,9 +56,8 @@ class Ended:
 
     def __str__(self) -> str:
         return (
-            f"first word after {self.first_s:.1f} s, "
-            f"{self.took_s:.1f} s in all, "
-            f"{self.peak / MEGABYTE:.0f} MB"
+            f"first word after {self.first_s:.1f} s, {self.took_s:.1f} s in all, {self.peak / MEGABYTE:.0f} "
+            "MB"
         )
 
 

@@ -290,12 +290,14 @@ GUARDS = (
         (),
         days=True,
     ),
-    Guard("stored words", _without(Cable, "emitted", _nothing_stored)),
+    Guard("stored messages", _without(Cable, "emitted", _nothing_stored)),
     Guard("one transaction", _without(Cable, "save", _saved_one_by_one), days=True),
     Guard(
-        "old news decided anew", _without(chassis.store.cached, "rests_on_cached", lambda _: False), days=True
+        "decision on a stale version",
+        _without(chassis.store.cached, "rests_on_cached", lambda _: False),
+        days=True,
     ),
-    Guard("one question at a time", _without(EffectRunner, "__init__", _in_a_hurry)),
+    Guard("one effect at a time", _without(EffectRunner, "__init__", _in_a_hurry)),
     Guard("sweeper", _without(chassis.runtime, "sweep_unpublished", _never_swept), (), days=True),
     Guard(
         "amounts compared with the provider's answers",

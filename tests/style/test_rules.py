@@ -122,9 +122,8 @@ def test_functions_are_short() -> None:
     """A decider's `decide` is the exception: its limit is that of its file."""
     deciders = {source.path for source in deciding()}
     complain(
-        f"{source.path}:{function.lineno}: {function.name} has {length} lines of code, "
-        f"{FUNCTION_LINES_MAX} are"
-        " allowed; give a part of it a name"
+        f"{source.path}:{function.lineno}: {function.name} has {length} lines of code, {FUNCTION_LINES_MAX} "
+        "are allowed; give a part of it a name"
         for source in sources()
         for function, length in source.functions()
         if length >= FUNCTION_LINES_MAX and not (function.name == "decide" and source.path in deciders)
@@ -226,9 +225,8 @@ def _swallowed(source: Source) -> Iterator[str]:
         )
         if idle and isinstance(node, ast.ExceptHandler) and (node.type is None or dotted(node.type) in wide):
             yield (
-                f"{source.path}:{node.lineno}: swallows every error; name the one "
-                "that is expected, or "
-                "let it pass on"
+                f"{source.path}:{node.lineno}: swallows every error; name the one that is expected, or let "
+                "it pass on"
             )
         if isinstance(node, ast.Call) and dotted(node.func).endswith("suppress"):
             for argument in node.args:

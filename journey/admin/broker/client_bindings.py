@@ -27,8 +27,7 @@ def named(bindings: Iterable[Json]) -> Iterator[str]:
     for each in bindings:
         yield (
             f"binding of {EVENTS} to {each['destination']} by {each['routing_key']} must be moved to "
-            f"{CLIENT_EVENTS}:"
-            " such a client can make publishes of services fail"
+            f"{CLIENT_EVENTS}: such a client can make publishes of services fail"
         )
 
 

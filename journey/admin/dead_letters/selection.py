@@ -53,8 +53,7 @@ async def redrive_blocker(
     service = CONSUMING_SERVICES[dead_letter.service]()
     if dead_letter.origin_queue not in (service.events_queue, service.commands_queue):
         return (
-            f"it came from {dead_letter.origin_queue or 'an unknown queue'}, which is "
-            "not a queue of "
+            f"it came from {dead_letter.origin_queue or 'an unknown queue'}, which is not a queue of "
             f"{service.name}"
         )
     try:
@@ -76,9 +75,8 @@ async def _past_horizon(
     if message.HORIZON is None or (dead_letter.sent_at and now - dead_letter.sent_at <= message.HORIZON):
         return ""
     late = (
-        f"it was sent more than {message.HORIZON / timedelta(hours=1):.0f} h ago, its "
-        "effect must not "
-        "be repeated"
+        f"it was sent more than {message.HORIZON / timedelta(hours=1):.0f} h ago, its effect must not be "
+        "repeated"
     )
     aggregate = CONSUMING_SERVICES[dead_letter.service]().by_type[type(message)]
     try:
@@ -86,8 +84,7 @@ async def _past_horizon(
         status = "unknown" if response.status_code == 404 else response.raise_for_status().json()["status"]
     except httpx.HTTPError as error:
         return (
-            f"{late}, and {dead_letter.service} cannot tell whether it "
-            "still waits for it "
+            f"{late}, and {dead_letter.service} cannot tell whether it still waits for it "
             f"({type(error).__name__})"
         )
     if status in statuses_that_wait_for(message, aggregate):

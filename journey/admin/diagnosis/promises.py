@@ -138,9 +138,8 @@ def _payment(order_id: str, status: str, view: Json) -> Iterator[str]:
     payment = _status(view)
     if payment == PaymentStatus.NEEDS_RECONCILIATION:
         yield (
-            f"order {order_id} is {status}, and its payment needs reconciliation: "
-            f"{view.get('detail', '')}; compare it"
-            f" with the card provider's books and settle the difference there"
+            f"order {order_id} is {status}, and its payment needs reconciliation: {view.get('detail', '')}; "
+            "compare it with the card provider's books and settle the difference there"
         )
         return
     if payment in _PAYMENTS.get(status, {payment}):

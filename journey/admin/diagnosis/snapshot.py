@@ -169,8 +169,7 @@ def locate(awaited: PendingDelivery, now: ShopSnapshot, at: datetime, since: dat
 def remedy(dead_letter: DeadLetter) -> str:
     """What to do about a dead letter."""
     return (
-        f"`journey dlq show {dead_letter.id}`; once the cause is fixed: "
-        "`journey dlq redrive "
+        f"`journey dlq show {dead_letter.id}`; once the cause is fixed: `journey dlq redrive "
         f"{dead_letter.id}`"
     )
 

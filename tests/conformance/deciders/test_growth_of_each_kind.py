@@ -110,7 +110,7 @@ def _of_journeys() -> Iterator[Play]:
         [word for word in way if isinstance(word, Message | SubmitOrder)] for way in OUTCOMES.values()
     )
     news = {
-        type(word).__name__: word for word in (*words, REFUSALS["placed anew"](0)) if isinstance(word, Event)
+        type(word).__name__: word for word in (*words, REFUSALS["placed again"](0)) if isinstance(word, Event)
     }
     for word in news.values():
         yield Play(gateway_service, "journeys", (alternating(aggregate, word),), ([], *reported))

@@ -59,6 +59,6 @@ async def test_a_journey_is_found_with_all_emitted_messages(database: Database) 
     assert by_key == {"a": [other], "b": [alone]}
     [(_, history)] = await store.journey("orders", "a")
     assert {each.message_id for each in history} == {"1", "2", "3"}, (
-        "who asks by its own name is told everything"
+        "the aggregate's own key names all of its journeys"
     )
     assert await store.journey("orders", "nobody's") == []

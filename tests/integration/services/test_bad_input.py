@@ -76,7 +76,7 @@ def raw(body: bytes, wire_type: str = "order.place.v1", **properties: Any) -> Wi
     return replace(wire_message, **properties)
 
 
-def log(message: Message) -> WireMessage:
+def wire_message_of(message: Message) -> WireMessage:
     return wrap(message, id=str(new_id()), source="test", now=utc_now()).wire_message(CATALOG)
 
 
@@ -99,7 +99,7 @@ async def shop(
         )
         for sku, (currency, cents) in PRICES.items()
     ]
-    assert not any(await buses["product_svc"].publish([log(event) for event in listed]))
+    assert not any(await buses["product_svc"].publish([wire_message_of(event) for event in listed]))
     for sku in PRICES:
         while (await store.load("prices", [sku]))[sku].version == 0:
             await asyncio.sleep(0.02)
@@ -192,7 +192,9 @@ async def test_duplicate_lines_are_one_line(shop: Shop) -> None:
 
 
 async def test_forged_events_and_wrong_senders_are_refused(shop: Shop, vhost: VirtualHost) -> None:
-    forged = log(payments.PaymentAuthorized(order_id=uuid4(), amount=Money(amount_minor=1, currency="EUR")))
+    forged = wire_message_of(
+        payments.PaymentAuthorized(order_id=uuid4(), amount=Money(amount_minor=1, currency="EUR"))
+    )
     [refusal] = await shop.client.publish([forged])
     assert refusal is not None and "refused" in str(refusal).lower()
     inventory = RabbitBus(vhost.url("inventory_svc"))
@@ -206,9 +208,9 @@ async def test_forged_events_and_wrong_senders_are_refused(shop: Shop, vhost: Vi
 
 
 async def test_a_services_own_command_is_refused_for_a_client(shop: Shop) -> None:
-    [refusal] = await shop.client.publish([log(orders.DeadlinePassed(order_id=uuid4()))])
+    [refusal] = await shop.client.publish([wire_message_of(orders.DeadlinePassed(order_id=uuid4()))])
     assert refusal is not None
-    assert await shop.client.publish([log(an_order())]) == [None]
+    assert await shop.client.publish([wire_message_of(an_order())]) == [None]
 
 
 def counted(role: str) -> float:
@@ -224,26 +226,20 @@ CLAIMS = {"attempt": 2, "postponed": "x", "origin_user": "operator", "origin_key
 async def test_a_clients_disguised_staff_command_changes_nothing(shop: Shop, copies: dict[str, Any]) -> None:
     order_id, before = await shop.order(), counted("client")
     await shop.event(order_id)
-    dispatch = log(orders.DispatchOrder(order_id=UUID(order_id)))
+    dispatch = wire_message_of(orders.DispatchOrder(order_id=UUID(order_id)))
     disguised = replace(
         dispatch, routing_key="order.place.v1", headers={**dispatch.headers, **CLAIMS, **copies}
     )
     [refusal] = await shop.client.publish([disguised])
-    if copies and isinstance(refusal, AccessRefused):  # RabbitMQ 4 checks the rights for copies itself
-        await shop.flows_on()
-        [(_, handled)] = await shop.store.journey("orders", order_id)
-        assert [each.type for each in handled] == ["order.place.v1"]
-        return
-    assert refusal is None
-    dead_letter = await shop.dead_letter()
-    assert dead_letter["error_type"] == "Forged" and "must come from operator" in dead_letter["error"]
-    assert (dead_letter["origin_user"], dead_letter["attempt"], dead_letter["origin_key"]) == (
-        "client",
-        1,
-        "order.place.v1",
-    )
-    assert "postponed" not in dead_letter and "CC" not in dead_letter
-    assert counted("client") == before + 1
+    # RabbitMQ 4 checks the rights for copies itself; 3.10 does not, so the consumer finds the forgery.
+    if not (copies and isinstance(refusal, AccessRefused)):
+        assert refusal is None
+        dead_letter = await shop.dead_letter()
+        assert dead_letter["error_type"] == "Forged" and "must come from operator" in dead_letter["error"]
+        origin = (dead_letter["origin_user"], dead_letter["attempt"], dead_letter["origin_key"])
+        assert origin == ("client", 1, "order.place.v1")
+        assert "postponed" not in dead_letter and "CC" not in dead_letter
+        assert counted("client") == before + 1
     await shop.flows_on()
     [(_, handled)] = await shop.store.journey("orders", order_id)
     assert [each.type for each in handled] == ["order.place.v1"]
@@ -256,7 +252,7 @@ async def test_a_client_cannot_make_a_services_message_a_duplicate(shop: Shop) -
     """
     order_id = await shop.order()
     await shop.event(order_id)
-    stranger = log(orders.CancelOrder(order_id=UUID(order_id), customer_id=uuid4()))
+    stranger = wire_message_of(orders.CancelOrder(order_id=UUID(order_id), customer_id=uuid4()))
     reminder = derived_id("orders", order_id, "deadline")
     await shop.send(replace(stranger, message_id=reminder))
     assert "version 5 UUID" in (await shop.dead_letter())["error"]
@@ -268,7 +264,7 @@ async def test_a_command_without_user_id_is_dead_lettered_with_remedy(shop: Shop
     before = counted("none")
     async with await aio_pika.connect(vhost.url("client")) as connection:
         exchange = await (await connection.channel()).get_exchange("commands", ensure=False)
-        wrapped = log(an_order())
+        wrapped = wire_message_of(an_order())
         message = aio_pika.Message(
             wrapped.body, content_type="application/json", message_id=wrapped.message_id, type=wrapped.type
         )

@@ -129,7 +129,7 @@ async def test_the_tools_list_show_refuse_and_drop_them(shop: Shop) -> None:
     async with httpx.AsyncClient() as http:
         for dead_letter in dead_letters:
             assert await redrive_blocker(dead_letter, http, {"order_svc": "http://localhost:1"}, utc_now())
-    done = await settle(shop.operator, dead_letters, DeadLetterAction(DROP, "somebody", "rubbish"))
+    done = await settle(shop.operator, dead_letters, DeadLetterAction(DROP, "operator", "unreadable"))
     assert (done.settled, done.missing, done.unsent) == (len(dead_letters), 0, [])
     assert await shop.dead_letters(0) == []
 
@@ -146,7 +146,7 @@ async def test_arbitrary_ids_do_not_fail_a_batch_of_drops(shop: Shop) -> None:
     dead_letters = await shop.dead_letters(len(ids))
     for dead_letter in dead_letters:
         assert dead_letter.journey_id == shortened(dead_letter.journey_id)
-    done = await settle(shop.operator, dead_letters, DeadLetterAction(DROP, "somebody", "rubbish"))
+    done = await settle(shop.operator, dead_letters, DeadLetterAction(DROP, "operator", "unreadable"))
     assert (done.settled, done.missing, done.unsent) == (len(ids), 0, [])
     entries = await audit_log.read(shop.operator)
     assert {entry.message_id for entry in entries} == {f"m{number}" for number in range(len(ids))}
