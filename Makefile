@@ -9,27 +9,28 @@ JOURNEY := $(VENV)/bin/journey
 unexport PYTHONDONTWRITEBYTECODE
 # Number of pytest processes of `test`. One of them mostly runs the simulation, in one more process per core.
 LANES ?= 4
-# The tests of `check`: no broker, no database, no other process. Those of these services take too long for it.
+# The tests of `check`: no broker, no database, no other process. Those of these services, and the copies of
+# the checkout that test_new_service.py makes, take too long for it.
 SLOW_SERVICES := tests/unit/notification_svc tests/unit/user_svc
-QUICK := tests/style/test_rules.py tests/style/test_names.py tests/style/test_glossary.py \
-	tests/style/test_private_parts.py tests/style/test_registration.py tests/style/test_readme.py \
-	tests/style/test_images.py tests/conformance/deciders/test_decision_tables.py \
-	tests/style/test_retention_doc.py tests/conformance/deciders/test_unremembered.py tests/unit/contracts \
-	tests/unit/chassis/messaging $(filter-out $(SLOW_SERVICES),$(wildcard tests/unit/*_svc))
+QUICK := $(filter-out tests/style/test_new_service.py,$(wildcard tests/style/*.py)) \
+	tests/conformance/deciders/test_decision_tables.py tests/conformance/deciders/test_unremembered.py \
+	tests/unit/contracts tests/unit/chassis/messaging $(filter-out $(SLOW_SERVICES),$(wildcard tests/unit/*_svc))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check test simulate simulate-long scale chaos screenshots demo up down documents lock bench clean
+.PHONY: help venv check test images compose-test simulate simulate-long scale updates chaos drills screenshots demo up down documents lock bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 venv: $(READY) $(JOURNEY) ## create .venv with all dependencies at the locked versions, and the command .venv/bin/journey
 
-check: $(READY) ## style, types, layers, rules, decision tables and contracts: under a minute, no infrastructure
+check: $(READY) ## style, types, layers, rules, workflows, decision tables and contracts: under a minute, no infrastructure
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/actionlint -shellcheck=$(VENV)/bin/shellcheck -pyflakes=
+	$(VENV)/bin/zizmor --offline --quiet --persona=pedantic .github
 	$(PYTHON) -m pytest -q -m "not real and not system" $(QUICK)
 
 test: $(READY) ## every test; starts or finds the broker and the database that some need
@@ -38,12 +39,26 @@ test: $(READY) ## every test; starts or finds the broker and the database that s
 scale: $(READY) ## test the operators' tools with a million orders: SCALE_ORDERS; takes minutes and 1 GB of disk
 	SCALE_ORDERS=$(or $(SCALE_ORDERS),1000000) $(PYTHON) -m pytest -q -s tests/scale
 
+updates: $(READY) ## update and roll back each service under load, in other orders each time: UPDATE_ROUNDS, UPDATE_SEED
+	UPDATE_ROUNDS=$(or $(UPDATE_ROUNDS),5) $(PYTHON) -m pytest -q -s tests/system/test_rolling_update.py
+
 chaos: $(READY) ## inject faults into a shop under load: CHAOS_SEED, CHAOS_ORDERS, CHAOS_FAULTS; 23 minutes
 	GROUND_NODES=3 $(PYTHON) -m pytest -q tests/chaos/test_environment.py
 	$(PYTHON) -m tests.chaos
+	$(PYTHON) -m tests.chaos --drills
+
+drills: $(READY) ## set each service's database back under load, then lose the broker; minutes
+	$(PYTHON) -m tests.chaos --drills
 
 screenshots: $(READY) ## capture every page in build/screenshots, and the pictures of README
 	$(PYTHON) -m tests.browser.screenshots
+
+images: ## build the images of all services with Docker, and print their sizes
+	docker compose build
+	@docker image ls --format '{{printf "%-35s %s" .Repository .Size}}' 'order-journey/*'
+
+compose-test: $(READY) ## test images and the shop in containers, single and clustered, with Docker; 20 minutes
+	COMPOSE_TESTS=long $(PYTHON) -m pytest -q -s tests/containers
 
 demo: $(JOURNEY) ## start the shop, place real orders, show what happens, stop the shop; KEEP=1 leaves it running
 	$(JOURNEY) demo $(if $(KEEP),--keep)
@@ -63,6 +78,22 @@ simulate-long: $(READY) ## simulate 20,000 days, and every pair of faults of eve
 bench: $(JOURNEY) ## compare the shop's throughput with that of a plain program
 	$(JOURNEY) bench
 
+# In an environment of its own: it needs other versions of our libraries.
+CHECKOV := build/checkov
+
+.PHONY: checkov
+checkov: $(READY) $(CHECKOV)/.complete ## scan the Kubernetes manifests; exceptions are in deploy/kubernetes/checkov.yaml
+	@for overlay in local production; do \
+		mkdir -p build/kubernetes/$$overlay && \
+		$(VENV)/bin/kubectl kustomize deploy/kubernetes/overlays/$$overlay > build/kubernetes/$$overlay/all.yaml && \
+		$(CHECKOV)/bin/checkov --config-file deploy/kubernetes/checkov.yaml -f build/kubernetes/$$overlay/all.yaml || exit 1; \
+	done
+
+$(CHECKOV)/.complete: requirements/checkov.txt
+	$(PYTHON) -m venv --clear $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/checkov.txt
+	touch $@
+
 documents: $(READY) ## generate the schemas and the tables in the docs
 	$(PYTHON) -m tests.support.documents
 
@@ -72,6 +103,8 @@ lock: ## resolve pyproject.toml into requirements/ (needs uv)
 		pyproject.toml -o requirements/services.txt
 	uv pip compile -q --generate-hashes --no-emit-index-url --universal --extra cli --extra dev \
 		pyproject.toml -o requirements/dev.txt
+	uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 \
+		requirements/checkov.in -o requirements/checkov.txt
 
 clean: ## remove caches; .venv and the shop's data are kept
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis build dist

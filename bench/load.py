@@ -15,10 +15,10 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
-from chassis.messaging.envelope import CLIENT_EVENTS, wrap
+from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from contracts import orders
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from contracts.values import OrderLine
 
 _PUBLISHED_AT_ONCE = 100
@@ -38,7 +38,8 @@ class Measured:
     orders: int = 0
     seconds: float = 0.0
     mails_after: float = 0.0  # seconds from the last confirmation to the last mail
-    cpu_seconds: float = 0.0  # of the services, including the mails
+    cpu_seconds: float = 0.0  # of all measured processes, including the mails
+    cpu_by_process: dict[str, float] = field(default_factory=dict)  # the same by process, in seconds
     latencies: list[float] = field(default_factory=list)
     memory_mib: dict[str, float] = field(default_factory=dict)
 
@@ -79,9 +80,9 @@ class Load:
         self._connection = await aio_pika.connect(self._url)
         self._channel = await self._connection.channel()
         await self._channel.set_qos(prefetch_count=2000)
-        queue = await self._channel.declare_queue(f"client.{new_id()}", exclusive=True)
+        queue = await self._channel.declare_queue(f"{NAMES.client}.{new_id()}", exclusive=True)
         await queue.bind(
-            await self._channel.get_exchange(CLIENT_EVENTS, ensure=False), orders.OrderConfirmed.TYPE
+            await self._channel.get_exchange(NAMES.client_events, ensure=False), orders.OrderConfirmed.TYPE
         )
         await queue.consume(self._on_confirmed, no_ack=True)
         return self
@@ -165,16 +166,18 @@ async def measure(
     ended = time()
     memory_mib = {name: process.memory_info().rss / 2**20 for name, process in processes.items()}
     mails_ended = await mailed()
+    cpu = {name: seconds - before[name] for name, seconds in _cpu(processes).items()}
     return Measured(
         orders=len(latencies),
         seconds=ended - began,
         mails_after=max(0.0, mails_ended - ended),
-        cpu_seconds=_cpu(processes) - before,
+        cpu_seconds=sum(cpu.values()),
+        cpu_by_process=cpu,
         latencies=latencies,
         memory_mib=memory_mib,
     )
 
 
-def _cpu(processes: dict[str, psutil.Process]) -> float:
-    times = [process.cpu_times() for process in processes.values()]
-    return sum(each.user + each.system for each in times)
+def _cpu(processes: dict[str, psutil.Process]) -> dict[str, float]:
+    times = {name: process.cpu_times() for name, process in processes.items()}
+    return {name: each.user + each.system for name, each in times.items()}

@@ -30,6 +30,7 @@ from pymongo import ReturnDocument
 
 from chassis.store.mongodb import MongoStore
 from contracts import inventory, notifications, orders, payments, products
+from contracts.catalog import NAMES
 from contracts.values import Money
 from payment_svc.payment import AuthorizeCard, CaptureAmount
 from payment_svc.simulator import SimulatedProvider
@@ -66,7 +67,7 @@ class Plain:
         connection = await aio_pika.connect_robust(os.environ["AMQP_URL"])
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=PREFETCH)
-        self.exchange = await channel.get_exchange("events", ensure=False)
+        self.exchange = await channel.get_exchange(NAMES.events, ensure=False)
         await self.prepare()
         for kind in ("events", "commands"):
             queue = await channel.get_queue(f"{self.name}_svc.{kind}")

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from chassis.core.definition import ServiceDefinition
+from chassis.fault_switches import SwitchableFault
 from chassis.runtime import Effects, Lifespan, Routes, run
 from chassis.settings import Settings, load_settings
 from chassis.store.mongodb import MongoStore
@@ -22,12 +23,16 @@ OpenStore = Callable[[str], Store]
 
 @dataclass(frozen=True)
 class ApplicationParts:
-    """A service definition, its HTTP routes, what carries out its effects, and what runs beside it."""
+    """A service definition, its HTTP routes, what carries out its effects, and what runs beside it.
+
+    `faults`: those that can be switched on where faults are allowed, besides the runtime's own.
+    """
 
     service: ServiceDefinition
     routes: Routes | None = None
     effects: Effects | None = None
     lifespan: Lifespan | None = None
+    faults: tuple[SwitchableFault, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Application(Generic[S]):
         settings: S = load_settings(self.settings)
 
         def open_store(database: str) -> Store:
-            return MongoStore(settings.mongo_url, database, settings.mongo_driver)
+            return MongoStore(settings.database_url, database, settings.mongo_driver)
 
         parts = self.build(settings, open_store)
         run(
@@ -51,6 +56,7 @@ class Application(Generic[S]):
             routes=parts.routes,
             effects=parts.effects,
             lifespan=parts.lifespan,
+            faults=parts.faults,
         )
 
 

@@ -13,6 +13,7 @@ from chassis import telemetry
 from chassis.bus.protocol import Bus, BusUnavailable
 from chassis.clock import CLOCK_SKEW_MAX
 from chassis.store.protocol import Store, StoreRefused, StoreUnavailable
+from chassis.telemetry import metrics
 
 PROBE_EVERY_S = 2.0
 PROBE_S_MAX = 5.0
@@ -21,7 +22,8 @@ PROBE_S_MAX = 5.0
 class Health:
     """`problem`: why the service cannot work now, with the remedy; empty if it can."""
 
-    def __init__(self, store: Store, bus: Bus, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, bus: Bus, clock: Callable[[], datetime], *, service: str = "") -> None:
+        self._service = service
         self._store = store
         self._bus = bus
         self._clock = clock
@@ -29,15 +31,22 @@ class Health:
         self.probes = 0
         self.problem = ""
 
-    async def watch(self, every_s: float = PROBE_EVERY_S) -> None:
+    async def probe_forever(self, every_s: float = PROBE_EVERY_S) -> None:
         """Probe until cancelled."""
         try:
             while True:
                 await asyncio.sleep(every_s)
                 await self.probe()
         finally:
-            for task in self._probing.values():
-                task.cancel()
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Cancel what is pending, and wait for its end: the event loop may close next."""
+        probing = list(self._probing.values())
+        for task in probing:
+            task.cancel()
+        if probing:
+            await asyncio.wait(probing, timeout=PROBE_S_MAX)
 
     async def probe(self) -> None:
         """Probe once. A round trip without a response counts as a failure;
@@ -49,10 +58,11 @@ class Health:
         before = self.problem
         self.problem = "; ".join(filter(None, found))
         self.probes += 1
+        metrics.READY.labels(self._service).set(not self.problem)
         if self.problem and self.problem != before:
-            telemetry.log.warning("not ready", problem=self.problem)
+            telemetry.log.warning("not ready", service=self._service, problem=self.problem)
         elif before and not self.problem:
-            telemetry.log.info("ready again")
+            telemetry.log.info("ready again", service=self._service)
 
     async def _bounded(self, what: str, ask: Callable[[], Awaitable[str]]) -> str:
         if what not in self._probing:
@@ -74,7 +84,11 @@ class Health:
             database_time = await self._store.ping()
         except (StoreUnavailable, StoreRefused) as error:
             return f"the database does not answer: {error}"
-        return "" if database_time is None else clock_problem(before, self._clock(), database_time)
+        if database_time is None:
+            return ""
+        after = self._clock()
+        metrics.CLOCK_SKEW.labels(self._service).set(skew_s(before, after, database_time))
+        return clock_problem(before, after, database_time)
 
     async def _ask_broker(self) -> str:
         try:
@@ -82,6 +96,13 @@ class Health:
         except BusUnavailable as error:
             return f"the broker does not answer: {error}"
         return ""
+
+
+def skew_s(before: datetime, after: datetime, database_time: datetime) -> float:
+    """How many seconds the database's time lies outside the round trip; 0 if it lies inside."""
+    ahead = (before - database_time).total_seconds()
+    behind = (database_time - after).total_seconds()
+    return max(0.0, ahead, behind)
 
 
 def clock_problem(before: datetime, after: datetime, database_time: datetime) -> str:

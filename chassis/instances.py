@@ -6,10 +6,12 @@ go.
 """
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import httpx
 
@@ -20,11 +22,22 @@ _AWAY = (502, 503, 504)
 _CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
-def transport(file: Path | None) -> "InstancesTransport | None":
-    """A transport for clients of services; None, which selects httpx's own, if no file lists instances."""
+def transport(
+    file: Path | None, verify: ssl.SSLContext | Literal[True] = True
+) -> "InstancesTransport | None":
+    """A transport for clients of services; None, which selects httpx's own, if no file lists instances.
+
+    `verify`: the TLS context; by default the system's authorities are trusted.
+    """
     if file is None:
         return None
-    return InstancesTransport(file, httpx.AsyncHTTPTransport(trust_env=False, limits=_CONNECTIONS))
+    inner = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=_CONNECTIONS)
+    return InstancesTransport(file, inner)
+
+
+def processes(file: Path | None, address: str) -> list[str]:
+    """The addresses of all instances of the service at this address; only this one if no file lists more."""
+    return next((group for group in _groups(file) if address in group), [address])
 
 
 class InstancesTransport(httpx.AsyncBaseTransport):
@@ -47,7 +60,7 @@ class InstancesTransport(httpx.AsyncBaseTransport):
         again = request.method == "GET"
         for origin in first:
             try:
-                with self._watched(origin):
+                with self._suspect_on_failure(origin):
                     response = await self._inner.handle_async_request(_to(origin, request, impatient=again))
             except httpx.TransportError as error:
                 if not again and not isinstance(error, _UNREACHED):
@@ -57,7 +70,7 @@ class InstancesTransport(httpx.AsyncBaseTransport):
                 return response
             self._suspect(origin)
             await response.aclose()
-        with self._watched(last):
+        with self._suspect_on_failure(last):
             return await self._inner.handle_async_request(_to(last, request))
 
     async def aclose(self) -> None:
@@ -65,19 +78,12 @@ class InstancesTransport(httpx.AsyncBaseTransport):
 
     def _candidates(self, asked: str) -> list[str]:
         """All instances of the service at this address: this one first, those that failed recently last."""
-        group = next((group for group in self._groups() if asked in group), [asked])
         now = self._clock()
+        group = processes(self._file, asked)
         return sorted(group, key=lambda origin: (self._suspect_until.get(origin, 0.0) > now, origin != asked))
 
-    def _groups(self) -> list[list[str]]:
-        try:
-            found: dict[str, list[str]] = json.loads(self._file.read_text())
-        except (OSError, ValueError):  # the shop is stopping or stopped
-            return []
-        return list(found.values())
-
     @contextmanager
-    def _watched(self, origin: str) -> Iterator[None]:
+    def _suspect_on_failure(self, origin: str) -> Iterator[None]:
         """A cancelled request also marks the instance as suspect: it was too slow for its caller."""
         try:
             yield
@@ -88,6 +94,14 @@ class InstancesTransport(httpx.AsyncBaseTransport):
 
     def _suspect(self, origin: str) -> None:
         self._suspect_until[origin] = self._clock() + SUSPECT_S
+
+
+def _groups(file: Path | None) -> list[list[str]]:
+    try:
+        found: dict[str, list[str]] = json.loads(file.read_text()) if file is not None else {}
+    except (OSError, ValueError):  # the shop is stopping or stopped
+        return []
+    return list(found.values())
 
 
 def _origin(url: httpx.URL) -> str:

@@ -15,6 +15,7 @@ from chassis import telemetry
 from chassis.clock import Clock
 from chassis.core.definition import CLOCK_MARGIN, Aggregate, ServiceDefinition
 from chassis.store.protocol import Change, Dated, Json, Store, StoreRefused, StoreUnavailable
+from chassis.telemetry import metrics
 
 KIND = "retention"  # the collection that holds the progress of each kind
 PAGE = 500
@@ -113,8 +114,8 @@ async def bring_in_accord(service: str, aggregate: Aggregate[Any], store: Store,
         progress = progress.further(page, await store.keep(aggregate.kind, wanted) if wanted else 0, now)
         # else another instance was faster, and both continue
         if await store.save([Change(stored, progress.state())]):
-            telemetry.RETENTION.labels(service, aggregate.kind, "examined").inc(len(page))
-            telemetry.RETENTION.labels(service, aggregate.kind, "dated").inc(len(wanted))
+            metrics.RETENTION.labels(service, aggregate.kind, "examined").inc(len(page))
+            metrics.RETENTION.labels(service, aggregate.kind, "dated").inc(len(wanted))
         pages += 1
         if progress.done_at is not None or pages % _REPORTED_EVERY_PAGES == 0:
             telemetry.log.info(

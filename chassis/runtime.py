@@ -9,44 +9,52 @@ import gc
 import math
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import uvloop
 from fastapi import APIRouter
 
 from chassis import telemetry
-from chassis.backoff import Backoff
-from chassis.bus.protocol import Bus, BusUnavailable, QueueMissing, Subscription
+from chassis.bus.protocol import Bus, Subscription
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.circuit_breaker import CircuitBreaker
 from chassis.clock import Clock, utc_now
 from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.core.dispatcher import Dispatcher
 from chassis.core.effects import EffectRunner
+from chassis.core.observer import MessageObserver
+from chassis.core.pausing import PausableQueue, PauseSwitch, QueueGroup
+from chassis.core.starting import patiently
 from chassis.core.sweeper import sweep_unpublished
 from chassis.core.timers import send_due_reminders
+from chassis.fault_switches import FaultSwitches, SwitchableFault
 from chassis.health import PROBE_EVERY_S, Health
+from chassis.recovery_window import require_recoverable
 from chassis.retention import FIRST_AFTER_S, keep_in_accord
+from chassis.sampling import SAMPLE_S, observe_lag, sample_store
 from chassis.settings import Settings
 from chassis.store.cached import CachedStore
 from chassis.store.mongodb import MongoStore
-from chassis.store.protocol import Store, StoreRefused, StoreUnavailable
+from chassis.store.protocol import Store, StoreRefused
+from chassis.telemetry import metrics
+from chassis.telemetry.tracing_setup import start_tracing
 from chassis.web import app
 
 Effects = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[EffectHandler[Any, Any]]]
 Routes = Callable[["Runtime"], APIRouter]
 Lifespan = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[None]]
 """What runs beside the message path while database and broker are connected, such as a public HTTP server."""
-T = TypeVar("T")
+_PAUSED = "consumes no messages; they wait in its queues"
 
 
 class Runtime:
     """One instance of a service on a bus and a store."""
 
-    watch_s = 0.5  # interval of the deadline check; the sweeper's is ten times as long
+    timer_check_s = 0.5  # interval of the deadline check; the sweeper's is ten times as long
     probe_s = PROBE_EVERY_S
+    sample_s: float | None = SAMPLE_S  # interval of the samples for gauges; None: none
     retention_after_s: float | None = FIRST_AFTER_S  # delay of the first retention run; None: never
 
     def __init__(
@@ -57,17 +65,25 @@ class Runtime:
         *,
         effects: Effects | None = None,
         lifespan: Lifespan | None = None,
+        faults: FaultSwitches | None = None,
         clock: Clock = utc_now,
     ) -> None:
-        """`lifespan`: entered once, before the first delivery; left after the last one is settled."""
+        """`lifespan`: entered once, before the first delivery; left after the last one is settled.
+
+        `faults`: the service's fault switches, to which the runtime adds its own; None if none are allowed.
+        """
         self.service = service
         self.bus = bus
         self.store = store
         self.clock = clock
         self._effects = effects
         self._lifespan = lifespan
-        self._health = Health(store, bus, clock)
-        self._breaker = CircuitBreaker(probe_s=math.inf)  # an effect has time limits of its own
+        self._pause = PauseSwitch()
+        self.faults = faults
+        if faults is not None:
+            faults.add(SwitchableFault("paused", _PAUSED, self._pause.turn))
+        self._health = Health(store, bus, clock, service=service.name)
+        self._observer = MessageObserver(service, clock)
         self._effect_runner: EffectRunner | None = None
         self._dispatcher: Dispatcher | None = None
         self._subscriptions: list[Subscription] = []
@@ -81,30 +97,33 @@ class Runtime:
 
         Raises only errors that a retry cannot fix.
         """
-        await _patiently("database", partial(self.store.start, self.service.kinds))
-        await _patiently("broker", self.bus.start)
+        await patiently("database", partial(self.store.start, self.service.kinds))
+        await patiently("broker", self.bus.start)
         if self._lifespan is not None:
             await self._resources.enter_async_context(self._lifespan(self))
         run_effect = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
-        effects = EffectRunner(self.service, run_effect, self._breaker)
+        effects = EffectRunner(self.service, run_effect, clock=self.clock, observer=self._observer)
         self._effect_runner = effects
-        store = CachedStore(self.store, self.service.cached_kinds)
-        self._dispatcher = Dispatcher(self.service, store, self.bus, clock=self.clock, effects=effects)
+        store = CachedStore(self.store, self.service.cached_kinds, self.service.name)
+        self._dispatcher = Dispatcher(
+            self.service, store, self.bus, clock=self.clock, effects=effects, observer=self._observer
+        )
         self._dispatching = self._supervise("dispatcher", self._dispatcher.run())
-        await self._subscribe(self.service.events_queue, self.service.prefetch_events)
-        commands = await self._subscribe(self.service.commands_queue, self.service.prefetch_commands)
-        effects.commands = commands
+        await self._subscribe_all(self.service.events_queues, self.service.prefetch_events)
+        effects.commands = await self._subscribe_all(
+            self.service.commands_queues, self.service.prefetch_commands
+        )
         self._start_background()
-        telemetry.CONSUMING.labels(self.service.name).set(1)
+        metrics.CONSUMING.labels(self.service.name).set(1)
         telemetry.log.info("consuming", service=self.service.name)
 
     def _start_background(self) -> None:
         timers = send_due_reminders(
-            self.service, self.store, self.bus, clock=self.clock, every_s=self.watch_s
+            self.service, self.store, self.bus, clock=self.clock, every_s=self.timer_check_s
         )
         self._supervise("timers", timers)
         sweeper = sweep_unpublished(
-            self.service, self.store, self.bus, clock=self.clock, every_s=10 * self.watch_s
+            self.service, self.store, self.bus, clock=self.clock, every_s=10 * self.timer_check_s
         )
         self._supervise("sweeper", sweeper)
         if self.retention_after_s is not None:
@@ -112,7 +131,11 @@ class Runtime:
                 self.service, self.store, self.clock, first_after_s=self.retention_after_s
             )
             self._supervise("retention", accord)
-        self._supervise("health", self._health.watch(self.probe_s))
+        self._supervise("health", self._health.probe_forever(self.probe_s))
+        if self.sample_s is not None:
+            samples = sample_store(self.service, self.store, clock=self.clock, every_s=self.sample_s)
+            self._supervise("samples", samples)
+            self._supervise("event loop lag", observe_lag(self.service.name))
 
     async def stop(self, drain_s: float = 20.0) -> None:
         """Stop consuming, finish the messages in flight, and exit.
@@ -122,7 +145,7 @@ class Runtime:
         After a crash of the dispatcher no message in flight can finish, so the process does not wait: its
         replacement should start at once.
         """
-        telemetry.CONSUMING.labels(self.service.name).set(0)
+        metrics.CONSUMING.labels(self.service.name).set(0)
         if self._effect_runner is not None:
             await self._effect_runner.stop()
         for subscription in self._subscriptions:
@@ -142,6 +165,8 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.faults is not None:
+            await self.faults.close()
         await self._resources.aclose()
         await self.bus.stop()
         await self.store.stop()
@@ -150,18 +175,25 @@ class Runtime:
         """Why the service is not consuming now; empty if it is."""
         if self._dispatcher is None or not self._subscriptions:
             return "starting: not connected to database and broker yet"
-        if self._dispatcher.store_unavailable:
-            return "the database does not answer"
+        if self._pause.is_on:
+            return "paused by a fault switch"
+        if self._dispatcher.store_problem:
+            return self._dispatcher.store_problem
         if not self.bus.ready:
             return "the broker has not registered our consumers"
         return self._health.problem
 
-    async def _subscribe(self, queue: str, prefetch: int) -> Subscription:
+    async def _subscribe_all(self, partitions: Sequence[str], prefetch: int) -> QueueGroup:
+        """`prefetch`: of all partitions together, so that their number does not change what is in hand."""
+        share = math.ceil(prefetch / len(partitions))
+        return QueueGroup([await self._subscribe(queue, share) for queue in partitions])
+
+    async def _subscribe(self, queue: str, prefetch: int) -> PausableQueue:
         assert self._dispatcher is not None
         subscribe = partial(self.bus.subscribe, queue, prefetch, receive=self._dispatcher.receive)
-        subscription = await _patiently(f"queue {queue}", subscribe)
+        subscription = await patiently(f"queue {queue}", subscribe)
         self._subscriptions.append(subscription)
-        return subscription
+        return await self._pause.add(subscription)
 
     def _supervise(self, name: str, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine, name=name)
@@ -185,16 +217,6 @@ class Runtime:
             self.crashed.set_result(error)
 
 
-async def _patiently(what: str, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    backoff = Backoff(0.2, 2.5, jitter=1.0)
-    while True:
-        try:
-            return await attempt()
-        except (StoreUnavailable, BusUnavailable, QueueMissing, TimeoutError) as error:
-            telemetry.log.warning("waiting", for_=what, error=repr(error))
-            await backoff.pause()
-
-
 def run(
     service: ServiceDefinition,
     settings: Settings,
@@ -202,21 +224,32 @@ def run(
     routes: Routes | None = None,
     effects: Effects | None = None,
     lifespan: Lifespan | None = None,
+    faults: Sequence[SwitchableFault] = (),
 ) -> None:
     """Run one service as a process until SIGTERM or SIGINT.
 
-    Exits with 1 on a crash, or if it can never start.
+    `faults`: can be switched on only if the settings allow faults.
+    Exits with 1 on a crash, or if it can never start. Raises BadSettings.
     """
-    telemetry.configure(settings.log_level, settings.log_pretty)
+    require_recoverable(service, settings.recovery_window)
+    service = replace(service, partitions=settings.partitions_of(service.name))
+    telemetry.configure(settings.log_level, settings.log_pretty, service=service.name)
+    stop_tracing = start_tracing(delayed_continue=settings.trace_delayed == "continue")
     # Everything loaded by now stays until the process ends, and messages create no reference cycles. With
     # Python's default thresholds garbage collection took a fifth of a busy service's time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     try:
-        crash = uvloop.run(_serve(service, settings, routes=routes, effects=effects, lifespan=lifespan))
+        switches = FaultSwitches(faults) if settings.journey_allow_faults else None
+        serving = _serve(
+            service, settings, routes=routes, effects=effects, lifespan=lifespan, faults=switches
+        )
+        crash = uvloop.run(serving)
     except StoreRefused as error:
         telemetry.log.error("cannot start", service=service.name, error=str(error))
         sys.exit(1)
+    finally:
+        stop_tracing()
     if crash is not None:
         telemetry.log.error("crashed", service=service.name, exc_info=crash)
         sys.exit(1)
@@ -229,13 +262,16 @@ async def _serve(
     routes: Routes | None,
     effects: Effects | None,
     lifespan: Lifespan | None,
+    faults: FaultSwitches | None,
 ) -> BaseException | None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    store = MongoStore(settings.mongo_url, settings.mongo_database or service.name, settings.mongo_driver)
-    runtime = Runtime(service, RabbitBus(settings.broker_url()), store, effects=effects, lifespan=lifespan)
+    database = settings.mongo_database or service.name
+    store = MongoStore(settings.database_url, database, settings.mongo_driver, service=service.name)
+    bus = RabbitBus(settings.broker_url)
+    runtime = Runtime(service, bus, store, effects=effects, lifespan=lifespan, faults=faults)
     async with _http(runtime, settings, routes):
         starting = asyncio.create_task(runtime.start())
         asked = asyncio.create_task(stopping.wait())

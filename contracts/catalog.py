@@ -12,3 +12,5 @@ CATALOG = Catalog(
     users.USER,
     declared_in=__name__,
 )
+# The shop's exchanges, queues and users on the broker.
+NAMES = CATALOG.names

@@ -9,7 +9,12 @@ NOTIFICATION = Owner("notification", service="notification_svc")
 
 
 class MailKind(StrEnum):
-    """The kinds of mail. At most one mail is sent per subject and kind."""
+    """The kinds of mail. At most one mail is sent per subject and kind, and for each `part`:
+    the id of a refund of a part of the order.
+
+    `password_changed` is also the notice to the former address of a changed e-mail address: release 0.1.0
+    rejects a value that it does not know.
+    """
 
     ORDER_CONFIRMED = "order_confirmed"
     ORDER_DISPATCHED = "order_dispatched"
@@ -29,6 +34,7 @@ class SendMail(
 
     about: Id
     kind: MailKind
+    part: Id | None = None
 
 
 class MailSent(Event, owner=NOTIFICATION, type="notification.mail_sent.v1", subject="about"):
@@ -36,6 +42,7 @@ class MailSent(Event, owner=NOTIFICATION, type="notification.mail_sent.v1", subj
 
     about: Id
     kind: MailKind
+    part: Id | None = None
 
 
 class MailSuperseded(Event, owner=NOTIFICATION, type="notification.mail_superseded.v1", subject="about"):
@@ -46,6 +53,7 @@ class MailSuperseded(Event, owner=NOTIFICATION, type="notification.mail_supersed
 
     about: Id
     kind: MailKind
+    part: Id | None = None
     superseded_by: MailKind
 
 
@@ -56,4 +64,5 @@ class MailUndeliverable(
 
     about: Id
     kind: MailKind
+    part: Id | None = None
     detail: str

@@ -25,6 +25,19 @@ STATUSES: dict[EventType, OrderStatus] = {
     orders.OrderCancelled: OrderStatus.CANCELLED,
     orders.OrderRejected: OrderStatus.REJECTED,
 }
+
+
+def status_of(latest: Mapping[EventType, str]) -> OrderStatus | None:
+    """The status of an order, from the time of its latest event of each type, in ISO 8601.
+
+    None without an event of order_svc.
+    """
+    resolved, attention = latest.get(orders.OrderResolved, ""), latest.get(orders.OrderNeedsAttention, "")
+    over = orders.OrderNeedsAttention if resolved >= attention else None
+    known = (event for event in reversed(STATUSES) if event in latest and event is not over)
+    return next((STATUSES[event] for event in known), None)
+
+
 DECIDED = tuple(event for event, status in STATUSES.items() if status is not OrderStatus.PLACED)
 
 MAILS: Mapping[type[Message], MailKind] = {
@@ -32,6 +45,7 @@ MAILS: Mapping[type[Message], MailKind] = {
     orders.OrderDispatched: MailKind.ORDER_DISPATCHED,
     orders.OrderCancelled: MailKind.ORDER_CANCELLED,
     payments.PaymentRefunded: MailKind.PAYMENT_REFUNDED,
+    payments.PaymentPartRefunded: MailKind.PAYMENT_REFUNDED,
 }
 """The mails about an order, by the event that causes them."""
 
@@ -111,9 +125,16 @@ ATTENTION = SagaStep(
     "attention",
     after=(orders.OrderConfirmed, payments.PaymentFailed),
     done=(orders.OrderNeedsAttention,),
-    moot=(orders.OrderCancelled,),
+    moot=(orders.OrderCancelled, orders.OrderResolved),
 )
 MISMATCH_ATTENTION = replace(ATTENTION, after=(orders.OrderConfirmed, payments.PaymentMismatched))
+# Staff have settled the payment, or had its request repeated with success.
+RESOLUTION = SagaStep(
+    "resolution",
+    after=(orders.OrderConfirmed, payments.PaymentResolved),
+    done=(orders.OrderResolved,),
+    moot=(orders.OrderCancelled,),
+)
 
 # The compensation of a cancelled order.
 RELEASE = SagaStep(
@@ -137,6 +158,7 @@ STEPS = (
     COMMIT,
     ATTENTION,
     MISMATCH_ATTENTION,
+    RESOLUTION,
     RELEASE,
     VOID_OR_REFUND,
 )

@@ -11,6 +11,13 @@ from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, Reques
 ORDER = Owner("order", service="order_svc")
 
 CardToken = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["tok_visa_4242"])]
+# The card token of an order whose total is zero: no card is needed. Any other order with it is declined.
+NO_CARD = "none"
+# The carrier's number of a parcel. The carrier's pages may show the recipient's town, so no event for client
+# programs contains it. docs/retention.md says what remains of it after an erasure.
+Tracking = Annotated[
+    str, Field(strict=True, pattern=r"^[A-Z0-9][A-Z0-9-]{3,39}$", examples=["RR123456785DE"])
+]
 Lines = Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=LINES_MAX)]
 
 
@@ -43,6 +50,13 @@ class RefuseReason(StrEnum):
     ALREADY_PLACED = "already_placed"
 
 
+class StaffRefuseReason(StrEnum):
+    """Why a cancellation by staff was refused."""
+
+    NEEDS_NO_ATTENTION = "needs_no_attention"
+    ALREADY_DISPATCHED = "already_dispatched"
+
+
 class PlaceOrder(Command, owner=ORDER, type="order.place.v1", subject="order_id", asked_by=("gateway",)):
     """Place an order. The client chooses the id, so that sending it twice creates one order."""
 
@@ -60,10 +74,37 @@ class CancelOrder(Command, owner=ORDER, type="order.cancel.v1", subject="order_i
     customer_id: Id
 
 
+class CancelAsStaff(
+    Command, owner=ORDER, type="order.cancel_as_staff.v1", subject="order_id", sender=Sender.STAFF
+):
+    """Cancel an order that needs attention and has not been dispatched. Its payment is voided."""
+
+    order_id: Id
+    staff_id: Id
+
+
 class DispatchOrder(Command, owner=ORDER, type="order.dispatch.v1", subject="order_id", sender=Sender.STAFF):
     """The warehouse asks whether the parcel may leave now."""
 
     order_id: Id
+
+
+class RefundOrder(Command, owner=ORDER, type="order.refund.v1", subject="order_id", sender=Sender.STAFF):
+    """Refund a part of an order that has been dispatched. The refund's id ensures that it counts once."""
+
+    order_id: Id
+    refund_id: Id
+    staff_id: Id
+    amount: Money
+
+
+class RecordTracking(
+    Command, owner=ORDER, type="order.record_tracking.v1", subject="order_id", sender=Sender.STAFF
+):
+    """Note the carrier's tracking reference of the order's parcel; a later one replaces it."""
+
+    order_id: Id
+    tracking: Tracking
 
 
 class DeadlinePassed(
@@ -127,6 +168,37 @@ class OrderDispatched(Event, owner=ORDER, type="order.dispatched.v1", subject="o
     customer_id: Id
 
 
+class RefundRequested(Event, owner=ORDER, type="order.refund_requested.v1", subject="order_id"):
+    """Staff refund a part of a dispatched order; payment_svc decides whether so much is left."""
+
+    order_id: Id
+    refund_id: Id
+    staff_id: Id
+    amount: Money
+
+
+class RefundNotPossible(Event, owner=ORDER, type="order.refund_not_possible.v1", subject="order_id"):
+    """A RefundOrder was refused: the order has not been dispatched. Its cancellation refunds all of it."""
+
+    order_id: Id
+    refund_id: Id
+    staff_id: Id
+
+
+class TrackingRecorded(Event, owner=ORDER, type="order.tracking_recorded.v1", subject="order_id"):
+    """The order is dispatched, and this is its tracking reference; the latest event has the valid one."""
+
+    order_id: Id
+    customer_id: Id
+    tracking: Tracking
+
+
+class TrackingRefused(Event, owner=ORDER, type="order.tracking_refused.v1", subject="order_id"):
+    """A RecordTracking was refused: the order is neither dispatched nor ready for it."""
+
+    order_id: Id
+
+
 class CancellationRefused(
     Event, owner=ORDER, type="order.cancellation_refused.v1", subject="order_id", for_clients=True
 ):
@@ -134,6 +206,16 @@ class CancellationRefused(
 
     order_id: Id
     reason: RefuseReason
+
+
+class StaffCancellationRefused(
+    Event, owner=ORDER, type="order.staff_cancellation_refused.v1", subject="order_id"
+):
+    """A CancelAsStaff was refused; the order stays as it is."""
+
+    order_id: Id
+    staff_id: Id
+    reason: StaffRefuseReason
 
 
 class DispatchRefused(Event, owner=ORDER, type="order.dispatch_refused.v1", subject="order_id"):
@@ -155,8 +237,23 @@ class PlacementRefused(
 class OrderNeedsAttention(
     Event, owner=ORDER, type="order.needs_attention.v1", subject="order_id", for_clients=True
 ):
-    """No rule can resolve what happened to the order: a person has to."""
+    """No rule can resolve what happened to the order: a person has to.
+
+    `attempt`: of the payment, see payments.PaymentFailed.
+    """
 
     order_id: Id
     customer_id: Id
     detail: str
+    attempt: int = 0
+
+
+class OrderResolved(Event, owner=ORDER, type="order.resolved.v1", subject="order_id"):
+    """What needed attention is resolved: the order is confirmed or dispatched again, as before.
+
+    `attempt`: of the payment, see payments.PaymentResolved.
+    """
+
+    order_id: Id
+    customer_id: Id
+    attempt: int

@@ -2,9 +2,12 @@
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from chassis.messaging.message import Command, Event, Owner, Sender
-from contracts.values import Id, Money
+from contracts.values import Id, Money, Value
 
 PAYMENT = Owner("payment", service="payment_svc")
 
@@ -33,6 +36,47 @@ class Effect(StrEnum):
     REFUND = "refund"
 
 
+class SettlementReason(StrEnum):
+    """What happened to the money outside our requests to the card provider.
+
+    `paid`: the customer paid in another way. `written_off`: the shop gives up what the customer owes.
+    `returned`: the customer has the money back. `released`: no money moved, and none is held any more.
+    """
+
+    PAID = "paid"
+    WRITTEN_OFF = "written_off"
+    RETURNED = "returned"
+    RELEASED = "released"
+
+
+# Where the books have it: a bank transfer, a receipt, or the card provider's own number.
+Reference = Annotated[
+    str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ./:_-]{2,63}$", examples=["BANK-2026-0815"])
+]
+
+
+class Settlement(Value):
+    """Money that moved, or was given up, outside our requests to the card provider."""
+
+    reason: SettlementReason
+    amount: Money
+    reference: Reference
+
+    @property
+    def balance_minor(self) -> int:
+        """What it adds to the money that the shop has for the order, in minor units."""
+        match self.reason:
+            case SettlementReason.PAID | SettlementReason.WRITTEN_OFF:
+                return self.amount.amount_minor
+            case SettlementReason.RETURNED:
+                return -self.amount.amount_minor
+            case SettlementReason.RELEASED:
+                return 0
+
+    def __str__(self) -> str:
+        return f"{self.reason.replace('_', ' ')} {self.amount} under {self.reference}"
+
+
 class Authorize(
     Command,
     owner=PAYMENT,
@@ -54,9 +98,13 @@ class Capture(
     sender=Sender.SELF,
     horizon=PROVIDER_REMEMBERS,
 ):
-    """Ask the card provider to capture the authorised amount."""
+    """Ask the card provider to capture the authorised amount.
+
+    `attempt`: of the request, if staff have had it repeated.
+    """
 
     order_id: Id
+    attempt: int = 0
 
 
 class Void(
@@ -67,9 +115,13 @@ class Void(
     sender=Sender.SELF,
     horizon=PROVIDER_REMEMBERS,
 ):
-    """Ask the card provider to release the authorised amount."""
+    """Ask the card provider to release the authorised amount.
+
+    `attempt`: of the request, if staff have had it repeated.
+    """
 
     order_id: Id
+    attempt: int = 0
 
 
 class Refund(
@@ -80,9 +132,46 @@ class Refund(
     sender=Sender.SELF,
     horizon=PROVIDER_REMEMBERS,
 ):
-    """Ask the card provider to refund the captured amount."""
+    """Ask the card provider to refund the captured amount.
+
+    `attempt`: of the request, if staff have had it repeated.
+    """
 
     order_id: Id
+    attempt: int = 0
+
+
+class RefundPart(
+    Command,
+    owner=PAYMENT,
+    type="payment.refund_part.v1",
+    subject="order_id",
+    sender=Sender.SELF,
+    horizon=PROVIDER_REMEMBERS,
+):
+    """Ask the card provider to refund a part of the captured amount."""
+
+    order_id: Id
+    refund_id: Id
+
+
+class RetryPayment(Command, owner=PAYMENT, type="payment.retry.v1", subject="order_id", sender=Sender.STAFF):
+    """Ask the card provider again, under a new key: for a capture that failed,
+    or for a void or refund that the provider has not carried out within a day.
+    """
+
+    order_id: Id
+    staff_id: Id
+
+
+class SettlePayment(
+    Command, owner=PAYMENT, type="payment.settle.v1", subject="order_id", sender=Sender.STAFF
+):
+    """Mark a payment that needs staff as settled outside our requests to the card provider."""
+
+    order_id: Id
+    staff_id: Id
+    settlement: Settlement
 
 
 class PaymentAuthorized(Event, owner=PAYMENT, type="payment.authorized.v1", subject="order_id"):
@@ -126,18 +215,72 @@ class PaymentRefunded(Event, owner=PAYMENT, type="payment.refunded.v1", subject=
     amount: Money
 
 
-class PaymentFailed(Event, owner=PAYMENT, type="payment.failed.v1", subject="order_id"):
-    """An authorised amount could not be captured. This should not happen, so a person must look into it."""
+class PaymentPartRefunded(Event, owner=PAYMENT, type="payment.part_refunded.v1", subject="order_id"):
+    """A part of the captured amount is refunded. `refunded`: the sum of all such parts so far."""
 
     order_id: Id
+    customer_id: Id
+    refund_id: Id
+    amount: Money
+    refunded: Money
+
+
+class RefundRefused(Event, owner=PAYMENT, type="payment.refund_refused.v1", subject="order_id"):
+    """A refund of a part was refused, or not carried out by the card provider; no money moved.
+
+    `detail`: the reason, for staff.
+    """
+
+    order_id: Id
+    refund_id: Id
     detail: str
 
 
+class PaymentFailed(Event, owner=PAYMENT, type="payment.failed.v1", subject="order_id"):
+    """An authorised amount could not be captured. This should not happen, so a person must look into it.
+
+    `attempt`: how often staff have had the request repeated before.
+    """
+
+    order_id: Id
+    detail: str
+    attempt: int = 0
+
+
 class PaymentMismatched(Event, owner=PAYMENT, type="payment.mismatched.v1", subject="order_id"):
-    """The provider captured, voided or refunded something other than requested:
+    """The provider captured, voided or refunded something other than requested, or did not answer for a day:
     a person must compare the books.
+
+    `attempt`: as in PaymentFailed.
     """
 
     order_id: Id
     effect: Effect
+    detail: str
+    attempt: int = 0
+
+
+class PaymentResolved(Event, owner=PAYMENT, type="payment.resolved.v1", subject="order_id"):
+    """What staff had to decide about a payment is done: by the provider at a later attempt,
+    or settled outside.
+
+    It resolves every failure and mismatch of this and of earlier attempts. `staff_id`: who settled it; None
+    if the provider did it.
+    """
+
+    order_id: Id
+    effect: Effect
+    attempt: int
+    settlement: Settlement | None = None
+    staff_id: Id | None = None
+
+
+class ResolutionRefused(Event, owner=PAYMENT, type="payment.resolution_refused.v1", subject="order_id"):
+    """A RetryPayment or SettlePayment was refused; the payment stays as it is.
+
+    `detail`: the reason, for staff.
+    """
+
+    order_id: Id
+    staff_id: Id
     detail: str

@@ -70,6 +70,21 @@ class PasswordChanged(Event, owner=USER, type="user.password_changed.v1", subjec
     user_id: Id
 
 
+class EmailChanged(Event, owner=USER, type="user.email_changed.v1", subject="request_id"):
+    """The e-mail address was changed, and all sessions have ended. The former address gets a notice."""
+
+    request_id: Id
+    user_id: Id
+
+
+class ForgetEmails(Command, owner=USER, type="user.forget_emails.v1", subject="user_id", sender=Sender.SELF):
+    """Delete the former e-mail addresses of an account that are no longer needed for notices, and a requested
+    change that was not confirmed in time.
+    """
+
+    user_id: Id
+
+
 class RoleGranted(Event, owner=USER, type="user.role_granted.v1", subject="user_id"):
     """The account has this role."""
 
@@ -85,7 +100,7 @@ class RoleRevoked(Event, owner=USER, type="user.role_revoked.v1", subject="user_
 
 
 class AccessChanged(Event, owner=USER, type="user.access_changed.v1", subject="user_id"):
-    """The password or the roles of a user changed, all log-ins ended, or the account was erased.
+    """The password or the roles of a user changed, all logins ended, or the account was erased.
 
     Access tokens with a lower `version` no longer count. Versions only grow, so a late or repeated event is
     harmless.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -49,6 +50,19 @@ def _canonical(given: object) -> object:
 Id = Annotated[UUID, BeforeValidator(_canonical)]
 
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _iso_day(given: object) -> object:
+    """Not the other spellings that pydantic accepts, such as Unix times."""
+    if not isinstance(given, str) or not _DAY.fullmatch(given):
+        raise ValueError("write the day as 2031-05-06")
+    return given
+
+
+Day = Annotated[date, BeforeValidator(_iso_day)]
+
+
 class Value(BaseModel):
     """A frozen model with value equality."""
 
@@ -75,6 +89,10 @@ class Money(Value):
             )
         return code
 
+    @property
+    def is_zero(self) -> bool:
+        return self.amount_minor == 0
+
     def times(self, quantity: int) -> "Money":
         return Money(amount_minor=self.amount_minor * quantity, currency=self.currency)
 
@@ -99,6 +117,17 @@ def format_money(amount: Money, *, symbols: bool = True) -> str:
     number = amount.in_major_units(grouped=True)
     symbol = _SYMBOLS.get(amount.currency) if symbols else None
     return f"{symbol}{number}" if symbol else f"{number} {amount.currency}"
+
+
+def parse_amount(text: str, currency: str) -> int | None:
+    """The minor units of an amount such as `29.90` or `29,9`; None if it is not one of this currency."""
+    whole, _, part = text.strip().replace(",", ".").partition(".")
+    decimals = MINOR_UNITS.get(currency, 2)
+    digits = whole + part.ljust(decimals, "0")
+    is_amount = (
+        whole and digits.isascii() and digits.isdigit() and len(part) <= decimals and len(digits) <= 15
+    )
+    return int(digits) if is_amount else None
 
 
 def order_total(items: Iterable[tuple[Money, int]]) -> Money:

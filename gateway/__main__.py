@@ -30,7 +30,7 @@ async def serve_public_api(
         rate_limiter = RateLimiter()
         if share_rate_limits:
             database = settings.mongo_database or runtime.service.name
-            counters = shared_counters(settings.mongo_url, database)
+            counters = shared_counters(settings.database_url, database)
             rate_limiter = RateLimiter(await stack.enter_async_context(counters))
         deps = GatewayDependencies(runtime, settings, rate_limiter=rate_limiter)
         stack.push_async_callback(deps.close)
@@ -41,8 +41,14 @@ async def serve_public_api(
 @asynccontextmanager
 async def _serve(app: FastAPI, settings: GatewaySettings, stopping: asyncio.Event) -> AsyncIterator[None]:
     """`stopping` is set before the server stops, because open streams would keep it running."""
+    # Browsers reach it through a proxy with a public certificate; the services' certificate is not for them.
     public = settings.model_copy(
-        update={"http_host": settings.public_host, "http_port": settings.public_port}
+        update={
+            "http_host": settings.public_host,
+            "http_port": settings.public_port,
+            "tls_certificate_file": None,
+            "tls_key_file": None,
+        }
     )
     server = Server(app, public)
     serving = asyncio.create_task(server.serve(), name="public server")

@@ -17,6 +17,8 @@ from gateway.basket import pages as basket_pages
 from gateway.catalogue import api as catalogue_api
 from gateway.catalogue import pages as catalogue_pages
 from gateway.dependencies import GatewayDependencies
+from gateway.export import api as export_api
+from gateway.export import pages as export_pages
 from gateway.http import problem_pages, proxy
 from gateway.http.error_handlers import problem_response, register_error_handlers
 from gateway.http.middleware import EdgeMiddleware
@@ -83,6 +85,7 @@ def _api_routers(deps: GatewayDependencies) -> list[APIRouter]:
     return [
         order_api.routes(deps),
         account_api.routes(deps),
+        export_api.routes(deps),
         live_api.routes(deps),
         catalogue_api.routes(deps),
         basket_api.routes(deps),
@@ -99,6 +102,7 @@ def _page_routers(deps: GatewayDependencies) -> list[APIRouter]:
         registration_pages.routes(deps),
         reset_pages.routes(deps),
         account_pages.routes(deps),
+        export_pages.routes(deps),
         order_pages.routes(deps),
         live_pages.routes(deps),
         catalogue_pages.image_routes(deps),

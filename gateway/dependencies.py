@@ -18,10 +18,11 @@ from gateway.auth.session_service import SessionService
 from gateway.auth.user_client import UserClient
 from gateway.basket.repository import BasketRepository
 from gateway.catalogue.client import CatalogueClient
+from gateway.export.data_export import DataExport, ExportSources
 from gateway.http.cookies import Cookies
 from gateway.http.rate_limit import RateLimiter
 from gateway.live.sse import LiveUpdates
-from gateway.orders.order_service import OrderService
+from gateway.orders.customer_orders import CustomerOrders
 from gateway.settings import GatewaySettings
 
 
@@ -42,8 +43,11 @@ class GatewayDependencies:
         rate_limiter: RateLimiter | None = None,
     ) -> None:
         def upstream(name: str, url: str) -> UpstreamClient:
-            several = transports.get(name) or instances.transport(settings.instances_file)
-            return UpstreamClient(name, url, transport=several, timeout_s=settings.upstream_s_max)
+            tls = settings.client_tls()
+            several = transports.get(name) or instances.transport(settings.instances_file, tls)
+            return UpstreamClient(
+                name, url, caller="gateway", transport=several, timeout_s=settings.upstream_s_max, verify=tls
+            )
 
         self.runtime = runtime
         self.settings = settings
@@ -55,12 +59,23 @@ class GatewayDependencies:
         self.cookies = Cookies(settings.cookies_insecure)
         self.rate_limiter = rate_limiter or RateLimiter()
         self.versions = AccessVersions(runtime)
-        self.user_client = UserClient(self.users, settings.service_token, self.versions)
+        self.user_client = UserClient(self.users, settings.current_service_token, self.versions)
         self.keys = JwksClient(self.users)
         self.sessions = SessionService(runtime, self.user_client, self.cookies, self.versions)
-        self.orders = OrderService(runtime, settings)
+        self.orders = CustomerOrders(runtime, settings)
         self.baskets = BasketRepository(runtime, self.cookies)
         self.catalogue = CatalogueClient(self.products, self.stock)
+        self.order_data, self.payments, self.mails = (
+            upstream(name, url) if url else None
+            for name, url in (
+                ("order_svc", settings.order_svc_url),
+                ("payment_svc", settings.payment_svc_url),
+                ("notification_svc", settings.notification_svc_url),
+            )
+        )
+        sources = ExportSources(self.order_data, self.stock, self.payments, self.mails)
+        own = (self.orders, self.baskets)
+        self.exports = DataExport(sources, self.user_client, own, clock=runtime.clock)
         self.live = LiveUpdates(runtime, self.stopping)
         authenticator = Authenticator(settings, self.keys, self.sessions, self.rate_limiter, self.versions)
         self.current_user = authenticator.current_user
@@ -94,5 +109,7 @@ class GatewayDependencies:
 
     async def close(self) -> None:
         self.stopping.set()
-        for upstream in (self.users, self.products, self.stock, self.operations):
-            await upstream.close()
+        optional = (self.order_data, self.payments, self.mails)
+        for upstream in (self.users, self.products, self.stock, self.operations, *optional):
+            if upstream is not None:
+                await upstream.close()

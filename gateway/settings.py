@@ -11,6 +11,8 @@ from pydantic_settings import NoDecode
 from chassis.web.service_token import ServiceTokenSettings
 
 TIMELINE_RETENTION = timedelta(days=400)
+_REQUIRED_URLS = ("user_svc_url", "product_svc_url", "inventory_svc_url")
+_OPTIONAL_URLS = ("operations_url", "order_svc_url", "payment_svc_url", "notification_svc_url")
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -31,6 +33,9 @@ class GatewaySettings(ServiceTokenSettings):
     user_svc_url: str = Field(description="where user_svc listens, e.g. http://user_svc:8080")
     product_svc_url: str = Field(description="where product_svc listens, e.g. http://product_svc:8080")
     inventory_svc_url: str = Field(description="where inventory_svc listens, e.g. http://inventory_svc:8080")
+    order_svc_url: str = Field("", description="where order_svc listens, for the export of a user's data")
+    payment_svc_url: str = Field("", description="where payment_svc listens, for the same")
+    notification_svc_url: str = Field("", description="where notification_svc listens, for the same")
     operations_url: str = Field("", description="where operations listens; empty: no operations pages")
     cookies_insecure: bool = Field(False, description="1 only for plain http on a name that is not localhost")
     trusted_proxies: CommaSeparated = Field(
@@ -73,10 +78,10 @@ class GatewaySettings(ServiceTokenSettings):
             ip_network(network)  # raises a ValueError with a clear message
         return networks
 
-    @field_validator("public_url", "user_svc_url", "product_svc_url", "inventory_svc_url", "operations_url")
+    @field_validator("public_url", *_REQUIRED_URLS, *_OPTIONAL_URLS)
     @classmethod
     def _is_http(cls, url: str, info: ValidationInfo) -> str:
-        if not url and info.field_name in ("public_url", "operations_url"):
+        if not url and info.field_name in ("public_url", *_OPTIONAL_URLS):
             return url
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:

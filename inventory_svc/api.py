@@ -5,25 +5,43 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from chassis.core.definition import Codec
+from chassis.core.codec import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
 from chassis.web.problems import ALWAYS, problem_response, problem_responses
-from contracts.http.inventory import ReservationPage, ReservationStatus, ReservationView, ShelfPage, ShelfView
+from contracts.http.inventory import (
+    LOW_STOCK_MAX,
+    USUAL_LOW_STOCK,
+    CorrectionView,
+    ReservationPage,
+    ReservationStatus,
+    ReservationView,
+    ShelfPage,
+    ShelfView,
+)
 from contracts.values import LINES_MAX, Id, Sku, Skus
-from inventory_svc.stock import Reservation, Shelf
+from inventory_svc.stock import Correction, Reservation, Shelf
 
-_shelves, _reservations = Codec(Shelf), Codec(Reservation)
+_shelves, _reservations, _corrections = Codec(Shelf), Codec(Reservation), Codec(Correction)
+_ORDERS_DESCRIPTION = "only the reservations of these orders; all other parameters are then ignored"
 _SKUS_DESCRIPTION = f"up to {LINES_MAX} SKUs, separated by commas; all other parameters are then ignored"
 
 
-def routes(runtime: Runtime) -> APIRouter:
+def routes(runtime: Runtime, low_stock: int = USUAL_LOW_STOCK) -> APIRouter:
+    """`low_stock`: an article is low in stock while at most so many pieces are available."""
     router = APIRouter(tags=["stock"], responses=ALWAYS)
 
     @router.get("/stock")
     async def stock(
         skus: Annotated[Skus | None, Query(description=_SKUS_DESCRIPTION)] = None,
+        available_max: Annotated[
+            int | None,
+            Query(ge=0, le=LOW_STOCK_MAX, description="only shelves with at most so many available"),
+        ] = None,
+        low: Annotated[
+            bool, Query(description="only shelves that are low in stock; `available_max` is then ignored")
+        ] = False,
         after: Sku | None = None,
         limit: Limit = 20,
     ) -> ShelfPage:
@@ -31,12 +49,14 @@ def routes(runtime: Runtime) -> APIRouter:
         if skus is not None:
             wanted = list(dict.fromkeys(skus.split(",")))
             loaded = await runtime.store.load("shelves", wanted)
-            return ShelfPage(
-                items=[_shelf_view(loaded[sku]) for sku in wanted if loaded[sku].state], next=None
-            )
-        found = await runtime.store.find("shelves", after=after or "", limit=limit + 1)
+            items = [_shelf_view(loaded[sku]) for sku in wanted if loaded[sku].state]
+            return ShelfPage(items=items, next=None, low_stock=low_stock)
+        most = low_stock if low else available_max
+        where = {} if most is None else {"available": frozenset(range(most + 1))}
+        found = await runtime.store.find("shelves", where, after=after or "", limit=limit + 1)
         items = [_shelf_view(loaded) for loaded in found[:limit]]
-        return ShelfPage(items=items, next=items[-1].sku if len(found) > limit else None)
+        following = items[-1].sku if len(found) > limit else None
+        return ShelfPage(items=items, next=following, low_stock=low_stock)
 
     @router.get("/stock/{sku}", response_model=ShelfView, responses=problem_responses(404))
     async def shelf(sku: Sku) -> Any:
@@ -50,9 +70,17 @@ def routes(runtime: Runtime) -> APIRouter:
 
     @router.get("/reservations")
     async def reservations(
-        status: ReservationStatus | None = None, after: Id | None = None, limit: Limit = 20
+        status: ReservationStatus | None = None,
+        after: Id | None = None,
+        limit: Limit = 20,
+        order_id: Annotated[list[Id] | None, Query(max_length=100, description=_ORDERS_DESCRIPTION)] = None,
     ) -> ReservationPage:
         """A page of reservations, oldest order first. With `status=committed` it is the picking list."""
+        if order_id is not None:
+            keys = list(dict.fromkeys(str(each) for each in order_id))
+            read = await runtime.store.load("reservations", keys)
+            views = [_reservation_view(read[key]) for key in keys if read[key].state]
+            return ReservationPage(items=views, next=None)
         where = {"status": status.value} if status else {}
         found = await runtime.store.find("reservations", where, after=str(after or ""), limit=limit + 1)
         items = [_reservation_view(loaded) for loaded in found[:limit]]
@@ -68,6 +96,17 @@ def routes(runtime: Runtime) -> APIRouter:
             )
         return _reservation_view(loaded)
 
+    @router.get(
+        "/corrections/{correction_id}", response_model=CorrectionView, responses=problem_responses(404)
+    )
+    async def correction(correction_id: Id) -> Any:
+        """One correction of the stock."""
+        key = str(correction_id)
+        loaded = (await runtime.store.load("corrections", [key]))[key]
+        if loaded.state is None:
+            return problem_response(404, "No such correction", f"there is no correction {key}")
+        return _correction_view(loaded)
+
     return router
 
 
@@ -80,6 +119,19 @@ def _shelf_view(loaded: Loaded) -> ShelfView:
         reserved=shelf.reserved,
         sold=shelf.sold,
         received=shelf.received,
+    )
+
+
+def _correction_view(loaded: Loaded) -> CorrectionView:
+    assert loaded.state is not None
+    known: Correction = _corrections.load(loaded.state)
+    return CorrectionView(
+        correction_id=UUID(loaded.key),
+        status=known.status,
+        sku=known.sku,
+        change=known.change,
+        reason=known.reason,
+        available=known.available,
     )
 
 

@@ -4,15 +4,20 @@ No reservation expires by itself.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import inventory, orders
-from contracts.http.inventory import ReservationStatus
+from contracts.http.inventory import CorrectionStatus, ReservationStatus
 from contracts.inventory import Shortage
 from contracts.values import OrderLine
-from inventory_svc.stock import Receipt, Reservation, Shelf, move_lines
+from inventory_svc.stock import Correction, Receipt, Reservation, Shelf, move_lines
 
 Handles = orders.OrderPlaced | orders.OrderConfirmed | orders.OrderDispatched | orders.OrderCancelled
+RejectionRecalled = inventory.StockRejected
+ReceiptRecalled = inventory.StockReceived
+CorrectionRecalled = inventory.StockCorrected
+RefusalRecalled = inventory.CorrectionRefused
 Shelves = Mapping[str, Shelf]
 
 
@@ -99,3 +104,65 @@ def receive(receipt: Receipt, message: inventory.ReceiveStock, context: Context[
             return Decision(receipt)  # the same receipt under another message id
         case _:
             raise OutOfTurn(receipt, message)
+
+
+def correct(
+    correction: Correction, message: inventory.CorrectStock, context: Context[Shelf]
+) -> Decision[Correction]:
+    shelf = context.related[message.sku]
+    known = Correction(
+        sku=message.sku, change=message.change, reason=message.reason, available=shelf.available
+    )
+    match correction.status, message:
+        case CorrectionStatus.NEW, inventory.CorrectStock(change=change) if shelf.available + change < 0:
+            refused = inventory.CorrectionRefused(
+                correction_id=message.correction_id,
+                sku=message.sku,
+                change=change,
+                available=shelf.available,
+            )
+            return Decision(replace(known, status=CorrectionStatus.REFUSED), refused)
+        case CorrectionStatus.NEW, inventory.CorrectStock(change=change):
+            corrected = inventory.StockCorrected(
+                correction_id=message.correction_id, sku=message.sku, change=change, reason=message.reason
+            )
+            moved = shelf.move(received=change, available=change)
+            applied = replace(known, status=CorrectionStatus.APPLIED, available=moved.available)
+            return Decision(applied, corrected, related={message.sku: moved})
+        case _, inventory.CorrectStock():
+            return Decision(correction)  # the same correction under another message id
+        case _:
+            raise OutOfTurn(correction, message)
+
+
+# After the database was set back. Stock that was reserved, committed or released follows from the orders'
+# events, in the original order. A receipt's command is in no journal, so its event is enough. So is the
+# rejection of an order, which moved no goods.
+
+
+def recall_rejection(
+    reservation: Reservation, event: RejectionRecalled, _: Context[Shelf]
+) -> Decision[Reservation]:
+    if reservation.status is not ReservationStatus.NEW:
+        raise OutOfTurn(reservation, event)
+    return Decision(Reservation(ReservationStatus.REJECTED))
+
+
+def recall_receipt(receipt: Receipt, event: ReceiptRecalled, context: Context[Shelf]) -> Decision[Receipt]:
+    if receipt.counted:
+        return Decision(receipt)
+    shelf = context.related[event.sku].move(received=event.quantity, available=event.quantity)
+    return Decision(Receipt(counted=True), related={event.sku: shelf})
+
+
+def recall_correction(
+    correction: Correction, event: CorrectionRecalled | RefusalRecalled, context: Context[Shelf]
+) -> Decision[Correction]:
+    if correction.status is not CorrectionStatus.NEW:
+        return Decision(correction)
+    shelf, known = context.related[event.sku], Correction(sku=event.sku, change=event.change)
+    if isinstance(event, RefusalRecalled):
+        return Decision(replace(known, status=CorrectionStatus.REFUSED, available=event.available))
+    moved = shelf.move(received=event.change, available=event.change)
+    applied = replace(known, status=CorrectionStatus.APPLIED, reason=event.reason, available=moved.available)
+    return Decision(applied, related={event.sku: moved})

@@ -3,12 +3,18 @@
 from pydantic import Field, ValidationInfo, field_validator
 
 from chassis.settings import Settings
+from contracts.http.inventory import LOW_STOCK_MAX, USUAL_LOW_STOCK
 
 
 class InventorySettings(Settings):
     """Read from environment variables of the same names, in upper case."""
 
-    journey_allow_faults: bool = Field(False, description="1 in test environments only")
+    low_stock: int = Field(
+        USUAL_LOW_STOCK,
+        ge=0,
+        le=LOW_STOCK_MAX,
+        description="an article is low in stock while at most so many pieces are available",
+    )
     inventory_fault_sku: str = Field(
         "", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1"
     )

@@ -1,15 +1,19 @@
-"""The state of the stock: one shelf per article, one reservation per order, one receipt per delivery."""
+"""The state of the stock: a shelf per article, and its changes: reservations, receipts, corrections."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from contracts.http.inventory import ReservationStatus
+from contracts.http.inventory import CorrectionStatus, ReservationStatus
+from contracts.inventory import CorrectionReason
 from contracts.values import OrderLine
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The stock of one article. available + reserved + sold = received, and none is below 0."""
+    """The stock of one article. available + reserved + sold = received, and none is below 0.
+
+    A correction changes `received` and `available`.
+    """
 
     sku: str
     received: int = 0
@@ -53,8 +57,19 @@ class Receipt:
     counted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A correction of the stock by staff. `available`: the pieces that were left after it."""
+
+    status: CorrectionStatus = CorrectionStatus.NEW
+    sku: str = ""
+    change: int = 0
+    reason: CorrectionReason = CorrectionReason.COUNT
+    available: int = 0
+
+
 def move_lines(lines: Iterable[OrderLine], shelves: Mapping[str, Shelf], **by_piece: int) -> dict[str, Shelf]:
     return {
-        line.sku: shelves[line.sku].move(**{place: sign * line.quantity for place, sign in by_piece.items()})
+        line.sku: shelves[line.sku].move(**{field: sign * line.quantity for field, sign in by_piece.items()})
         for line in lines
     }

@@ -19,12 +19,11 @@ from chassis.bus.aiormq_frames.aio_pika_connections import TolerantRobustConnect
 from chassis.bus.protocol import AccessRefused, BusUnavailable, PublishingBlocked
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
-from chassis.messaging.envelope import CLIENT_EVENTS, Malformed, WireMessage, read, wrap
+from chassis.messaging.envelope import Malformed, WireMessage, read, wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command, Message
-from chassis.messaging.senders import CLIENT
 from contracts import orders
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from contracts.values import Money, OrderLine
 
 # Events after which an order is at rest. It can still be dispatched, or cancelled after its confirmation.
@@ -36,7 +35,7 @@ _AGAIN_S = 0.5
 def remedy_for(error: Exception) -> str:
     """What the user of a client or a tool can do about an error of the broker."""
     match error:
-        case AccessRefused() if f"user '{CLIENT}" in str(error):
+        case AccessRefused() if f"user '{NAMES.client}" in str(error):
             return "use a client that may send it: `journey client add NAME --may …` creates one"
         case AccessRefused():
             return (
@@ -193,7 +192,7 @@ class Client:
         channel = await self._listening.channel()
         await channel.set_qos(prefetch_count=1000)
         queue = await channel.declare_queue(f"{self._user}.{new_id()}", exclusive=True)
-        exchange = await channel.get_exchange(CLIENT_EVENTS, ensure=False)
+        exchange = await channel.get_exchange(NAMES.client_events, ensure=False)
         await queue.bind(exchange, "order.*.*")
         await queue.consume(self._on_event, no_ack=True)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from chassis.core.definition import Codec
+from chassis.core.codec import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
@@ -22,7 +22,9 @@ _mails = Codec(Mail)
 class MailView(BaseModel):
     """A mail and its status."""
 
-    key: str = Field(description="<id of an order, a user or a request>:<kind of mail>")
+    key: str = Field(
+        description="<id of an order, a user or a request>:<kind of mail>; with :<id> for a refund of a part"
+    )
     status: MailStatus
     about: UUID
     kind: MailKind
@@ -48,13 +50,18 @@ def routes(runtime: Runtime) -> APIRouter:
     @router.get("/mails")
     async def mails(
         about: Id | None = None,
+        user_id: Id | None = None,
         status: MailStatus | None = None,
         after: Annotated[str, Query(max_length=100)] = "",
         limit: Limit = 20,
         oldest_first: bool = False,
     ) -> MailPage:
         """A page of mails, those about the newest orders and users first, or the oldest first."""
-        where = {"about": about and str(about), "status": status and status.value}
+        where = {
+            "about": about and str(about),
+            "user_id": user_id and str(user_id),
+            "status": status and status.value,
+        }
         found = await runtime.store.find(
             "mails",
             {path: value for path, value in where.items() if value is not None},

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from uuid import UUID
 
-from chassis.core.decision import Context, Decision, OutOfTurn, RunEffect
+from chassis.core.decision import UNKNOWN_TIME, Context, Decision, OutOfTurn, RunEffect
 from chassis.messaging.message import Event, Message
 from contracts import notifications, order_saga, orders, payments, users
 from contracts.notifications import MailKind
@@ -26,12 +26,16 @@ from notification_svc.mail import (
 
 KINDS: dict[type[Message], MailKind] = {
     **order_saga.MAILS,
+    orders.TrackingRecorded: MailKind.ORDER_DISPATCHED,
     users.UserRegistered: MailKind.USER_REGISTERED,
     users.AddressProofRequested: MailKind.ADDRESS_PROOF,
     users.PasswordResetRequested: MailKind.PASSWORD_RESET,
     users.RegisteredAgain: MailKind.REGISTERED_AGAIN,
     users.PasswordChanged: MailKind.PASSWORD_CHANGED,
+    users.EmailChanged: MailKind.PASSWORD_CHANGED,  # see MailKind
 }
+
+Recalled = notifications.MailSent | notifications.MailSuperseded | notifications.MailUndeliverable
 
 # Mails that a newer one contradicts, from when its event is handled: a cancelled order is neither confirmed
 # nor on its way. Mails about a final outcome are never dropped.
@@ -44,9 +48,19 @@ OVERTAKEN_BY: dict[MailKind, tuple[MailKind, ...]] = {MailKind.ORDER_CONFIRMED: 
 
 
 def key(message: Message) -> str:
-    """The key of a mail: its subject and its kind. The event and the command that it causes share it."""
-    kind = message.kind if isinstance(message, notifications.SendMail) else KINDS[type(message)]
-    return f"{message.subject}:{kind}"
+    """The key of a mail: its subject, kind and part. The event and the command that it causes share it."""
+    if isinstance(message, notifications.SendMail):
+        return mail_key(message.about, message.kind, message.part)
+    part = message.refund_id if isinstance(message, payments.PaymentPartRefunded) else None
+    return mail_key(message.subject, KINDS[type(message)], part)
+
+
+def mail_key(about: UUID | str, kind: MailKind, part: UUID | None) -> str:
+    return f"{about}:{kind}" + (f":{part}" if part else "")
+
+
+def recalled_key(event: Recalled) -> str:
+    return mail_key(event.about, event.kind, event.part)
 
 
 def newer_mails(mail: Mail, message: Message | DeliveryResult) -> Collection[str]:
@@ -64,19 +78,27 @@ def decide(
     match mail.status, message:
         # events that cause a mail
         case MailStatus.NEW, orders.OrderConfirmed(customer_id=who, total=total):
-            return queue(message, who, amount=total)
+            return queue(message, who, context, amount=total)
         case MailStatus.NEW, orders.OrderDispatched(customer_id=who):
-            return queue(message, who)
+            return queue(message, who, context, tracking=mail.tracking)
         case MailStatus.NEW, orders.OrderCancelled(customer_id=who, reason=why):
-            return queue(message, who, reason=why)
+            return queue(message, who, context, reason=why)
         case MailStatus.NEW, payments.PaymentRefunded(customer_id=who, amount=amount):
-            return queue(message, who, amount=amount)
+            return queue(message, who, context, amount=amount)
+        case MailStatus.NEW, payments.PaymentPartRefunded(customer_id=who, amount=amount, refund_id=part):
+            return queue(message, who, context, amount=amount, part=part)
         case MailStatus.NEW, users.UserRegistered(user_id=who) | users.AddressProofRequested(user_id=who):
-            return queue(message, who)
+            return queue(message, who, context)
         case MailStatus.NEW, users.PasswordResetRequested(user_id=who) | users.PasswordChanged(user_id=who):
-            return queue(message, who)
-        case MailStatus.NEW, users.RegisteredAgain(user_id=who):
-            return queue(message, who)
+            return queue(message, who, context)
+        case MailStatus.NEW, users.RegisteredAgain(user_id=who) | users.EmailChanged(user_id=who):
+            return queue(message, who, context)
+
+        # what the mail about the dispatch says, too, if it is known before that mail is sent
+        case MailStatus.NEW, orders.TrackingRecorded(order_id=about, customer_id=who, tracking=tracking):
+            return Decision(Mail(about=about, kind=KINDS[type(message)], user_id=who, tracking=tracking))
+        case MailStatus.QUEUED, orders.TrackingRecorded(tracking=tracking):
+            return Decision(replace(mail, tracking=tracking))
 
         # sending
         case MailStatus.QUEUED, notifications.SendMail() if newer := superseding(mail, context.related):
@@ -84,15 +106,16 @@ def decide(
         case MailStatus.QUEUED, notifications.SendMail():
             return RunEffect(Deliver(mail))
         case MailStatus.QUEUED, Sent():
-            return Decision(
-                mail.to(MailStatus.SENT), notifications.MailSent(about=mail.about, kind=mail.kind)
-            )
+            sent = notifications.MailSent(about=mail.about, kind=mail.kind, part=mail.part)
+            return Decision(mail.to(MailStatus.SENT), sent)
         case MailStatus.QUEUED, Deferred():
             return Decision(mail.deferred(message))
         case MailStatus.QUEUED, Superseded(newer):
             return drop(mail, newer)
         case MailStatus.QUEUED, Undeliverable(detail):
-            given_up = notifications.MailUndeliverable(about=mail.about, kind=mail.kind, detail=detail)
+            given_up = notifications.MailUndeliverable(
+                about=mail.about, kind=mail.kind, part=mail.part, detail=detail
+            )
             return Decision(mail.to(MailStatus.UNDELIVERABLE, detail), given_up)
 
         # a mail is sent only once
@@ -108,7 +131,9 @@ def decide(
 
 
 def drop(mail: Mail, newer: MailKind) -> Decision[Mail]:
-    dropped = notifications.MailSuperseded(about=mail.about, kind=mail.kind, superseded_by=newer)
+    dropped = notifications.MailSuperseded(
+        about=mail.about, kind=mail.kind, part=mail.part, superseded_by=newer
+    )
     return Decision(replace(mail, status=MailStatus.SUPERSEDED, superseded_by=newer), dropped)
 
 
@@ -128,8 +153,44 @@ def superseding(mail: Mail, others: Mapping[str, Mail]) -> MailKind | None:
 
 
 def queue(
-    event: Message, user_id: UUID, *, amount: Money | None = None, reason: CancelReason | None = None
+    event: Message,
+    user_id: UUID,
+    context: Context[Mail],
+    *,
+    amount: Money | None = None,
+    reason: CancelReason | None = None,
+    tracking: str = "",
+    part: UUID | None = None,
 ) -> Decision[Mail]:
     about, kind = UUID(event.subject), KINDS[type(event)]
-    queued = Mail(MailStatus.QUEUED, about, kind, user_id, amount, reason)
-    return Decision(queued, notifications.SendMail(about=about, kind=kind))
+    caused_at = None if context.sent_at == UNKNOWN_TIME else context.sent_at
+    queued = Mail(
+        MailStatus.QUEUED,
+        about,
+        kind,
+        user_id,
+        amount,
+        reason,
+        caused_at=caused_at,
+        tracking=tracking,
+        part=part,
+    )
+    return Decision(queued, notifications.SendMail(about=about, kind=kind, part=part))
+
+
+def recall(mail: Mail, event: Recalled, _: Context[Mail]) -> Decision[Mail]:
+    """What is known again about a mail from notification_svc's own events, after its database was set back.
+
+    A mail that a mail server has accepted must not be sent again. It may be new: the event that caused it is
+    older than the journal.
+    """
+    if mail.status not in (MailStatus.NEW, MailStatus.QUEUED):
+        raise OutOfTurn(mail, event)
+    known = replace(mail, about=event.about, kind=event.kind, part=event.part)
+    match event:
+        case notifications.MailSent():
+            return Decision(known.to(MailStatus.SENT))
+        case notifications.MailUndeliverable(detail=detail):
+            return Decision(known.to(MailStatus.UNDELIVERABLE, detail))
+        case notifications.MailSuperseded(superseded_by=newer):
+            return Decision(replace(known, status=MailStatus.SUPERSEDED, superseded_by=newer))

@@ -1,6 +1,8 @@
-"""A test aid, never for production: makes the handling of every event fail,
-to show that orders are not affected.
+"""Faults for tests and demonstrations, never for production.
 
+The switch `mail-server-away` makes every delivery fail as if the mail server were down.
+
+Two settings make the handling of every event fail, to show that orders are not affected.
 NOTIFICATION_FAULT=raise makes each event raise; NOTIFICATION_FAULT=hang makes each wait for ever, while the
 event loop keeps running. Both are rejected unless JOURNEY_ALLOW_FAULTS=1.
 """
@@ -13,12 +15,41 @@ from datetime import datetime
 from typing import Any
 
 from chassis.core.decision import Context, Decision, RunEffect
-from chassis.core.definition import Aggregate, EffectHandler, ServiceDefinition
+from chassis.core.definition import Aggregate, EffectHandler, EffectUnavailable, ServiceDefinition
+from chassis.fault_switches import SwitchableFault
 from chassis.messaging.message import Event
 from chassis.runtime import Effects, Runtime
 from notification_svc.settings import Fault
 
 _FOR_EVER = "wait for ever"
+
+
+class MailServerSwitch:
+    """While it is on, the mail server is treated as unavailable."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        description = "the mail server is unavailable; mails wait"
+        self.fault = SwitchableFault("mail-server-away", description, self._switch)
+
+    async def _switch(self, on: bool) -> None:
+        self.is_on = on
+
+    def covers(self, effects: Effects) -> Effects:
+        """The same effects, which raise EffectUnavailable while the switch is on."""
+
+        @asynccontextmanager
+        async def wrapped(runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
+            async with effects(runtime) as perform:
+
+                async def perform_unless_on(effect: Any, first_asked: datetime) -> Any:
+                    if self.is_on:
+                        raise EffectUnavailable("the mail server: turned off by a fault switch")
+                    return await perform(effect, first_asked)
+
+                yield perform_unless_on
+
+        return wrapped
 
 
 def with_fault(service: ServiceDefinition, fault: Fault) -> ServiceDefinition:

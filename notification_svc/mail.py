@@ -20,7 +20,7 @@ class MailStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail. While it is new, only the status has a meaning. `detail`: why it is undeliverable.
+    """A mail. While it is new, only a tracking reference may be known. `detail`: why it is undeliverable.
 
     `superseded_by`: the kind of the newer mail because of which this one was dropped. `tries`,
     `deferred_since`, `retry_at`: set while the recipient's server defers it.
@@ -37,6 +37,11 @@ class Mail:
     tries: int = 0
     deferred_since: datetime | None = None
     retry_at: datetime | None = None
+    # The refund that it is about, if it is one of several.
+    part: UUID | None = None
+    # When the event that caused the mail was sent; None if the mail was queued before this was recorded.
+    caused_at: datetime | None = None
+    tracking: str = ""
 
     def deferred(self, result: "Deferred") -> "Mail":
         """The mail, to be sent again at the result's time.
@@ -54,7 +59,7 @@ class Mail:
 class Deliver:
     """The effect that delivers this mail to a mail server.
 
-    The Message-ID is derived from `about` and `kind`.
+    The Message-ID is derived from `about`, `kind` and `part`.
     """
 
     mail: Mail

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import Awaitable, Callable
 from email.message import Message
 from typing import Any
@@ -17,6 +18,8 @@ from aiosmtplib import (
 )
 
 from chassis.core.definition import EffectUnavailable
+from chassis.telemetry import tracing
+from chassis.telemetry.semantic_conventions import SERVER_ADDRESS
 
 # RFC 5321, section 4.5.3.2.6: a client that gives up after sending the whole mail is likely to send it twice.
 # So the limit is long, but within the twenty seconds in which a service finishes its work at shutdown.
@@ -71,9 +74,22 @@ class _Session(SMTP):
 class SmtpClient:
     """One connection per concurrent mail; the bulkhead around the effects limits their number."""
 
-    def __init__(self, url: str, password: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        password: Callable[[], str] = str,
+        *,
+        context: ssl.SSLContext | None = None,
+        tls_required: bool = False,
+    ) -> None:
+        """`password`: called for each connection. `context`: by default the system's authorities are trusted.
+
+        `tls_required`: send nothing without TLS, even without a login.
+        """
         self._url = urlsplit(url)
         self._password = password
+        self._context = context
+        self._tls_required = tls_required
         self._idle: list[_Session] = []
 
     async def send(self, email_message: Message, before_data: Check | None = None) -> None:
@@ -90,6 +106,8 @@ class SmtpClient:
             raise _error_for_reply(error.recipients[0].code, "") from None
         except SMTPDataError as error:
             raise _error_for_reply(error.code, error.message) from None
+        except ssl.SSLError as error:  # before ValueError, which a refused certificate is, too
+            raise EffectUnavailable(f"the mail server: {type(error).__name__}") from None
         except (SMTPNotSupported, ValueError):
             raise MailRejected("the mail server does not support this address") from None
         except (
@@ -99,6 +117,11 @@ class SmtpClient:
             raise EffectUnavailable(f"the mail server: {type(error).__name__}") from None
 
     async def _send(self, email_message: Message, before_data: Check | None) -> None:
+        address: dict[str, tracing.Attribute] = {SERVER_ADDRESS: self._url.hostname or ""}
+        with tracing.child_span("SMTP", "client", address):
+            await self._send_on_connection(email_message, before_data)
+
+    async def _send_on_connection(self, email_message: Message, before_data: Check | None) -> None:
         connection = self._reuse_connection() or await self._connect()
         connection.before_data = before_data
         # including a timeout: the server may still reply, so the connection is unusable
@@ -132,11 +155,13 @@ class SmtpClient:
             hostname=self._url.hostname,
             port=self._url.port,
             username=user or None,
-            password=self._password or None,
+            password=self._password() or None,
             local_hostname=_GREETING_NAME,
             timeout=SEND_S_MAX,
             use_tls=tls,
-            start_tls=True if user and not tls else None,  # a password is never sent in the clear
+            # A password is never sent in the clear.
+            start_tls=True if (user or self._tls_required) and not tls else None,
+            tls_context=self._context,
         )
         try:
             async with asyncio.timeout(SEND_S_MAX):

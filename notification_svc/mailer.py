@@ -11,7 +11,7 @@ from email.message import Message
 
 import httpx
 
-from chassis import instances
+from chassis import instances, tls
 from chassis.core.definition import EffectHandler, EffectUnavailable
 from contracts.http.users import Recipient
 from contracts.notifications import MailKind
@@ -142,11 +142,16 @@ async def open_mailer(
     settings: NotificationSettings, clock: Callable[[], datetime]
 ) -> AsyncIterator[EffectHandler[Deliver, DeliveryResult]]:
     """The mailer with its connections, open while the service runs."""
-    password = settings.smtp_password_file.read_text().strip() if settings.smtp_password_file else ""
-    mail_server = SmtpClient(settings.smtp_url, password)
-    transport = instances.transport(settings.instances_file)
+    mail_server = SmtpClient(
+        settings.smtp_url,
+        settings.smtp_password,
+        context=tls.client_context(settings.smtp_ca_file),
+        tls_required=settings.tls_required,
+    )
+    context = settings.client_tls()
+    transport = instances.transport(settings.instances_file, context)
     async with httpx.AsyncClient(
-        base_url=settings.user_svc_url, timeout=REQUEST_S_MAX, transport=transport
+        base_url=settings.user_svc_url, timeout=REQUEST_S_MAX, transport=transport, verify=context
     ) as http:
         try:
             recipients = RecipientClient(http, settings.current_service_token)

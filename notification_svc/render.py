@@ -16,6 +16,7 @@ from chassis.messaging.identity import derived_id
 from contracts.http.users import Recipient
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
+from contracts.values import format_money
 from notification_svc.mail import Mail
 
 DOMAIN = "order-journey.example"
@@ -54,13 +55,17 @@ def render_mail(mail: Mail, recipient: Recipient, sender: str, link: str, now: d
     facts = {
         "name": "" if mail.kind in _WITHOUT_NAME else _one_line(recipient.name),
         "about": str(mail.about),
-        "amount": str(mail.amount) if mail.amount else "",
+        "amount": format_money(mail.amount, symbols=False) if mail.amount else "",
+        "is_part": mail.part is not None,
+        "is_free": mail.amount is not None and mail.amount.is_zero,
         "reason": REASONS[mail.reason] if mail.reason else "",
+        "tracking": mail.tracking,
         "link": link,
     }
-    subject, _, text = _TEMPLATES.get_template(f"{mail.kind}.txt").render(facts).partition("\n")
-    html = _TEMPLATES.get_template(f"{mail.kind}.html").render(facts)
-    identity = derived_id("mail", mail.about, mail.kind)
+    template = "email_changed" if recipient.address_changed else mail.kind
+    subject, _, text = _TEMPLATES.get_template(f"{template}.txt").render(facts).partition("\n")
+    html = _TEMPLATES.get_template(f"{template}.html").render(facts)
+    identity = derived_id("mail", mail.about, mail.kind, *((mail.part,) if mail.part else ()))
 
     # email.message.EmailMessage would parse every header that is set, which costs more than everything else
     # here.

@@ -1,27 +1,39 @@
 """The service definition of notification_svc: the messages that it handles, and its aggregates."""
 
 from datetime import timedelta
+from typing import get_args
 from uuid import UUID
 
 from chassis.bus.topology_model import QueueBounds
-from chassis.core.definition import DEFAULT_TTL, Aggregate, Deadline, RelatedAggregates, ServiceDefinition
+from chassis.core.deadline import Deadline
+from chassis.core.definition import (
+    DEFAULT_TTL,
+    Aggregate,
+    EffectLimits,
+    RelatedAggregates,
+    ServiceDefinition,
+)
+from chassis.core.recall import Recall
 from contracts import notifications
 from contracts.catalog import CATALOG
 from contracts.notifications import MailKind
 from notification_svc import decider
 from notification_svc.mail import Mail, MailStatus
+from notification_svc.metrics import observe_mail
 
 OPEN = frozenset({MailStatus.QUEUED})
 EFFECTS_MAX = 8
-# Its inboxes may drop their oldest messages: the journal has every event, so `journey backfill` restores the
-# mails.
+# Its input queues may drop their oldest messages: the journal has every event, so `journey backfill` restores
+# the mails.
 QUEUE_BOUNDS = QueueBounds(messages_max=100_000, bytes_max=256 * 2**20)
 
 
 def _try_again(key: str) -> notifications.SendMail:
     """The command that retries the mail with this key."""
-    about, _, kind = key.partition(":")
-    return notifications.SendMail(about=UUID(about), kind=MailKind(kind))
+    about, kind, *part = key.split(":")
+    return notifications.SendMail(
+        about=UUID(about), kind=MailKind(kind), part=UUID(part[0]) if part else None
+    )
 
 
 def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
@@ -36,7 +48,7 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         related=RelatedAggregates(
             "mails", start=lambda key: Mail(), keys=decider.newer_mails, read_only=True
         ),
-        indexes=("about", "status"),
+        indexes=("about", "status", "user_id"),
         open_statuses=OPEN,
         deadline=Deadline(
             at=lambda mail: mail.retry_at,
@@ -45,6 +57,8 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         ),
         ttl=ttl,
         ended_statuses=frozenset(MailStatus) - OPEN,
+        observe=observe_mail,
+        recall=Recall(get_args(decider.Recalled), decider.recall, decider.recalled_key),
     )
     # A low prefetch: while the mail server is down, commands wait in the broker and not in memory.
     return ServiceDefinition(
@@ -52,7 +66,7 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         (mails,),
         catalog=CATALOG,
         prefetch_commands=32,
-        effects_max=EFFECTS_MAX,
+        effects=EffectLimits(concurrent_max=EFFECTS_MAX),
         queue_bounds=QUEUE_BOUNDS,
         linger_s=0.1,
     )

@@ -24,6 +24,10 @@ class NotificationSettings(ServiceTokenSettings):
         repr=False,
     )
     smtp_password_file: Path | None = Field(None, description="a file that holds the mail server's password")
+    smtp_ca_file: Path | None = Field(
+        None,
+        description="the certificate authorities of the mail server, in PEM; by default the system's",
+    )
     mail_from: str = Field(
         "Order Journey <no-reply@order-journey.example>", description="the sender, as name <address>"
     )
@@ -36,7 +40,6 @@ class NotificationSettings(ServiceTokenSettings):
         "http://127.0.0.1:8080", description="the public URL of the shop, used for links in mails"
     )
     user_svc_url: str = Field(description="the URL of user_svc, e.g. http://user_svc:8000")
-    journey_allow_faults: bool = Field(False, description="1 in test environments only")
     notification_fault: Fault = Field(
         "", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1"
     )
@@ -67,12 +70,16 @@ class NotificationSettings(ServiceTokenSettings):
             raise ValueError("must be an address, or name <address>")
         return sender
 
-    @field_validator("smtp_password_file")
+    @field_validator("smtp_password_file", "smtp_ca_file")
     @classmethod
     def _is_there(cls, file: Path | None) -> Path | None:
         if file is not None and not file.is_file():
             raise ValueError("there is no such file")
         return file
+
+    def smtp_password(self) -> str:
+        """The password, from its file on each call, so that the file can be replaced. Raises OSError."""
+        return self.smtp_password_file.read_text().strip() if self.smtp_password_file else ""
 
     @field_validator("notification_fault")
     @classmethod

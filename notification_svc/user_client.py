@@ -12,6 +12,8 @@ import httpx
 from pydantic import ValidationError
 
 from chassis.core.definition import EffectUnavailable
+from chassis.telemetry import tracing
+from chassis.web.client_spans import client_span, describe_response
 from contracts.http.users import Recipient
 from contracts.notifications import MailKind
 
@@ -35,11 +37,9 @@ class RecipientClient:
         Raises UserNotFound, or EffectUnavailable if user_svc does not respond properly.
         """
         try:
-            async with asyncio.timeout(REQUEST_S_MAX):
-                headers = {"Authorization": f"Bearer {self._token()}"}
-                where = f"/internal/contacts/{user_id}"
-                asked = {"kind": kind.value} | ({"about": str(about)} if about else {})
-                response = await self._http.get(where, params=asked, headers=headers)
+            with client_span("GET", self._http.base_url) as span:
+                response = await self._get(user_id, kind, about)
+                describe_response(span, response.status_code)
         except (httpx.HTTPError, OSError) as error:  # TimeoutError is an OSError
             raise EffectUnavailable(f"user_svc: {type(error).__name__}") from None
         if response.status_code == httpx.codes.NOT_FOUND:
@@ -50,3 +50,11 @@ class RecipientClient:
             return Recipient.model_validate_json(response.content)
         except ValidationError:  # its text would contain the address
             raise EffectUnavailable("user_svc responds with something that is not a contact") from None
+
+    async def _get(self, user_id: UUID, kind: MailKind, about: UUID | None) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._token()}"}
+        if (span := tracing.current()) is not None:
+            headers["traceparent"] = span.traceparent
+        asked = {"kind": kind.value} | ({"about": str(about)} if about else {})
+        async with asyncio.timeout(REQUEST_S_MAX):
+            return await self._http.get(f"/internal/contacts/{user_id}", params=asked, headers=headers)

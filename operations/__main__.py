@@ -15,7 +15,7 @@ from operations.settings import OperationsSettings
 
 def main() -> None:
     settings: OperationsSettings = load_settings(OperationsSettings)
-    telemetry.configure(settings.log_level, settings.log_pretty)
+    telemetry.configure(settings.log_level, settings.log_pretty, service="operations")
     uvloop.run(serve(settings))
 
 

@@ -6,36 +6,45 @@ Only the gateway reaches it, but it authenticates each request itself.
 from http import HTTPStatus
 from typing import Any
 
-import prometheus_client
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
+from chassis.telemetry.instruments import DEFAULT_PREFIX
 from chassis.web.app import flatten_routers
 from chassis.web.head_requests import HeadAsGet
 from chassis.web.http_client import UpstreamUnavailable
+from chassis.web.metrics_endpoint import metrics_response
 from chassis.web.problems import problem_response, refused_headers
 from chassis.web.request_headers import OneLineEach
+from chassis.web.request_metrics import RequestMetrics
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from operations.catalogue.pages import CataloguePages
 from operations.dead_letters.job_pages import JobPages
 from operations.dead_letters.pages import DeadLetterPages
 from operations.dependencies import OperationsDependencies
+from operations.monitoring.fault_pages import FaultPages
 from operations.monitoring.pages import MapPages
+from operations.orders.attention_pages import AttentionPages
+from operations.orders.list_pages import OrderListPages
 from operations.orders.pages import OrderPages
 from operations.staff.pages import RolePages
+from operations.stock.correction_pages import CorrectionPages
 from operations.stock.pages import StockPages
 from operations.web.staff_pages import StaffPages
 from operations.web.templating import HERE, PageRenderer
 
 
 def create_app(deps: OperationsDependencies) -> FastAPI:
-    unambiguous, head = Middleware(OneLineEach, refused_headers), Middleware(HeadAsGet)
-    app = FastAPI(
-        title="operations", docs_url=None, redoc_url=None, openapi_url=None, middleware=[unambiguous, head]
-    )
+    middleware = [
+        Middleware(RequestMetrics, "operations", "public"),
+        Middleware(OneLineEach, refused_headers),
+        Middleware(HeadAsGet),
+    ]
+    app = FastAPI(title="operations", docs_url=None, redoc_url=None, openapi_url=None, middleware=middleware)
+    app.state.metric_prefix = DEFAULT_PREFIX
     _register_error_handlers(app, deps.renderer)
 
     @app.get("/healthz")
@@ -50,8 +59,8 @@ def create_app(deps: OperationsDependencies) -> FastAPI:
         return {"service": "operations", "status": "watching"}
 
     @app.get("/metrics")
-    async def metrics() -> Response:
-        return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+    async def metrics(request: Request) -> Response:
+        return metrics_response(request)
 
     app.mount("/ops/static", StaticFiles(directory=HERE / "static"))
     pages = flatten_routers(*(each.router() for each in all_pages(deps)))
@@ -66,13 +75,25 @@ def create_app(deps: OperationsDependencies) -> FastAPI:
 
 def all_pages(deps: OperationsDependencies) -> tuple[StaffPages, ...]:
     return (
-        MapPages(deps.tools, poller=deps.poller, jobs=deps.jobs, access=deps.access, stopping=deps.stopping),
+        MapPages(
+            deps.tools,
+            poller=deps.poller,
+            history=deps.history,
+            faults=deps.faults,
+            jobs=deps.jobs,
+            access=deps.access,
+            stopping=deps.stopping,
+        ),
         DeadLetterPages(deps.tools, dead_letters=deps.dead_letters, jobs=deps.jobs),
         JobPages(deps.tools, jobs=deps.jobs),
+        OrderListPages(deps.tools),
         OrderPages(deps.tools, stuck_orders=deps.stuck_orders),
+        AttentionPages(deps.tools),
         StockPages(deps.tools),
+        CorrectionPages(deps.tools),
         CataloguePages(deps.tools),
         RolePages(deps.tools),
+        *((FaultPages(deps.tools, panel=deps.faults),) if deps.faults is not None else ()),
     )
 
 
@@ -85,7 +106,7 @@ def _register_error_handlers(app: FastAPI, renderer: PageRenderer) -> None:
         headers = {name: value for name, value in (error.headers or {}).items() if name != "Allow"}
         if not hasattr(request.state, "token"):
             status = 503 if error.status_code == 503 else 404
-            return problem_response(status, HTTPStatus(status).phrase, **headers)
+            return problem_response(status, HTTPStatus(status).phrase, headers=headers)
         title = HTTPStatus(error.status_code).phrase
         detail = "" if error.detail == title else error.detail
         response = renderer.render_page(

@@ -1,13 +1,14 @@
 """Access to the broker for the staff pages: queue statistics, dead letters, the audit log, and commands."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from chassis.bus.protocol import BusUnavailable
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
-from chassis.messaging.envelope import wrap
+from chassis.messaging.envelope import WireMessage, wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
 from contracts.catalog import CATALOG
@@ -20,6 +21,8 @@ from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.oldest import Oldest
 from journey.admin.dead_letters.redrive import ActionResult, DeadLetterAction
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.registry import shop_topology
+from operations.settings import OperationsSettings
 
 _SEND_S_MAX = 8.0
 _STATS_S_MAX = 5.0
@@ -43,10 +46,11 @@ class Broker:
     Raises InfrastructureUnavailable, AdminUnavailable or CommandNotSent.
     """
 
-    def __init__(self, amqp_url: str, management_url: str, vhost: str) -> None:
-        self._amqp_url = amqp_url
-        self._vhost = vhost
-        self._admin = BrokerAdmin(management_url)
+    def __init__(self, settings: OperationsSettings, tls: ssl.SSLContext) -> None:
+        self._settings = settings
+        self._vhost = settings.vhost
+        self._admin = BrokerAdmin(settings.management_url, tls)
+        self._topology = shop_topology()
 
     async def close(self) -> None:
         await self._admin.__aexit__()
@@ -61,19 +65,29 @@ class Broker:
             ) from None
         return QueueStats(traffic, alarms)
 
+    async def topology_drift(self) -> list[str]:
+        """Differences between the broker and the topology, one sentence each."""
+        return await self._admin.plan(self._topology, self._vhost)
+
+    async def queue_fill(self) -> dict[str, float]:
+        """Used share of the limit of each bounded queue, without the queues of client programs."""
+        ours = {queue.name for queue in self._topology.queues}
+        fill = await self._admin.queue_fill(self._vhost)
+        return {queue: ratio for queue, ratio in fill.items() if queue in ours}
+
     async def losses(self) -> Losses:
-        return await losses.read_losses(self._amqp_url)
+        return await losses.read_losses(self._settings.broker_url())
 
     async def dead_letters(self, services: Collection[str]) -> Oldest:
-        return await dead_letter_reader.oldest(self._amqp_url, services)
+        return await dead_letter_reader.oldest(self._settings.broker_url(), services)
 
-    async def settle(
+    async def redrive_or_drop(
         self, dead_letters: Sequence[DeadLetter], act: DeadLetterAction, progress: Callable[[int], None]
     ) -> ActionResult:
-        return await redrive.settle(self._amqp_url, dead_letters, act, progress)
+        return await redrive.redrive_or_drop(self._settings.broker_url(), dead_letters, act, progress)
 
     async def audit_entries(self, latest: int) -> list[audit_log.AuditEntry]:
-        return await audit_log.read(self._amqp_url, latest=latest)
+        return await audit_log.read(self._settings.broker_url(), latest=latest)
 
     async def send_command(self, command: Command, by: str) -> None:
         """Write the command and its author to the audit log, then send it.
@@ -85,12 +99,25 @@ class Broker:
         entry = audit_log.AuditEntry(
             utc_now(), by, "command", "", envelope.id, command.TYPE, command.subject, command.OWNER, queue, ""
         )
-        bus = RabbitBus(self._amqp_url)
+        error = await self._publish(entry, envelope.wire_message(CATALOG))
+        if error is not None:
+            raise CommandNotSent(f"{error}; `journey topology apply`, then try again")
+
+    async def record_action(self, entry: audit_log.AuditEntry) -> None:
+        """Write an action that sends no message to the audit log.
+
+        Raises CommandNotSent if it is not written.
+        """
+        await self._publish(entry)
+
+    async def _publish(self, entry: audit_log.AuditEntry, *wire_messages: WireMessage) -> Exception | None:
+        """Write the audit entry, then send the messages. Returns why the broker refused one of them."""
+        bus = RabbitBus(self._settings.broker_url)
         try:
             async with asyncio.timeout(_SEND_S_MAX):
                 await bus.start()
                 await audit_log.record(bus, [entry])
-                [error] = await bus.publish([envelope.wire_message(CATALOG)])
+                refused = await bus.publish(wire_messages) if wire_messages else []
         except (BusUnavailable, TimeoutError) as away:
             raise CommandNotSent(
                 "the broker does not respond; nothing is lost, try again in a moment"
@@ -99,5 +126,4 @@ class Broker:
             raise CommandNotSent(f"{missing.reason}; {missing.remedy}") from missing
         finally:
             await bus.stop()
-        if error is not None:
-            raise CommandNotSent(f"{error}; `journey topology apply`, then try again")
+        return next((error for error in refused if error is not None), None)

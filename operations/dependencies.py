@@ -13,7 +13,11 @@ from operations.access import StaffAccess
 from operations.broker import Broker
 from operations.dead_letters.cache import DeadLetterCache
 from operations.dead_letters.jobs import RedriveJobs
-from operations.monitoring.poller import SystemPoller
+from operations.monitoring.fault_panel import FaultPanel
+from operations.monitoring.history import History
+from operations.monitoring.poller import SystemPoller, running
+from operations.monitoring.recorder import HistoryRecorder
+from operations.monitoring.service_processes import Lookup, ServiceProcesses, look_up
 from operations.orders.stuck_orders import StuckOrders
 from operations.settings import OperationsSettings
 from operations.web.staff_pages import PageTools
@@ -28,17 +32,32 @@ class OperationsDependencies:
         broker: Broker | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Clock = utc_now,
+        lookup: Lookup = look_up,
     ) -> None:
         self.settings = settings
-        self.broker = broker or Broker(settings.broker_url(), settings.management_url(), settings.vhost)
-        transport = transport or instances.transport(settings.instances_file)
-        self.http = httpx.AsyncClient(transport=transport, trust_env=False)
+        tls = settings.client_tls()
+        self.broker = broker or Broker(settings, tls)
+        # for requests to one process of a service, and not to another instance if that one does not respond
+        self.http_to_process = httpx.AsyncClient(transport=transport, trust_env=False, verify=tls)
+        transport = transport or instances.transport(settings.instances_file, tls)
+        self.http = httpx.AsyncClient(transport=transport, trust_env=False, verify=tls)
         self.services = {
-            name: UpstreamClient(name, address, transport=transport)
+            name: UpstreamClient(name, address, caller="operations", transport=transport, verify=tls)
             for name, address in settings.addresses.items()
         }
         self.access = StaffAccess(self.services["user_svc"], clock)
         self.poller = SystemPoller(self.broker, self.http, settings.addresses, clock, settings.poll_s)
+        self.history = History()
+        processes = ServiceProcesses(settings.addresses, settings.instances_file, lookup)
+        self.recorder = HistoryRecorder(
+            self.history,
+            lambda: self.poller.snapshot,
+            http=self.http_to_process,
+            processes=processes,
+            clock=clock,
+        )
+        allowed = settings.journey_allow_faults
+        self.faults = FaultPanel(self.http_to_process, processes) if allowed else None
         self.dead_letters = DeadLetterCache(self.broker, clock)
         self.jobs = RedriveJobs(self.broker, self.dead_letters, settings.addresses, clock)
         self.jobs.on_progress = self.poller.notify
@@ -58,7 +77,8 @@ class OperationsDependencies:
     async def open(self) -> AsyncIterator["OperationsDependencies"]:
         """Runs the pollers. On exit, stops running jobs and returns the messages that they hold."""
         try:
-            async with self.poller.running():
+            loops = [self.recorder.run(), *([self.faults.run()] if self.faults is not None else [])]
+            async with self.poller.running(), running(*loops):
                 yield self
         finally:
             self.stopping.set()
@@ -68,6 +88,7 @@ class OperationsDependencies:
             for upstream in self.services.values():
                 await upstream.close()
             await self.http.aclose()
+            await self.http_to_process.aclose()
             await self.broker.close()
 
     def unready(self) -> str:

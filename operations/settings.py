@@ -89,8 +89,8 @@ class OperationsSettings(_ServiceUrls):
         if parts.username:
             return self.rabbitmq_management_url
         broker = urlsplit(self.broker_url())
-        account = f"{broker.username or ''}:{broker.password or ''}"  # both still percent-encoded
-        return parts._replace(netloc=f"{account}@{parts.netloc}").geturl()
+        credentials = f"{broker.username or ''}:{broker.password or ''}"  # both still percent-encoded
+        return parts._replace(netloc=f"{credentials}@{parts.netloc}").geturl()
 
     def queue_page(self, queue: str) -> str:
         """The URL of RabbitMQ's page for a queue."""

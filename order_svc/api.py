@@ -1,22 +1,28 @@
 """The read API of orders and prices. Changes are requested by commands over the broker."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from chassis.core.definition import Codec
+from chassis.core.codec import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
 from chassis.web.problems import ALWAYS, problem_response, problem_responses
-from contracts.http.orders import OrderPage, OrderStatus, OrderView
-from contracts.values import Id, Money, Sku
+from contracts.http.orders import OrderPage, OrderSearchPage, OrderStatus, OrderView
+from contracts.values import Day, Id, Money, Sku
+from order_svc.finding import OrderFinder, OrderQuery
 from order_svc.order import Order
 from order_svc.price import Price
+from order_svc.search_fields import placed_at_of
 
 _orders, _prices = Codec(Order), Codec(Price)
+
+
+_NUMBER = "^([0-9A-Fa-f]{4,32})?$"
+_NUMBER_DESCRIPTION = "the last digits of the id: the order's number on pages and in mails"
 
 
 class PriceView(BaseModel):
@@ -29,6 +35,26 @@ class PriceView(BaseModel):
 
 def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(tags=["orders"], responses=ALWAYS)
+    finder = OrderFinder(runtime)
+
+    @router.get("/orders/search")
+    async def search(
+        number: Annotated[str, Query(pattern=_NUMBER, description=_NUMBER_DESCRIPTION)] = "",
+        customer_id: Id | None = None,
+        status: OrderStatus | None = None,
+        sku: Annotated[Sku | None, Query(description="of one of its lines")] = None,
+        placed_from: Annotated[Day | None, Query(description="the first day, in UTC")] = None,
+        placed_until: Annotated[Day | None, Query(description="the last day, in UTC")] = None,
+        after: Annotated[str, Query(max_length=100, description="the `next` of the previous page")] = "",
+        limit: Limit = 20,
+    ) -> OrderSearchPage:
+        """A page of the orders that match all parameters. Those that were placed last come first."""
+        query = OrderQuery(
+            number, customer_id, status, sku=sku, placed_from=placed_from, placed_until=placed_until
+        )
+        found = await finder.find(query, after=after, limit=limit)
+        items = [_order_view(loaded) for loaded in found.orders]
+        return OrderSearchPage(items=items, next=found.next or None, complete=found.is_complete)
 
     @router.get("/orders/{order_id}", response_model=OrderView, responses=problem_responses(404))
     async def order(order_id: Id) -> Any:
@@ -85,6 +111,8 @@ def _order_view(loaded: Loaded) -> OrderView:
         total=order.total,
         cancel_reason=order.cancel_reason,
         reject_reason=order.reject_reason,
+        tracking=order.tracking,
         detail=order.detail,
+        placed_at=placed_at_of(loaded.state),
         changed_at=loaded.changed_at,
     )

@@ -1,15 +1,16 @@
 """The rules of an order, one `case` each.
 
 Participants report facts; only order_svc confirms or ends an order.
+
+Long because every message has its rule in every status.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from chassis.core.decision import Context, Decision, OutOfTurn
+from chassis.core.decision import UNKNOWN_TIME, Context, Decision, OutOfTurn
 from contracts import inventory, orders, payments
 from contracts.http.orders import OrderStatus
-from contracts.orders import CancelReason, RefuseReason
+from contracts.orders import CancelReason, RefuseReason, StaffRefuseReason
 from order_svc.order import CANCEL_REQUESTS_MAX, Order
 from order_svc.price import Price
 from order_svc.quote import QuoteRejected, price_order, requested
@@ -17,7 +18,10 @@ from order_svc.quote import QuoteRejected, price_order, requested
 Handles = (
     orders.PlaceOrder
     | orders.CancelOrder
+    | orders.CancelAsStaff
     | orders.DispatchOrder
+    | orders.RecordTracking
+    | orders.RefundOrder
     | orders.DeadlinePassed
     | inventory.StockReserved
     | inventory.StockRejected
@@ -25,14 +29,26 @@ Handles = (
     | payments.PaymentDeclined
     | payments.PaymentFailed
     | payments.PaymentMismatched
+    | payments.PaymentResolved
 )
+Recalled = (
+    orders.OrderPlaced
+    | orders.OrderRejected
+    | orders.OrderConfirmed
+    | orders.OrderCancelled
+    | orders.OrderDispatched
+    | orders.TrackingRecorded
+    | orders.OrderNeedsAttention
+    | orders.OrderResolved
+)
+_UNDER_WAY = frozenset({OrderStatus.PLACED, OrderStatus.CONFIRMED, OrderStatus.NEEDS_ATTENTION})
 
 
 def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[Order]:
     match order.status, message:
         # placing an order
         case OrderStatus.NEW, orders.PlaceOrder():
-            return place(order, message, context.related)
+            return place(order, message, context)
         case _, orders.PlaceOrder() if order.same_as(message):
             return Decision(order, remember=False)  # the client sent it twice with two message ids
         case _, orders.PlaceOrder(order_id=id_):
@@ -79,13 +95,50 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
         case _, orders.DispatchOrder():
             return refuse_dispatch(order, message, RefuseReason.NOT_CONFIRMED, remember=True)
 
+        case _, orders.RecordTracking(tracking=tracking) if tracking == order.tracking:
+            return Decision(order)
+        case OrderStatus.CONFIRMED, orders.RecordTracking(tracking=tracking):
+            return Decision(replace(order, tracking=tracking))  # it overtook DispatchOrder
+        case _, orders.RecordTracking(tracking=tracking) if order.dispatched:
+            return Decision(replace(order, tracking=tracking), tracking_recorded(order, tracking))
+        case _, orders.RecordTracking(order_id=id_):
+            return Decision(order, orders.TrackingRefused(order_id=id_))
+
+        # a refund of a part; before the dispatch, a cancellation refunds all of it
+        case _, orders.RefundOrder() if order.dispatched:
+            return Decision(order, refund_requested(message))
+        case _, orders.RefundOrder():
+            return refuse_refund(order, message)
+
+        # staff end an order whose payment failed
+        case OrderStatus.NEEDS_ATTENTION, orders.CancelAsStaff() if not order.dispatched:
+            return cancel(order, CancelReason.PAYMENT_DECLINED)
+        case OrderStatus.CANCELLED, orders.CancelAsStaff():
+            return Decision(order, remember=False)
+        case OrderStatus.NEEDS_ATTENTION, orders.CancelAsStaff():
+            return refuse_staff(order, message, StaffRefuseReason.ALREADY_DISPATCHED)
+        case _, orders.CancelAsStaff():
+            return refuse_staff(order, message, StaffRefuseReason.NEEDS_NO_ATTENTION)
+
+        # staff have resolved it; a failure of the same attempt may arrive later
+        case (
+            OrderStatus.CONFIRMED | OrderStatus.DISPATCHED | OrderStatus.NEEDS_ATTENTION,
+            payments.PaymentResolved(attempt=attempt),
+        ) if attempt > order.resolved:
+            return resolve(order, attempt)
+        case _, payments.PaymentFailed(attempt=attempt) | payments.PaymentMismatched(attempt=attempt) if (
+            attempt <= order.resolved
+        ):
+            return Decision(order)
+
         # a capture that failed, or a result of the card provider that differs from the request
         case (
             OrderStatus.CONFIRMED | OrderStatus.DISPATCHED,
-            payments.PaymentFailed(detail=detail) | payments.PaymentMismatched(detail=detail),
+            payments.PaymentFailed(detail=detail, attempt=attempt)
+            | payments.PaymentMismatched(detail=detail, attempt=attempt),
         ):
-            return needs_attention(order, detail)
-        case OrderStatus.PLACED, payments.PaymentMismatched():
+            return needs_attention(order, detail, attempt)
+        case OrderStatus.PLACED, payments.PaymentMismatched() | payments.PaymentResolved():
             return Decision(order)  # about a void: the decline before it ends the order
 
         # late messages that change nothing
@@ -100,6 +153,7 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
             | payments.PaymentDeclined()
             | payments.PaymentFailed()
             | payments.PaymentMismatched()
+            | payments.PaymentResolved()
             | orders.DeadlinePassed(),
         ):
             return Decision(order)
@@ -107,8 +161,10 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
             raise OutOfTurn(order, message)
 
 
-def place(order: Order, command: orders.PlaceOrder, price_book: Mapping[str, Price]) -> Decision[Order]:
-    known = replace(order, order_id=command.order_id, customer_id=command.customer_id)
+def place(order: Order, command: orders.PlaceOrder, context: Context[Price]) -> Decision[Order]:
+    price_book = context.related
+    placed_at = None if context.sent_at == UNKNOWN_TIME else context.sent_at
+    known = replace(order, order_id=command.order_id, customer_id=command.customer_id, placed_at=placed_at)
     priced = price_order(command, price_book)
     if isinstance(priced, QuoteRejected):
         rejected = orders.OrderRejected(
@@ -156,12 +212,50 @@ def cancel(order: Order, reason: CancelReason) -> Decision[Order]:
 
 def dispatch(order: Order) -> Decision[Order]:
     dispatched = orders.OrderDispatched(order_id=order.order_id, customer_id=order.customer_id)
-    return Decision(replace(order, status=OrderStatus.DISPATCHED, dispatched=True), dispatched)
+    # the tracking reference first: notification_svc writes it into the mail about the dispatch
+    news = (tracking_recorded(order, order.tracking), dispatched) if order.tracking else (dispatched,)
+    return Decision(replace(order, status=OrderStatus.DISPATCHED, dispatched=True), *news)
 
 
-def needs_attention(order: Order, detail: str) -> Decision[Order]:
-    alarm = orders.OrderNeedsAttention(order_id=order.order_id, customer_id=order.customer_id, detail=detail)
+def tracking_recorded(order: Order, tracking: str) -> orders.TrackingRecorded:
+    return orders.TrackingRecorded(order_id=order.order_id, customer_id=order.customer_id, tracking=tracking)
+
+
+def needs_attention(order: Order, detail: str, attempt: int) -> Decision[Order]:
+    alarm = orders.OrderNeedsAttention(
+        order_id=order.order_id, customer_id=order.customer_id, detail=detail, attempt=attempt
+    )
     return Decision(replace(order, status=OrderStatus.NEEDS_ATTENTION, detail=detail), alarm)
+
+
+def resolve(order: Order, attempt: int) -> Decision[Order]:
+    """The order goes on: a parcel that has left is still on its way."""
+    status = OrderStatus.DISPATCHED if order.dispatched else OrderStatus.CONFIRMED
+    resolved = orders.OrderResolved(order_id=order.order_id, customer_id=order.customer_id, attempt=attempt)
+    return Decision(replace(order, status=status, detail="", resolved=attempt), resolved)
+
+
+def refund_requested(command: orders.RefundOrder) -> orders.RefundRequested:
+    return orders.RefundRequested(
+        order_id=command.order_id,
+        refund_id=command.refund_id,
+        staff_id=command.staff_id,
+        amount=command.amount,
+    )
+
+
+def refuse_refund(order: Order, command: orders.RefundOrder) -> Decision[Order]:
+    refused = orders.RefundNotPossible(
+        order_id=command.order_id, refund_id=command.refund_id, staff_id=command.staff_id
+    )
+    return Decision(order, refused)
+
+
+def refuse_staff(order: Order, command: orders.CancelAsStaff, reason: StaffRefuseReason) -> Decision[Order]:
+    refused = orders.StaffCancellationRefused(
+        order_id=command.order_id, staff_id=command.staff_id, reason=reason
+    )
+    return Decision(order, refused)
 
 
 def refuse_cancellation(order: Order, command: orders.CancelOrder, reason: RefuseReason) -> Decision[Order]:
@@ -179,3 +273,47 @@ def refuse_dispatch(
     return Decision(
         order, orders.DispatchRefused(order_id=command.order_id, reason=reason), remember=remember
     )
+
+
+def recall(order: Order, event: Recalled, context: Context[object]) -> Decision[Order]:
+    """What is known again about an order from order_svc's own events, after its database was set back."""
+    match order.status, event:
+        case OrderStatus.NEW, orders.OrderPlaced(lines=lines, total=total):
+            placed = recalled_ids(order, event, context)
+            return Decision(replace(placed, status=OrderStatus.PLACED, lines=lines, total=total))
+        case OrderStatus.NEW, orders.OrderRejected(reason=reason, detail=detail):
+            ended = replace(recalled_ids(order, event, context), reject_reason=reason, detail=detail)
+            return Decision(replace(ended, status=OrderStatus.REJECTED))
+        case OrderStatus.NEW, orders.OrderCancelled(reason=reason):  # the cancellation overtook the order
+            ended = replace(recalled_ids(order, event, context), cancel_reason=reason)
+            return Decision(replace(ended, status=OrderStatus.CANCELLED))
+        case OrderStatus.PLACED, orders.OrderConfirmed():
+            complete = replace(order, stock_reserved=True, payment_authorized=True)
+            return Decision(replace(complete, status=OrderStatus.CONFIRMED))
+        case status, orders.OrderCancelled(reason=reason) if status in _UNDER_WAY:
+            return Decision(replace(order, status=OrderStatus.CANCELLED, cancel_reason=reason))
+        case OrderStatus.CONFIRMED, orders.TrackingRecorded(tracking=tracking):  # emitted before the dispatch
+            return Decision(replace(order, tracking=tracking))
+        case OrderStatus.CONFIRMED, orders.OrderDispatched():
+            return Decision(replace(order, status=OrderStatus.DISPATCHED, dispatched=True))
+        case _, orders.TrackingRecorded(tracking=tracking) if order.dispatched:
+            return Decision(replace(order, tracking=tracking))
+        case OrderStatus.CONFIRMED | OrderStatus.DISPATCHED, orders.OrderNeedsAttention(detail=detail):
+            return Decision(replace(order, status=OrderStatus.NEEDS_ATTENTION, detail=detail))
+        case (
+            OrderStatus.CONFIRMED | OrderStatus.DISPATCHED | OrderStatus.NEEDS_ATTENTION,
+            orders.OrderResolved(attempt=attempt),
+        ):
+            return Decision(resolve(order, attempt).state)
+        case _:
+            raise OutOfTurn(order, event)
+
+
+def recalled_ids(
+    order: Order,
+    event: orders.OrderPlaced | orders.OrderRejected | orders.OrderCancelled,
+    context: Context[object],
+) -> Order:
+    """The order with its ids. The time of the command is lost; the event followed it at once."""
+    placed_at = None if context.sent_at == UNKNOWN_TIME else context.sent_at
+    return replace(order, order_id=event.order_id, customer_id=event.customer_id, placed_at=placed_at)

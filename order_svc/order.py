@@ -1,6 +1,7 @@
 """The state of an order."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from contracts import order_saga, orders
@@ -35,6 +36,13 @@ class Order:
     # The users whose cancellations overtook the order. If its customer is among them, it ends as soon as it
     # is placed.
     cancel_asked_by: frozenset[UUID] = frozenset()
+    # When the customer placed it, as the command says; None if it was placed before this was recorded, or the
+    # command has no time that can be read.
+    placed_at: datetime | None = None
+    # The carrier's reference. Before the dispatch: staff have recorded it already.
+    tracking: str = ""
+    # The attempt of the payment up to which failures are resolved; -1: none. One of them may arrive later.
+    resolved: int = -1
 
     def same_as(self, command: orders.PlaceOrder) -> bool:
         """Whether a second PlaceOrder repeats the first: the same customer and the same goods."""

@@ -5,14 +5,18 @@ from datetime import timedelta
 from typing import get_args
 from uuid import UUID
 
-from chassis.core.definition import DEFAULT_TTL, Aggregate, Deadline, RelatedAggregates, ServiceDefinition
+from chassis.core.deadline import Deadline
+from chassis.core.definition import DEFAULT_TTL, Aggregate, RelatedAggregates, ServiceDefinition
+from chassis.core.recall import Recall
 from chassis.messaging.message import Message
 from contracts import orders
 from contracts.catalog import CATALOG
 from contracts.http.orders import OrderStatus
 from order_svc import decider, price
+from order_svc.metrics import observe_order
 from order_svc.order import Order
 from order_svc.price import Price
+from order_svc.search_fields import REVERSED_ID, SEARCH_FIELDS, SORT_KEY
 
 DEADLINE_S = 900.0
 
@@ -41,10 +45,19 @@ def order_service(deadline_s: float = DEADLINE_S, ttl: timedelta = DEFAULT_TTL) 
             waiting=lambda order: order.status is OrderStatus.PLACED,
             make_command=lambda key: orders.DeadlinePassed(order_id=UUID(key)),
         ),
-        indexes=("customer_id", "status"),
+        indexes=(
+            "customer_id",
+            "status",
+            REVERSED_ID,
+            SORT_KEY,
+            *((path, SORT_KEY) for path in ("customer_id", "status", "lines.sku")),
+        ),
+        derived=SEARCH_FIELDS,
         open_statuses=frozenset({OrderStatus.PLACED}),
         ttl=ttl,
         ended_statuses=ENDED,
+        observe=observe_order,
+        recall=Recall(get_args(decider.Recalled), decider.recall),
     )
     price_book = Aggregate(
         kind="prices",

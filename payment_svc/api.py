@@ -1,43 +1,25 @@
 """The read API of payments and of the simulated provider's ledger, so that the two can be compared."""
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from chassis.core.definition import Codec
+from chassis.core.codec import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
 from chassis.web.problems import ALWAYS, problem_response, problem_responses
+from contracts.http.payments import PaymentPage, PaymentStatus, PaymentView, RefundView
 from contracts.values import Id, Money
 from payment_svc.ledger import LedgerEntry, Outcome
-from payment_svc.payment import Payment, PaymentStatus
+from payment_svc.payment import Payment
+from payment_svc.resolution import retryable
 from payment_svc.simulator import SimulatedProvider
 
 _payments = Codec(Payment)
-
-
-class PaymentView(BaseModel):
-    """A payment. The card token is not exposed."""
-
-    order_id: UUID
-    customer_id: UUID
-    status: PaymentStatus
-    total: Money
-    cancelled: bool = Field(description="the order ended during the request to the provider")
-    reference: str = Field(description="the provider's reference of the authorisation")
-    detail: str = Field("", description="how a result of the provider differs from the request")
-    changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
-
-
-class PaymentPage(BaseModel):
-    """`next`: the `after` of the following page; null on the last one."""
-
-    items: list[PaymentView]
-    next: UUID | None
+_ORDERS_DESCRIPTION = "only the payments of these orders; all other parameters are then ignored"
 
 
 class LedgerEntryView(BaseModel):
@@ -77,8 +59,13 @@ def routes(runtime: Runtime) -> APIRouter:
         after: Id | None = None,
         limit: Limit = 20,
         oldest_first: bool = False,
+        order_id: Annotated[list[Id] | None, Query(max_length=100, description=_ORDERS_DESCRIPTION)] = None,
     ) -> PaymentPage:
         """A page of payments, by the time of their orders, newest first or oldest first."""
+        if order_id is not None:
+            keys = list(dict.fromkeys(str(each) for each in order_id))
+            read = await runtime.store.load("payments", keys)
+            return PaymentPage(items=[_payment_view(read[key]) for key in keys if read[key].state], next=None)
         where = {} if status is None else {"status": status.value}
         found = await runtime.store.find(
             "payments", where, after=str(after or ""), limit=limit + 1, newest_first=not oldest_first
@@ -132,6 +119,12 @@ def _payment_view(loaded: Loaded) -> PaymentView:
         cancelled=payment.cancelled,
         reference=payment.reference,
         detail=payment.detail,
+        may_retry=retryable(payment) is not None,
+        settlements=payment.settlements,
+        refunds=tuple(
+            RefundView(refund_id=refund.refund_id, amount=refund.amount, done=refund.done)
+            for refund in payment.refunds
+        ),
         changed_at=loaded.changed_at,
     )
 

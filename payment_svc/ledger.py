@@ -46,6 +46,7 @@ class LedgerEntry:
     captured_minor: int = 0
     refunded_minor: int = 0
     voided: bool = False
+    captures_refused: int = 0
 
     def document(self, key: str) -> dict[str, object]:
         """The response under this key, as it is sent."""
@@ -61,15 +62,18 @@ class LedgerEntry:
 Ledger = dict[str, LedgerEntry]  # by idempotency key
 
 
-def settle(request: CardRequest, ledger: Ledger) -> Ledger:
-    """The entries that this request adds and changes, by the card payment rules. Raises ProviderRefused."""
+def settle(request: CardRequest, ledger: Ledger, *, declining: bool = False) -> Ledger:
+    """The entries that this request adds and changes, by the card payment rules. Raises ProviderRefused.
+
+    `declining`: the issuer declines every new authorisation.
+    """
     asked = _fingerprint(request)
     if (known := ledger.get(request.key)) is not None:
         if known.asked != asked:
             raise ProviderRefused(f"{request.key} was used before for another request")
         return {}
     if isinstance(request, card.AuthorizeCard):
-        no = _DECLINES.get(request.card_token)
+        no = DeclineReason.REFUSED if declining else _DECLINES.get(request.card_token)
         outcome = Outcome.DECLINED if no else Outcome.AUTHORIZED
         reference = f"sim:{request.key}"
         entry = LedgerEntry(
@@ -95,7 +99,8 @@ def _move(
         case card.CaptureAmount(_, reference, amount):
             captured = LedgerEntry("capture", asked, reference, amount, Outcome.CAPTURED)
             if why := _why_no_capture(held, amount):
-                return replace(captured, outcome=Outcome.CAPTURE_REFUSED, detail=why), held
+                refused = replace(captured, outcome=Outcome.CAPTURE_REFUSED, detail=why)
+                return refused, replace(held, captures_refused=held.captures_refused + 1)
             return captured, replace(held, captured_minor=held.captured_minor + amount.amount_minor)
         case card.VoidAuthorization():
             if held.captured_minor:
@@ -114,6 +119,8 @@ def _move(
 def _why_no_capture(held: LedgerEntry, amount: Money) -> str:
     if held.card_token == "tok_capture_refused":
         return "the issuer has withdrawn the authorisation"
+    if held.card_token == "tok_capture_refused_once" and not held.captures_refused:
+        return "the issuer cannot be reached"
     if held.voided:
         return "the authorisation is voided"
     if amount.currency != held.amount.currency:

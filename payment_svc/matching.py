@@ -1,12 +1,15 @@
 """Compares the provider's result with the payment's request. Pure functions."""
 
+from dataclasses import replace
+
+from contracts.http.payments import PaymentStatus
 from contracts.values import Money
 from payment_svc.payment import (
     Authorized,
     Captured,
     CardResult,
+    NeverDone,
     Payment,
-    PaymentStatus,
     Refunded,
     UnusableResponse,
     Voided,
@@ -23,8 +26,8 @@ _EFFECTS = {
 def mismatch(payment: Payment, result: CardResult) -> str:
     """How the result differs from the request, as text for staff; empty if it does not."""
     match result:
-        case UnusableResponse(asked, detail):
-            return detail if asked == key(payment, _EFFECTS.get(payment.status, "")) else ""
+        case UnusableResponse(requested, detail) | NeverDone(requested, detail):
+            return detail if requested == key(payment, _EFFECTS.get(payment.status, "")) else ""
         case Authorized(_, amount):
             return _other_amount("authorise", payment.total, amount)
         case Captured(reference, amount):
@@ -38,16 +41,35 @@ def mismatch(payment: Payment, result: CardResult) -> str:
             return ""
 
 
+def release_mismatch(payment: Payment, result: Voided | UnusableResponse | NeverDone) -> str:
+    """As `mismatch`, for the release of a hold after a settlement, which leaves the status as it is."""
+    return mismatch(replace(payment, status=PaymentStatus.VOIDING), result)
+
+
+def refund_mismatch(payment: Payment, amount: Money, result: Refunded | UnusableResponse) -> str:
+    """How the result of a refund of a part differs from the request; empty if it does not."""
+    if isinstance(result, UnusableResponse):
+        return result.detail
+    return _other_reference(payment, result.reference) or _other_amount("refund", amount, result.amount)
+
+
 def key(payment: Payment, effect: str) -> str:
-    """The idempotency key: one effect of each kind per order, which the provider executes once."""
-    return f"{payment.order_id}:{effect}"
+    """The idempotency key: one effect of each kind per order, which the provider executes once.
+
+    A request that staff have repeated has a key of its own; the one before it had no effect.
+    """
+    return f"{payment.order_id}:{effect}" + (f":{payment.attempt}" if payment.retried == effect else "")
 
 
-def _other_amount(effect: str, asked: Money, answered: Money) -> str:
-    return "" if answered == asked else f"asked to {effect} {asked}, the card provider answers {answered}"
+def _other_amount(effect: str, requested: Money, reported: Money) -> str:
+    return (
+        ""
+        if reported == requested
+        else f"asked to {effect} {requested}, the card provider answers {reported}"
+    )
 
 
-def _other_reference(payment: Payment, answered: str) -> str:
-    if answered == payment.reference:
+def _other_reference(payment: Payment, reported: str) -> str:
+    if reported == payment.reference:
         return ""
-    return f"asked about the authorisation {payment.reference}, the card provider answers about {answered}"
+    return f"asked about the authorisation {payment.reference}, the card provider answers about {reported}"

@@ -1,42 +1,33 @@
 """The state of a payment, and the requests to the card provider with their results."""
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from uuid import UUID
 
-from contracts.payments import DeclineReason
+from contracts.http.payments import PaymentStatus
+from contracts.payments import DeclineReason, Effect, Settlement
 from contracts.values import NIL_UUID, NOTHING, Money
 
 
-class PaymentStatus(StrEnum):
-    """The statuses that end in -ing wait for the provider.
+@dataclass(frozen=True, slots=True)
+class PartialRefund:
+    """A part of the captured total that is refunded. `done`: the provider has carried it out."""
 
-    `dropped`: nothing was or will be authorised; also the tombstone of an order that has not arrived yet.
-    `needs_reconciliation`: the result of a capture, void or refund differs from the request; staff compare
-    the ledgers.
-    """
-
-    NEW = "new"
-    AUTHORIZING = "authorizing"
-    AUTHORIZED = "authorized"
-    DECLINED = "declined"
-    CAPTURING = "capturing"
-    CAPTURED = "captured"
-    FAILED = "failed"
-    VOIDING = "voiding"
-    VOIDED = "voided"
-    REFUNDING = "refunding"
-    REFUNDED = "refunded"
-    DROPPED = "dropped"
-    NEEDS_RECONCILIATION = "needs_reconciliation"
+    refund_id: UUID
+    amount: Money
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Payment:
     """A payment. `cancelled`: the order ended during the request to the provider; its result must be undone.
+    `confirmed`: the order is confirmed, so an earlier request was authorised; the database was set back.
 
     `authorized`: the amount that the provider authorised, if it differs from the total. `detail`: how a
     result differs from the request, for staff.
+
+    `attempt`: how often staff have had a request repeated; `retried`: the last one that they have.
+    `unclear`: the effect of which staff must find out what happened; `unanswered`: the provider has not
+    carried it out within a day, so that it may be requested again.
     """
 
     status: PaymentStatus = PaymentStatus.NEW
@@ -47,12 +38,25 @@ class Payment:
     placed: bool = False
     stock_reserved: bool = False
     cancelled: bool = False
+    confirmed: bool = False
     reference: str = ""
     authorized: Money | None = None
     detail: str = ""
+    attempt: int = 0
+    retried: Effect | None = None
+    unclear: Effect | None = None
+    unanswered: bool = False
+    settlements: tuple[Settlement, ...] = ()
+    refunds: tuple[PartialRefund, ...] = ()
 
     def to(self, status: PaymentStatus, reference: str = "") -> "Payment":
         return replace(self, status=status, reference=reference or self.reference)
+
+    @property
+    def refunded(self) -> Money:
+        """The sum of the parts that are refunded."""
+        amount_minor = sum(refund.amount.amount_minor for refund in self.refunds if refund.done)
+        return Money(amount_minor=amount_minor, currency=self.total.currency)
 
 
 # Requests to the provider. `key` makes each one idempotent: sent twice, it has one effect and one result.
@@ -86,9 +90,12 @@ class VoidAuthorization:
 
 @dataclass(frozen=True, slots=True)
 class RefundAmount:
+    """`part`: the id of the refund if it is a part; None for the whole captured amount."""
+
     key: str
     reference: str
     amount: Money
+    part: UUID | None = None
 
 
 CardRequest = AuthorizeCard | CaptureAmount | VoidAuthorization | RefundAmount
@@ -138,6 +145,7 @@ class Voided:
 class Refunded:
     reference: str
     amount: Money
+    part: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,22 @@ class UnusableResponse:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class NeverDone:
+    """A void or refund was not carried out, and will not be, because the request window has expired."""
+
+    key: str
+    detail: str
+
+
 CardResult = (
-    Authorized | Declined | NeverAuthorized | Captured | CaptureRefused | Voided | Refunded | UnusableResponse
+    Authorized
+    | Declined
+    | NeverAuthorized
+    | Captured
+    | CaptureRefused
+    | Voided
+    | Refunded
+    | UnusableResponse
+    | NeverDone
 )

@@ -17,6 +17,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 from chassis.backoff import Backoff
 from chassis.clock import Clock
 from chassis.core.definition import EffectHandler, EffectUnavailable
+from chassis.telemetry import tracing
 from contracts.payments import PROVIDER_REMEMBERS
 from payment_svc import payment as card
 from payment_svc.payment import CardRequest, CardResult
@@ -56,10 +57,6 @@ class ProviderRefused(Exception):
     """The provider calls our request invalid: a bug, not a decline by the issuer. Do not retry."""
 
 
-class RequestWindowExpired(Exception):
-    """Nothing was done, and a request now could do it twice: staff must decide."""
-
-
 class Provider(Protocol):
     """Every request carries a key: sent twice, it has one effect and returns the first response.
 
@@ -90,7 +87,7 @@ def effect_handler(
 ) -> EffectHandler[CardRequest, CardResult]:
     """Sends the decider's requests to a provider.
 
-    Raises EffectUnavailable without a response, or RequestWindowExpired.
+    Raises EffectUnavailable without a response.
 
     An unusable response is followed by a look-up, like a missing one. If responses stay unusable, the result
     is `UnusableResponse`: that concerns this payment only, so it does not open the circuit breaker for all
@@ -98,13 +95,15 @@ def effect_handler(
     """
 
     async def send(request: CardRequest) -> CardResult:
-        async with asyncio.timeout(call_s_max):
-            return _usable(parse_response(request, await _send(provider, request)))
+        with tracing.child_span(f"card provider {type(request).__name__}", "client"):
+            async with asyncio.timeout(call_s_max):
+                return _usable(parse_response(request, await _send(provider, request)))
 
     async def find(request: CardRequest) -> CardResult | None:
-        async with asyncio.timeout(call_s_max):
-            found = await provider.find(request.key)
-            return None if found is None else _usable(parse_response(request, found))
+        with tracing.child_span("card provider find", "client"):
+            async with asyncio.timeout(call_s_max):
+                found = await provider.find(request.key)
+                return None if found is None else _usable(parse_response(request, found))
 
     async def find_or_send(request: CardRequest) -> CardResult:
         return await find(request) or await send(request)
@@ -150,7 +149,7 @@ def _never_done(request: CardRequest) -> CardResult:
 
     Not authorised is not a decline: the issuer was not asked. No money is held, and the deadline ends the
     order. An order whose money was not captured is confirmed: that is a failed capture, and staff check the
-    order. A missing void or refund needs staff as well: the command becomes a dead letter.
+    order. A missing void or refund needs staff as well.
     """
     match request:
         case card.AuthorizeCard():
@@ -160,17 +159,16 @@ def _never_done(request: CardRequest) -> CardResult:
                 "not captured within a day, and asking again could take the money twice"
             )
         case card.VoidAuthorization(_, reference, authorized_under):
-            raise _window_expired(
-                request, f"reference {reference}" if reference else f"key {authorized_under}"
-            )
+            return _not_done(request, f"reference {reference}" if reference else f"key {authorized_under}")
         case card.RefundAmount(_, reference):
-            raise _window_expired(request, f"reference {reference}")
+            return _not_done(request, f"reference {reference}")
 
 
-def _window_expired(request: CardRequest, where: str) -> RequestWindowExpired:
-    return RequestWindowExpired(
-        f"nothing was done under {request.key} within a day, and asking the card provider again could do it"
-        f" twice; do it by hand at the provider, under its {where}"
+def _not_done(request: CardRequest, where: str) -> card.NeverDone:
+    return card.NeverDone(
+        request.key,
+        f"the card provider has done nothing under {request.key} within a day; look at its books under its"
+        f" {where}, then have it repeated, or do it by hand there and mark it as settled",
     )
 
 

@@ -5,6 +5,7 @@ one place. A response names its idempotency key; one with another key says nothi
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -64,7 +65,10 @@ def parse_response(request: CardRequest, document: object) -> CardResult:
             return card.UnusableResponse(
                 request.key, f"the card provider's answer about {request.key} is not {expected}"
             )
-        return _result(reply.outcome, document)
+        result = _result(reply.outcome, document)
+        if isinstance(request, card.RefundAmount) and isinstance(result, card.Refunded):
+            return replace(result, part=request.part)
+        return result
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(map(str, wrong["loc"])) or "document"
@@ -77,9 +81,9 @@ def parse_response(request: CardRequest, document: object) -> CardResult:
 
 def _result(outcome: str, document: object) -> CardResult:
     if outcome in ("declined", "capture_refused"):
-        refusal = _RefusedResponse.model_validate(document)
+        rejection = _RefusedResponse.model_validate(document)
         if outcome == "declined":
-            return card.Declined(_DECLINE_REASONS.get(refusal.detail, DeclineReason.REFUSED))
-        return card.CaptureRefused(refusal.detail)
+            return card.Declined(_DECLINE_REASONS.get(rejection.detail, DeclineReason.REFUSED))
+        return card.CaptureRefused(rejection.detail)
     moved = _MovedResponse.model_validate(document)
     return _MOVEMENTS[outcome](moved.reference, moved.amount)

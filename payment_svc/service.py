@@ -3,11 +3,13 @@
 from datetime import timedelta
 from typing import get_args
 
-from chassis.core.definition import DEFAULT_TTL, Aggregate, ServiceDefinition
+from chassis.core.definition import DEFAULT_TTL, Aggregate, EffectLimits, ServiceDefinition
+from chassis.core.recall import Recall
 from contracts import orders
 from contracts.catalog import CATALOG
-from payment_svc import decider
-from payment_svc.payment import Payment, PaymentStatus
+from contracts.http.payments import PaymentStatus
+from payment_svc import decider, resolution
+from payment_svc.payment import Payment
 
 # Payments that wait for the provider, for the other half of the join, or for the order's outcome.
 OPEN = frozenset(
@@ -33,6 +35,11 @@ ENDED = frozenset(
 )
 
 
+PROVIDER_DATABASE = "card_provider"
+# Above the sum of the limits in provider.py, which end an effect whose calls get no response.
+EFFECT_S_MAX = 15.0
+
+
 def payment_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
     return ServiceDefinition(
         "payment_svc",
@@ -48,8 +55,11 @@ def payment_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
                 open_statuses=OPEN,
                 ttl=ttl,
                 ended_statuses=ENDED,
+                recall=Recall((resolution.Recalled,), resolution.recall),
             ),
         ),
         catalog=CATALOG,
-        effects_max=64,
+        effects=EffectLimits(concurrent_max=64, timeout_s=EFFECT_S_MAX),
+        # The simulated card provider runs in this service's process, on data of its own.
+        further_databases=(PROVIDER_DATABASE,),
     )

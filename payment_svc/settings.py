@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from chassis.settings import Settings
+from payment_svc.service import PROVIDER_DATABASE
 
 
 class PaymentSettings(Settings):
@@ -14,12 +15,9 @@ class PaymentSettings(Settings):
         "simulator", description="the card provider; only a simulated one is available"
     )
     provider_database: str = Field(
-        "card_provider",
+        PROVIDER_DATABASE,
         pattern=r"^[A-Za-z0-9_-]{1,60}$",
         description="the simulator's database, separate from payment_svc's, as with a real provider",
-    )
-    journey_allow_faults: bool = Field(
-        False, description="1 in test environments only: opens /provider/outage"
     )
     simulator_latency_ms: float = Field(
         5.0, ge=0, le=10_000, description="how long the simulator takes for each call"

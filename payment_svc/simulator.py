@@ -8,17 +8,19 @@ tok_slow                                  every response takes 1.5 s
 tok_timeout_done                          done, but the first response of each key never arrives
 tok_flaky                                 the first call of each key fails with a 5xx, and nothing is done
 tok_capture_refused                       authorised, but never captured
+tok_capture_refused_once                  authorised, and captured under a second key only
 tok_down                                  never a response, and nothing is ever done
 
-Only this process remembers which call is the first of its key, and whether there is an outage. During an
-outage no call is executed or gets a response, whatever the card.
+Only this process remembers which call is the first of its key, whether there is an outage, and which faults
+are on. During an outage no call is executed or gets a response, whatever the card.
 """
 
 import asyncio
 from dataclasses import dataclass
+from enum import StrEnum
 
-from chassis.core.definition import Codec
-from chassis.store.protocol import Change, Loaded, Store, StoreUnavailable
+from chassis.core.codec import Codec
+from chassis.store.protocol import Change, Loaded, Store, StoreUnavailable, WriteConflicts
 from payment_svc import payment as card
 from payment_svc.ledger import Ledger, LedgerEntry, authorization_key, settle
 from payment_svc.payment import CardRequest
@@ -32,6 +34,14 @@ _FAULTY_ONCE = ("tok_timeout_done", "tok_flaky")
 _entries = Codec(LedgerEntry)
 
 Document = dict[str, object]
+
+
+class ProviderFault(StrEnum):
+    """A fault for all cards. Silent: no response, and nothing is done."""
+
+    SLOW = "provider-slow"
+    DECLINING = "provider-declining"
+    SILENT = "provider-silent"
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +71,7 @@ class SimulatedProvider:
         self._writer: asyncio.Task[None] | None = None
         self._failed_once: set[str] = set()
         self.outage = False
+        self.faults: set[ProviderFault] = set()
 
     async def start(self) -> None:
         """Raises StoreUnavailable."""
@@ -97,9 +108,11 @@ class SimulatedProvider:
         return [(loaded.key, _entry(loaded)) for loaded in found]
 
     async def _reached(self) -> None:
-        await asyncio.sleep(self._latency_s)
+        await asyncio.sleep(self._latency_s + (SLOW_S if ProviderFault.SLOW in self.faults else 0))
         if self.outage:
             raise ProviderUnavailable("503")
+        if ProviderFault.SILENT in self.faults:
+            await asyncio.Event().wait()
 
     async def _call(self, request: CardRequest) -> Document:
         await self._reached()
@@ -135,7 +148,7 @@ class SimulatedProvider:
             if not changes or await self._store.save(changes, together=together):
                 return
             await asyncio.sleep(0.002 * 2**attempt)
-        raise StoreUnavailable(f"{_SAVES_MAX} consecutive writes met newer versions")
+        raise WriteConflicts(f"{_SAVES_MAX} consecutive writes met newer versions")
 
     def _settle(self, call: _Call, ledger: Ledger) -> Ledger:
         """The changed entries, which are in the ledger afterwards.
@@ -156,9 +169,9 @@ class SimulatedProvider:
             call.result = ProviderUnavailable("500")
             return {}
         try:
-            changed = settle(request, ledger)
-        except ProviderRefused as refusal:
-            call.result = refusal
+            changed = settle(request, ledger, declining=ProviderFault.DECLINING in self.faults)
+        except ProviderRefused as error:
+            call.result = error
             return {}
         ledger |= changed
         if not (token == "tok_timeout_done" and call.first):

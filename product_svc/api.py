@@ -1,6 +1,5 @@
 """The read API of the catalogue. Changes are requested by commands over the broker."""
 
-from collections import Counter
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -84,7 +83,7 @@ def routes(runtime: Runtime) -> APIRouter:
     @router.get("/categories")
     async def categories() -> CategoryPage:
         """Every category with an article that is sold."""
-        counted = await _count_by_category(finder)
+        counted = await finder.count_by_category()
         return CategoryPage(
             items=[CategoryView(name=name, count=count) for name, count in sorted(counted.items())]
         )
@@ -122,14 +121,6 @@ async def _named(store: Store, skus: str) -> list[ArticleView]:
     return [
         ArticleView.model_validate(product) for product in products if product.status is not ProductStatus.NEW
     ]
-
-
-async def _count_by_category(finder: Finder) -> Counter[str]:
-    """Reads the whole catalogue page by page; a stored copy of the counts could become wrong."""
-    counted: Counter[str] = Counter()
-    async for product in finder.listed():
-        counted[product.category] += 1
-    return counted
 
 
 def _names(if_none_match: str, etag: str) -> bool:

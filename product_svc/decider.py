@@ -7,6 +7,7 @@ from contracts import products
 from product_svc.product import Product, ProductStatus, RenewWords
 
 Handles = products.ListProduct | products.ChangePrice | products.WithdrawProduct
+Recalled = products.ProductListed | products.PriceChanged | products.ProductWithdrawn
 
 
 def decide(product: Product, message: Handles | RenewWords, _: Context[object]) -> Decision[Product]:
@@ -78,3 +79,22 @@ def refuse(
     product: Product, command: products.ChangePrice | products.WithdrawProduct, detail: str
 ) -> Decision[Product]:
     return Decision(product, products.ProductCommandRefused(sku=command.sku, detail=detail))
+
+
+def recall(product: Product, event: Recalled, _: Context[object]) -> Decision[Product]:
+    """What is known again about an article from product_svc's own events, after its database was set back.
+
+    Without it the revisions would start again, and other services ignore a revision that they have seen. The
+    description is in no event: staff add it again.
+    """
+    if event.revision <= product.revision:
+        return Decision(product)
+    match event:
+        case products.ProductListed(title=title, category=category, price=price):
+            listed = replace(product, sku=event.sku, title=title, category=category, price=price)
+            known = replace(listed.with_current_words(), status=ProductStatus.LISTED)
+        case products.PriceChanged(price=price):
+            known = replace(product, sku=event.sku, price=price)
+        case products.ProductWithdrawn():
+            known = replace(product, sku=event.sku, status=ProductStatus.WITHDRAWN)
+    return Decision(replace(known, revision=event.revision))

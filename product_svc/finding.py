@@ -13,9 +13,10 @@ from typing import Any
 from chassis import telemetry
 from chassis.core.execute import execute
 from chassis.runtime import Runtime
+from chassis.store.conditions import holds
 from chassis.store.protocol import Loaded, StoreUnavailable
 from product_svc.product import Product, ProductStatus, RenewWords
-from product_svc.search import corrected, search_terms
+from product_svc.search import search_terms, similar_words
 from product_svc.service import PRODUCTS
 
 _PAGE = 500
@@ -40,15 +41,15 @@ class Finder:
         terms = search_terms(q)
         if q.strip() and not terms:
             return []  # single letters and symbols are not in the index
-        found = await self._matching(where, terms, after, limit)
-        if not found and terms and not after:
-            return await self._despite_a_typo(where, terms, limit)
-        return found
+        if not terms:
+            found = await self._store.find(PRODUCTS.kind, where, after=after, limit=limit)
+            return [read(loaded) for loaded in found]
+        exact = await self._matching(where, (terms,), after, limit)
+        return exact or await self._despite_typos(where, terms, after, limit)
 
-    async def listed(self) -> AsyncIterator[Product]:
-        """Every article that is sold, read page by page."""
-        async for product in self._all({"status": ProductStatus.LISTED.value}):
-            yield product
+    async def count_by_category(self) -> dict[str, int]:
+        """How many articles each category has that are sold; read from the index."""
+        return await self._store.count_by(PRODUCTS.kind, "category", {"status": ProductStatus.LISTED.value})
 
     async def renewed(self) -> None:
         """Returns when the words of all articles are of this version;
@@ -58,44 +59,41 @@ class Finder:
             await self._renewing
 
     async def _matching(
-        self, where: dict[str, Any], terms: list[str], after: str, limit: int
+        self, where: dict[str, Any], words: tuple[Any, ...], after: str, limit: int
     ) -> list[Product]:
-        if not terms:
-            return [
-                read(loaded)
-                for loaded in await self._store.find(PRODUCTS.kind, where, after=after, limit=limit)
-            ]
-        indexed = await self._store.find(PRODUCTS.kind, where | {"words": terms}, after=after, limit=limit)
-        outdated = await self._outdated(where, terms, after, limit)
+        """`words`: conditions on the search words, as in `Where`."""
+        wanted = where | {"words": words}
+        indexed = await self._store.find(PRODUCTS.kind, wanted, after=after, limit=limit)
+        outdated = await self._outdated(where, words, after, limit)
         products = {loaded.key: read(loaded) for loaded in indexed} | {each.sku: each for each in outdated}
         return [products[sku] for sku in sorted(products)][:limit]
 
     async def _outdated(
-        self, where: dict[str, Any], terms: list[str], after: str, limit: int
+        self, where: dict[str, Any], words: tuple[Any, ...], after: str, limit: int
     ) -> list[Product]:
         """The first matches among the articles whose stored words are of an earlier version."""
         found: list[Product] = []
         async for product in self._all(_OUTDATED | where, after):
             self._renew()
-            if set(terms) <= set(product.current_words):
+            if holds({"words": list(product.current_words)}, {"words": words}):
                 found.append(product)
             if len(found) == limit:
                 break
         return found
 
-    async def _despite_a_typo(self, where: dict[str, Any], terms: list[str], limit: int) -> list[Product]:
-        """The matches with each unknown term replaced by a known word one error away.
+    async def _despite_typos(
+        self, where: dict[str, Any], terms: list[str], after: str, limit: int
+    ) -> list[Product]:
+        """The matches if each term that no article has stands for all words that are one error away.
 
         Used only if there is no hit.
         """
-        known = [bool(await self._matching({}, [term], "", 1)) for term in terms]
-        if all(known):
+        known = [term for term in terms if await self._matching({}, ([term],), "", 1)]
+        similar = [similar_words(term) for term in terms if term not in known]
+        if not similar or not all(similar):
             return []
-        vocabulary = {word async for product in self.listed() for word in product.current_words}
-        pairs = zip(terms, known, strict=True)
-        mended = [term if is_known else corrected(term, vocabulary) for term, is_known in pairs]
-        whole = [term for term in mended if term is not None]
-        return await self._matching(where, whole, "", limit) if len(whole) == len(terms) else []
+        words = (*([known] if known else []), *similar)
+        return await self._matching(where, words, after, limit)
 
     async def _all(self, where: dict[str, Any], after: str = "") -> AsyncIterator[Product]:
         while page := await self._store.find(PRODUCTS.kind, where, after=after, limit=_PAGE):

@@ -7,7 +7,7 @@ Korean are written without spaces, so there every character and every pair of ad
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 # The version of the rules below. Raise it with every change of them: stored words are then renewed
 # (finding.py).
@@ -50,17 +50,14 @@ def search_terms(query: str) -> list[str]:
     return list(terms)[:_TERMS_MAX]
 
 
-def corrected(term: str, known: Collection[str]) -> str | None:
-    """The known word that differs from the term by one typing error: a letter missing, added, wrong,
-    or swapped.
+def similar_words(term: str) -> frozenset[str]:
+    """What the term may stand for with one typing error: a letter missing, added, wrong, or swapped.
 
-    The first in alphabetical order, so that results are stable; None if there is none.
+    Empty for a short term, of which one error may make any other word.
     """
     if len(term) < _TYPO_CHARACTERS_MIN:
-        return None
-    return next(
-        (word for word in sorted(_one_error_away(term)) if word in known and len(word) >= len(term) - 1), None
-    )
+        return frozenset()
+    return frozenset(word for word in _one_error_away(term) if len(word) >= len(term) - 1)
 
 
 def _one_error_away(term: str) -> set[str]:

@@ -3,6 +3,7 @@
 from typing import get_args
 
 from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.core.recall import Recall
 from contracts.catalog import CATALOG
 from product_svc import decider
 from product_svc.product import Product
@@ -13,7 +14,8 @@ PRODUCTS = Aggregate(
     decide=decider.decide,
     handles=get_args(decider.Handles),
     handled_max=50,
-    indexes=("status", "category", "words", "words_version"),
+    indexes=("status", "category", "words", "words_version", ("status", "category")),
+    recall=Recall(get_args(decider.Recalled), decider.recall),
 )
 
 

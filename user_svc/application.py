@@ -9,7 +9,7 @@ from user_svc.settings import UserSettings
 
 
 def build(settings: UserSettings, _: OpenStore) -> ApplicationParts:
-    served = partial(routes, service_token=settings.service_token, policy=settings.auth_policy())
+    served = partial(routes, service_tokens=settings.accepted_service_tokens, policy=settings.auth_policy())
     return ApplicationParts(user_service(), served)
 
 

@@ -33,7 +33,15 @@ def decode(raw: bytes) -> Basic.Properties:
         present = {name: _PROPERTIES[name](reader, name) for name in _flagged(reader)}
     except struct.error:
         raise Undecodable("the properties end too early") from None
-    return Basic.Properties(**{name: present[name] for name in _KEPT if name in present})
+    return Basic.Properties(
+        content_type=present.get("content_type"),
+        headers=present.get("headers"),
+        correlation_id=present.get("correlation_id"),
+        message_id=present.get("message_id"),
+        message_type=present.get("message_type"),
+        user_id=present.get("user_id"),
+        app_id=present.get("app_id"),
+    )
 
 
 def _flagged(reader: "_Reader") -> list[str]:
@@ -151,7 +159,8 @@ def _floating(form: str, size: int) -> Callable[[_Reader], float | str]:
 
 def _decimal(reader: _Reader) -> str:
     """Text, because the encoder rejects half of the range."""
-    scale, value = reader.number(">B", 1), reader.number(">I", 4)
+    scale = reader.number(">B", 1)
+    value = reader.number(">I", 4)
     return str(Decimal(value).scaleb(-scale))
 
 
@@ -176,7 +185,6 @@ def _octet(reader: _Reader, _: str) -> int:
     return int(reader.number(">B", 1))
 
 
-_KEPT = ("content_type", "headers", "correlation_id", "message_id", "message_type", "user_id", "app_id")
 # In the order of their flag bits, highest first.
 _PROPERTIES: dict[str, Callable[[_Reader, str], Any]] = {
     "content_type": _Reader.short_string,

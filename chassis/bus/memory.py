@@ -6,6 +6,7 @@ It gives the guarantees that the conformance suite checks, and no others.
 import asyncio
 import math
 import re
+import zlib
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,11 +14,11 @@ from functools import partial
 from itertools import chain, count
 
 from chassis.bus.carbon_copies import routing_keys
+from chassis.bus.partitioning import HASHED_HEADER
 from chassis.bus.protocol import AccessRefused, BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
 from chassis.bus.retry_ladder import DEAD, REJECTED
-from chassis.bus.topology import LOST
 from chassis.bus.topology_model import Topology
-from chassis.messaging.envelope import CLIENT_EVENTS, WireMessage
+from chassis.messaging.envelope import WireMessage
 from chassis.messaging.untrusted import count as number
 from chassis.store.memory import MemoryStore as MemoryStore
 
@@ -41,8 +42,9 @@ class MemoryBroker:
         self._away = False
         # The queue that feeds the queues of clients never holds messages, and there are no queues of clients
         # here.
+        feed = topology.catalog.names.client_events
         self.queues: dict[str, deque[WireMessage]] = {
-            queue.name: deque() for queue in topology.queues if queue.name != CLIENT_EVENTS
+            queue.name: deque() for queue in topology.queues if queue.name != feed
         }
         self.subscriptions: dict[str, list[MemorySubscription]] = {name: [] for name in self.queues}
         self.tapped: list[WireMessage] = []
@@ -79,10 +81,12 @@ class MemoryBroker:
             after_s = delay_ms / 1000 * self._delay_scale
             back = replace(wire_message, exchange="")
             for key in keys:
-                asyncio.get_running_loop().call_later(after_s, self._arrive, key, back)
+                asyncio.get_running_loop().call_later(after_s, partial(self._arrive, key, back))
             return None
         bound = dict.fromkeys(
-            queue for key in keys for queue in self._topology.bound(wire_message.exchange, key)
+            self._partition_for(queue, wire_message)
+            for key in keys
+            for queue in self._topology.bound(wire_message.exchange, key)
         )
         queues = [queue for queue in bound if queue in self.queues]
         for queue in queues:
@@ -92,6 +96,12 @@ class MemoryBroker:
             if queues
             else Unroutable(f"no queue takes {wire_message.routing_key!r} from {wire_message.exchange!r}")
         )
+
+    def _partition_for(self, queue: str, wire_message: WireMessage) -> str:
+        """The partition for the message's aggregate. A real broker may choose another one."""
+        partitions = self._topology.partitions_of(queue)
+        hashed = zlib.crc32(str(wire_message.headers.get(HASHED_HEADER)).encode())
+        return partitions[hashed % len(partitions)]
 
     def _may(self, wire_message: WireMessage) -> bool:
         if (user := self._users.get(wire_message.user_id or "")) is None:
@@ -110,7 +120,8 @@ class MemoryBroker:
     def _bound_length(self, queue: str) -> None:
         """Drop and count the oldest waiting messages until the queue is within the limits of its policy."""
         if bound := self._bounds.get(queue):
-            waiting, (messages_max, bytes_max) = self.queues[queue], bound
+            waiting = self.queues[queue]
+            messages_max, bytes_max = bound
             total = sum(len(wire_message.body) for wire_message in waiting)
             while len(waiting) > messages_max or total > bytes_max:
                 total -= len(waiting.popleft().body)
@@ -123,7 +134,8 @@ class MemoryBroker:
 
     def pump(self, queue: str) -> None:
         """Deliver waiting messages to the consumers round-robin, each up to its prefetch."""
-        waiting, consumers = self.queues.get(queue), self.subscriptions[queue]
+        waiting = self.queues.get(queue)
+        consumers = self.subscriptions[queue]
         while waiting and not self.away and (able := [each for each in consumers if each.able]):
             consumers.remove(able[0])
             consumers.append(able[0])
@@ -138,7 +150,9 @@ def _bound(topology: Topology, queue: str) -> tuple[float, float] | None:
     """The limits of a queue in messages and bytes, if its dropped messages are counted; else None."""
     for policy in topology.policies:
         wanted = policy.definition
-        if wanted.get("dead-letter-exchange") == LOST and re.search(policy.pattern, queue):
+        if wanted.get("dead-letter-exchange") == topology.catalog.names.lost and re.search(
+            policy.pattern, queue
+        ):
             return float(wanted.get("max-length", math.inf)), float(wanted.get("max-length-bytes", math.inf))
     return None
 
@@ -178,7 +192,7 @@ class MemoryBus:
         await self.start()
         if queue not in self.broker.queues:
             raise QueueMissing(f"queue {queue!r} does not exist; apply the topology")
-        subscription = MemorySubscription(self.broker, queue, prefetch, receive)
+        subscription = MemorySubscription(self.broker, queue, prefetch, receive=receive)
         self._subscriptions.append(subscription)
         return subscription
 
@@ -225,7 +239,9 @@ class MemorySubscription:
     def take(self, wire_message: WireMessage) -> None:
         tag = next(self._numbers)
         self._held[tag] = wire_message
-        delivery = Delivery(wire_message, self._queue, partial(self._settle, tag), returns(wire_message))
+        delivery = Delivery(
+            wire_message, self._queue, partial(self._settle, tag), returned=returns(wire_message)
+        )
         asyncio.get_running_loop().call_soon(self._receive, delivery)
 
     async def _settle(self, tag: int, done: bool) -> None:

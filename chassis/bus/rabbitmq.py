@@ -7,7 +7,7 @@ it needs no `configure` right and cannot change the topology.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from aiormq.exceptions import ChannelAccessRefused, ChannelClosed, ChannelPreconditionFailed
@@ -30,17 +30,25 @@ from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
 
 RESPONSE_S_MAX = 10.0
-_WATCH_S_MIN, _WATCH_S_MAX = 0.2, 5.0
+_RECONNECT_S_MIN = 0.2
+_RECONNECT_S_MAX = 5.0
 
 
 class RabbitBus:
     """See chassis.bus.protocol.Bus.
 
-    Publishes with the user of `url` as user_id, which the broker verifies.
+    Publishes with the user of `url` as user_id, which the broker verifies. A function as `url` is called for
+    each connection, so that a new password counts from the next one on.
     """
 
-    def __init__(self, url: str, *, heartbeat_s: int = 20, response_s_max: float = RESPONSE_S_MAX) -> None:
-        self._user = URL(url).user or ""
+    def __init__(
+        self,
+        url: str | Callable[[], str],
+        *,
+        heartbeat_s: int = 20,
+        response_s_max: float = RESPONSE_S_MAX,
+    ) -> None:
+        self._user = URL(url if isinstance(url, str) else url()).user or ""
         self._response_s_max = response_s_max
         self._publishing = aiormq_connection.Connection(url, "publish", heartbeat_s)
         self._consuming = aiormq_connection.Connection(url, "consume", heartbeat_s)
@@ -52,7 +60,7 @@ class RabbitBus:
         for connection in (self._publishing, self._consuming):
             async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
                 await connection.open()
-        self._reconnecting = asyncio.create_task(self._watch(), name="reconnect loop")
+        self._reconnecting = asyncio.create_task(self._reconnect(), name="reconnect loop")
 
     async def stop(self) -> None:
         if self._reconnecting is not None:
@@ -109,8 +117,8 @@ class RabbitBus:
                 continue
             [result] = [away] if away else await self._publish([wire_message], alone=True)
             if isinstance(result, ChannelClosed):
-                refusal = f"{wire_message.routing_key!r} to exchange {wire_message.exchange!r}: {result}"
-                result = _refusal(result, refusal)
+                detail = f"{wire_message.routing_key!r} to exchange {wire_message.exchange!r}: {result}"
+                result = _publish_error(result, detail)
             results[index] = result
             away = result if isinstance(result, BusUnavailable) else None
         return results
@@ -131,18 +139,18 @@ class RabbitBus:
         return results
 
     async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> "RabbitSubscription":
-        subscription = RabbitSubscription(self._consuming, queue, prefetch, receive)
+        subscription = RabbitSubscription(self._consuming, queue, prefetch, receive=receive)
         async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
             await subscription.consume()
         self._subscriptions.append(subscription)
         return subscription
 
-    async def _watch(self) -> None:
+    async def _reconnect(self) -> None:
         """The reconnect loop.
 
         It checks often while all is well, because that costs nothing, and backs off after a failure.
         """
-        backoff = Backoff(_WATCH_S_MIN, _WATCH_S_MAX)
+        backoff = Backoff(_RECONNECT_S_MIN, _RECONNECT_S_MAX)
         while True:
             await backoff.pause()
             whole = True
@@ -161,7 +169,7 @@ class RabbitBus:
                 backoff.reset()
 
 
-def _refusal(closed: ChannelClosed, why: str) -> Exception:
+def _publish_error(closed: ChannelClosed, why: str) -> Exception:
     """The error for a channel closed over one message.
 
     PRECONDITION_FAILED can only mean that it is too large.

@@ -20,10 +20,13 @@ from chassis.messaging.identity import new_id
 
 SETTLE_S = 0.05
 # Prefix of the consumer tag: deliveries come one at a time, or up to the prefetch.
-_ONE, _MANY = "one", "many"
+_ONE = "one"
+_MANY = "many"
 # The prefetch stays 1 until no suspect has arrived for this long. The broker requeues the messages of a dead
 # consumer shortly after its connection ends; until then the queue looks healthy.
 PROBATION_S = 1.0
+# How often an idle subscription asks the broker whether messages wait.
+LOOK_S = 5.0
 
 
 class RabbitSubscription:
@@ -33,6 +36,9 @@ class RabbitSubscription:
     message that was returned several times is suspect: it, or a message delivered together with it, may crash
     the consumers. It is handled alone, because the broker counts a crash against every unacknowledged
     message. The broker keeps this count, so it survives our process.
+
+    An idle subscription compares the queue with what it receives. If messages wait that the broker does not
+    deliver, the broker has forgotten the consumer, and the subscription starts another.
     """
 
     def __init__(
@@ -52,6 +58,11 @@ class RabbitSubscription:
         self._paused = False
         self._changing = asyncio.Lock()
         self._settled: list[Frame] = []
+        self._unsettled = 0
+        self._delivered = 0
+        self._delivered_before = 0
+        self._next_look = 0.0
+        self._starved = False
 
     @property
     def alive(self) -> bool:
@@ -67,7 +78,7 @@ class RabbitSubscription:
     async def consume(self) -> None:
         """Start consuming, unless it runs or is paused. Idempotent; raises QueueMissing."""
         async with self._changing:
-            if self._paused or self._consuming:
+            if self._paused or (self._consuming and not await self._forgotten()):
                 return
             if self._channel is None or self._channel.is_closed:
                 self._channel = await self._connection.channel(self._take)
@@ -75,6 +86,7 @@ class RabbitSubscription:
                 self._channel.on_consumer_cancel_callbacks.add(self._on_cancelled)
                 self._settled.clear()
                 self._suspects.clear()
+                self._unsettled = 0
             self._wide = False
             self._begin_probation()
             try:
@@ -88,13 +100,56 @@ class RabbitSubscription:
         """Replace the consumer. A prefetch applies to consumers that start after it was set.
 
         Deliveries of the previous consumer do not count. So one message more than the prefetch may be
-        unsettled until the first is settled.
+        unsettled until the first is settled. If a call fails or the broker does not respond, the consumer's
+        state is unknown: close the channel; the reconnect loop opens another.
         """
-        if self._tag:
-            await channel.basic_cancel(self._tag)
-        self._tag = f"{_MANY if self._wide else _ONE}.{new_id()}"
-        await channel.basic_qos(prefetch_count=self._prefetch if self._wide else 1)
-        await channel.basic_consume(self._queue, _unheard, consumer_tag=self._tag)
+        try:
+            if self._tag:
+                await channel.basic_cancel(self._tag)
+            self._tag = f"{_MANY if self._wide else _ONE}.{new_id()}"
+            self._next_look = asyncio.get_running_loop().time() + LOOK_S
+            self._starved = False
+            await channel.basic_qos(prefetch_count=self._prefetch if self._wide else 1)
+            await channel.basic_consume(self._queue, _unheard, consumer_tag=self._tag)
+        except BaseException:  # a time limit cancels
+            await self._abandon(channel)
+            raise
+
+    async def _abandon(self, channel: aiormq.Channel) -> None:
+        self._channel = None
+        await aiormq_connection.best_effort(channel.close())
+
+    async def _forgotten(self) -> bool:
+        """Whether the broker has forgotten this consumer; then the channel is abandoned.
+
+        That is so if twice in succession nothing was delivered since the last look, nothing is unsettled, and
+        the queue holds messages that are ready for delivery. Once is not enough: a message may have arrived
+        in this moment.
+        """
+        channel = self._channel
+        now = asyncio.get_running_loop().time()
+        delivered = self._delivered
+        if channel is None or now < self._next_look:
+            return False
+        is_idle = delivered == self._delivered_before and not self._unsettled
+        self._next_look = now + LOOK_S
+        self._delivered_before = delivered
+        is_starved = is_idle and await self._messages_wait(channel)
+        forgotten = is_starved and self._starved
+        self._starved = is_starved
+        if forgotten:
+            telemetry.log.warning("messages wait but none is delivered; restarting", queue=self._queue)
+            await self._abandon(channel)
+        return forgotten
+
+    async def _messages_wait(self, channel: aiormq.Channel) -> bool:
+        """A passive declaration counts the messages that are ready (AMQP 0-9-1, queue.declare-ok)."""
+        try:
+            reply = await channel.queue_declare(self._queue, passive=True)
+        except BaseException:  # a time limit cancels
+            await self._abandon(channel)
+            raise
+        return bool(reply.message_count)
 
     async def pause(self) -> None:
         async with self._changing:
@@ -123,6 +178,7 @@ class RabbitSubscription:
         """
         if channel is not self._channel or channel.is_closed:
             return
+        self._delivered += 1
         suspect = taken.returned >= RETURNS_SUSPECT
         if suspect and (self._wide or not taken.consumer.startswith(_ONE)):
             self._narrow(channel)
@@ -133,11 +189,9 @@ class RabbitSubscription:
             self._clean_since = asyncio.get_running_loop().time()
         elif not self._wide and self._widening is None and self._prefetch > 1:
             self._widen(channel)
-        self._receive(
-            Delivery(
-                taken.wire_message, self._queue, partial(self._settle, channel, taken.tag), taken.returned
-            )
-        )
+        self._unsettled += 1
+        settle = partial(self._settle, channel, taken.tag)
+        self._receive(Delivery(taken.wire_message, self._queue, settle, returned=taken.returned))
 
     def _on_cancelled(self, frame: Basic.Cancel) -> None:
         """The broker has cancelled a consumer of the channel. The reconnect loop starts another."""
@@ -178,22 +232,15 @@ class RabbitSubscription:
             self._adapt(channel)
 
     def _adapt(self, channel: aiormq.Channel) -> None:
-        """Replace the consumer.
-
-        If the broker does not respond, the consumer's state is unknown: close the channel; the reconnect loop
-        opens another.
-        """
+        """Replace the consumer in the background. After a failure the reconnect loop starts another."""
 
         async def adapt() -> None:
             async with self._changing:
                 if self._paused or channel is not self._channel or channel.is_closed:
                     return
-                try:
+                with suppress(BusUnavailable, ChannelClosed):
                     async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
                         await self._begin(channel)
-                except (BusUnavailable, ChannelClosed):
-                    self._channel = None
-                    await aiormq_connection.best_effort(channel.close())
 
         self._adapting = asyncio.create_task(adapt())
 
@@ -205,6 +252,7 @@ class RabbitSubscription:
         """
         if channel is self._channel and not channel.is_closed:
             self._suspects.discard(tag)
+            self._unsettled -= 1
             self._settled.append(Basic.Ack(tag) if done else Basic.Reject(tag, requeue=True))
             if len(self._settled) * 4 > (self._prefetch if self._wide else 1):
                 self._write_settled()

@@ -1,7 +1,8 @@
-"""The retry ladder, the exchange of dead letters, and when a redelivered message is a suspect."""
+"""The retry ladder, the queues of dead letters, and when a redelivered message is a suspect."""
 
 from dataclasses import dataclass
 
+# The last part of the names of a service's two queues of dead letters.
 DEAD = "dead"
 REJECTED = "rejected"
 # Some deaths of a consumer are accidents. After these the bus delivers the suspects one at a time, so from
@@ -12,7 +13,7 @@ RETURNS_SUSPECT = 3
 
 @dataclass(frozen=True)
 class Rung:
-    """An exchange and a queue of this name, from which a message returns to its inbox after the delay."""
+    """An exchange and a queue of this name. After the delay a message returns to its input queue."""
 
     name: str
     delay_ms: int

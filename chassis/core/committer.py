@@ -7,11 +7,14 @@ from chassis.backoff import Backoff
 from chassis.bus.protocol import Bus, BusUnavailable, Delivery, MessageNotEncodable
 from chassis.clock import Clock
 from chassis.core import retry
-from chassis.core.definition import CircuitOpen, EffectUnavailable, ServiceDefinition, TooOld
+from chassis.core.definition import CircuitOpen, EffectUnavailable, ServiceDefinition
+from chassis.core.message_spans import BatchSpans
+from chassis.core.observer import MessageObserver
+from chassis.core.other_release import OtherRelease
 from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
 from chassis.messaging.envelope import Envelope, WireMessage
-from chassis.store.protocol import StoreUnavailable
+from chassis.store.protocol import StoreUnavailable, WriteConflicts
 
 Emitted = Sequence[tuple[PendingMessage, Sequence[Envelope]]]
 _BACKOFF_S_MAX = 5.0
@@ -27,40 +30,54 @@ class Committer:
         bus: Bus,
         *,
         clock: Clock,
+        observer: MessageObserver,
         settled: Callable[[], None],
     ) -> None:
         self._service = service
+        self._observer = observer
         self._bus = bus
         self._clock = clock
         self._settled = settled
         self.processor = processor
-        self.store_unavailable = False
+        self.store_problem = ""  # why a batch is not written yet; empty if none waits
 
-    async def process(self, batch: Sequence[PendingMessage]) -> None:
-        """Set the outcome of each message, however long the database is away."""
+    async def process(self, batch: Sequence[PendingMessage], spans: BatchSpans) -> None:
+        """Set the outcome of each message, however long the database is away or others write first."""
         backoff = Backoff(0.1, _BACKOFF_S_MAX)
         while True:
             try:
-                await self.processor.process(batch)
+                await self.processor.process(batch, spans)
                 break
             except StoreUnavailable as error:
                 # The deliveries are neither acknowledged nor returned, so no redelivery is counted.
-                self.store_unavailable = True
-                telemetry.log.warning(
-                    "store unavailable, nothing is consumed until it is back", error=str(error)
-                )
+                if (problem := _problem(error)) != self.store_problem:
+                    self.store_problem = problem
+                    self._observer.not_written(error)
                 await backoff.pause()
-        self.store_unavailable = False
-        telemetry.GROUP_SIZE.observe(len(batch))
+        if self.store_problem:
+            self.store_problem = ""
+            self._observer.written_again()
+        self._observer.processed(batch)
 
-    async def publish_and_ack(self, emitted: Emitted) -> list[tuple[PendingMessage, Exception]]:
+    async def publish_and_ack(
+        self, emitted: Emitted, spans: BatchSpans
+    ) -> list[tuple[PendingMessage, Exception]]:
         """Returns the messages of which something could not be routed; these are not acknowledged."""
         # A message that comes twice in one batch is published once and acknowledged twice.
         catalog = self._service.catalog
-        wire_messages = {
-            each.id: each.wire_message(catalog) for _, envelopes in emitted for each in envelopes
+        outgoing = {each.id: each for _, envelopes in emitted for each in envelopes}
+        # A newer release may have stored messages that this one does not know, before it was rolled back.
+        refused: dict[str, Exception] = {
+            id_: OtherRelease(f"{each.type!r} was stored by another release of {self._service.name}")
+            for id_, each in outgoing.items()
+            if each.type not in catalog
         }
-        refused = await self._publish(wire_messages)
+        wire_messages = {
+            id_: each.wire_message(catalog) for id_, each in outgoing.items() if id_ not in refused
+        }
+        if wire_messages:
+            with spans.publish(list(outgoing.values())):
+                refused |= await self._publish(wire_messages)
         failed: list[tuple[PendingMessage, Exception]] = []
         for pending, envelopes in emitted:
             error = next((refused[envelope.id] for envelope in envelopes if envelope.id in refused), None)
@@ -69,19 +86,19 @@ class Committer:
                 continue
             await pending.delivery.ack()
             self._settled()
-            telemetry.handled(self._service.name, pending)
+            self._observer.handled(pending, envelopes)
         return failed
 
     async def fail(self, pending: PendingMessage, error: Exception) -> None:
-        """Hand the message to the retry ladder, or to the dead letters if trying again is no use."""
-        next_stop = retry.dead_letter if isinstance(error, TooOld) else retry.after_failure
-        wire_message = next_stop(
+        """Hand the message to the retry ladder, or to the dead letters."""
+        wire_message = retry.next_stop(
             pending.delivery.wire_message,
             error,
             queue=pending.delivery.queue,
             service=self._service,
             now=self._clock(),
         )
+        self._observer.failed(pending, wire_message, error)
         await self._hand_over(pending.delivery, wire_message, error)
 
     async def postpone(self, pending: PendingMessage, error: EffectUnavailable) -> None:
@@ -90,6 +107,14 @@ class Committer:
         tried = not isinstance(error, CircuitOpen)
         wire_message = retry.postpone(
             delivery.wire_message, queue=delivery.queue, service=self._service, tried=tried
+        )
+        self._observer.failed(pending, wire_message, error)
+        await self._hand_over(delivery, wire_message, error)
+
+    async def leave_to_other_release(self, delivery: Delivery, error: OtherRelease) -> None:
+        """Let the message wait on the retry ladder until an instance of the other release takes it."""
+        wire_message = retry.next_stop(
+            delivery.wire_message, error, queue=delivery.queue, service=self._service, now=self._clock()
         )
         await self._hand_over(delivery, wire_message, error)
 
@@ -105,13 +130,13 @@ class Committer:
 
         If the broker cannot take it because of its own content, a smaller dead letter takes its place.
         """
-        telemetry.handed_over(self._service.name, delivery, wire_message, error=error)
+        self._observer.handed_over(delivery, wire_message, error)
         smaller = retry.smaller_dead_letters(
             delivery.wire_message, error, queue=delivery.queue, service=self._service, now=self._clock()
         )
         for each in (wire_message, *smaller):
             refused = await self._publish({each.message_id or "": each})
-            if not any(isinstance(refusal, MessageNotEncodable) for refusal in refused.values()):
+            if not any(isinstance(error, MessageNotEncodable) for error in refused.values()):
                 break
         if refused:
             telemetry.log.error(
@@ -143,3 +168,10 @@ class Committer:
             if wire_messages:
                 await backoff.pause()
         return refused
+
+
+def _problem(error: StoreUnavailable) -> str:
+    """The reason for `/readyz`."""
+    if isinstance(error, WriteConflicts):
+        return f"other instances write the same documents at the same time: {error}"
+    return "the database does not answer"

@@ -24,6 +24,10 @@ class OutOfTurn(Exception):
         super().__init__(f"no rule for {type(message).__name__} while {status}")
 
 
+class CannotRecall(Exception):
+    """No message holds what a lost state needs (recall.py). The text says what an operator does about it."""
+
+
 class Decision(Generic[S]):
     """The next state, and the messages to emit, in order. `related`: other aggregates that change with it.
 

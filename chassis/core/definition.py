@@ -7,14 +7,19 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from pydantic import TypeAdapter
-
 from chassis.bus.retry_ladder import RetryLadder
 from chassis.bus.topology_model import QueueBounds
+from chassis.circuit_breaker import CircuitLimits
+from chassis.core.codec import Codec
+from chassis.core.deadline import Deadline
 from chassis.core.decision import Decider
+from chassis.core.derived_fields import DerivedFields
+from chassis.core.queue_names import ServiceQueues
+from chassis.core.recall import Recall
 from chassis.messaging.catalog import Catalog
-from chassis.messaging.identity import derived_id
-from chassis.messaging.message import Command, Message
+from chassis.messaging.message import Command, Message, earlier_versions
+from chassis.messaging.partitions import checked_partitions
+from chassis.store.conditions import IndexPath
 from chassis.store.protocol import Loaded
 
 # By default: as long as books have to be kept in many countries. docs/retention.md has the rule for each
@@ -38,6 +43,23 @@ forgotten.
 """
 
 
+@dataclass(frozen=True)
+class EffectLimits:
+    """How a service may call the outside world, so that a slow or silent provider holds up nothing else."""
+
+    # How many effects run at once.
+    concurrent_max: int = 16
+    # How long one effect may take with all its calls; afterwards it counts as unavailable. None: its handler
+    # limits each call itself.
+    timeout_s: float | None = None
+    # When effects pause after several of them got no response.
+    circuit: CircuitLimits = field(default_factory=CircuitLimits)
+
+    def __post_init__(self) -> None:
+        if self.concurrent_max < 1 or (self.timeout_s is not None and self.timeout_s <= 0):
+            raise ValueError(f"{self}: at least one effect at once, and a time limit above 0")
+
+
 class EffectUnavailable(Exception):
     """The outside world did not respond: neither a yes nor a no. Try again later, with the same key."""
 
@@ -48,20 +70,6 @@ class CircuitOpen(EffectUnavailable):
 
 class TooOld(Exception):
     """An aggregate that has expired may have handled the message. Trying again is no use."""
-
-
-class Codec(Generic[S]):
-    """State <-> JSON-compatible document."""
-
-    def __init__(self, state: type[S]) -> None:
-        self._adapter: TypeAdapter[S] = TypeAdapter(state)
-
-    def load(self, document: Mapping[str, Any]) -> S:
-        return self._adapter.validate_python(document)
-
-    def dump(self, state: S) -> dict[str, Any]:
-        document: dict[str, Any] = self._adapter.dump_python(state, mode="json")
-        return document
 
 
 @dataclass(frozen=True)
@@ -75,16 +83,17 @@ class RelatedAggregates(Generic[R]):
     start: Callable[[str], R]
     keys: Callable[[Any, Any], Collection[str]]
     read_only: bool = False
+    indexes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         try:
             self.start("")
         except Exception as error:
             code = inspect.unwrap(self.start).__code__ if inspect.isfunction(self.start) else None
-            place = f" at {code.co_filename}:{code.co_firstlineno}" if code else ""
+            location = f" at {code.co_filename}:{code.co_firstlineno}" if code else ""
             raise TypeError(
                 f'related aggregates {self.kind}: start("") raised {type(error).__name__}: {error}; '
-                f"let `start`{place} return an empty state for every key"
+                f"let `start`{location} return an empty state for every key"
             ) from error
 
     @cached_property
@@ -95,34 +104,6 @@ class RelatedAggregates(Generic[R]):
         if loaded.state is None:
             return self.start(loaded.key)
         return loaded.state_object or self.codec.load(loaded.state)
-
-
-@dataclass(frozen=True)
-class Deadline(Generic[S]):
-    """While `waiting(state)`, at most `after` may pass;
-    then the service sends itself the command `make_command(key)`.
-
-    With `at` the state names the time itself, and may name a new one each time: each is a reminder of its
-    own.
-    """
-
-    waiting: Callable[[S], bool]
-    make_command: Callable[[str], Command]
-    after: timedelta = timedelta(0)
-    at: Callable[[S], datetime | None] | None = None
-
-    def due_at(self, state: S, before: datetime | None, now: datetime) -> datetime | None:
-        """When to send the command for this state. `before`: the time that is stored so far."""
-        if not self.waiting(state):
-            return None
-        return self.at(state) if self.at else before or now + self.after
-
-    def reminder_id(self, kind: str, key: str, due_at: datetime) -> str:
-        """The same however often, and by whichever instance, the reminder is sent."""
-        parts = [kind, key, "deadline"]
-        if self.at:
-            parts.append(due_at.isoformat())
-        return derived_id(*parts)
 
 
 @dataclass(frozen=True)
@@ -146,7 +127,9 @@ class Aggregate(Generic[S]):
     # recognise old messages by themselves (a revision). None: HANDLED_MAX, more than ever change an aggregate
     # that has an end.
     handled_max: int | None = None
-    indexes: tuple[str, ...] = ()
+    # What its API queries, besides the key: paths of the state, derived fields, or several of them together.
+    indexes: tuple[IndexPath, ...] = ()
+    derived: DerivedFields[S] | None = None
     # The statuses in which it waits for a message that should come soon. An index finds these aggregates, so
     # that a search for what is under way does not read the history.
     open_statuses: frozenset[str] = frozenset()
@@ -155,6 +138,16 @@ class Aggregate(Generic[S]):
     # The statuses in which that time counts: what still waits for something never expires. None: in all of
     # them.
     ended_statuses: frozenset[str] | None = None
+    # The statuses in which personal data is erased: also fields that a newer release has added.
+    erased_statuses: frozenset[str] = frozenset()
+    # For the service's own metrics: gets the states before and after a message and the present time, once the
+    # change is stored and what it emitted is published. Not called for a message that was decided about
+    # before.
+    observe: Callable[[S, S, datetime], None] | None = None
+    # How it follows from the service's own events if the database is set back. None: from its messages alone.
+    recall: Recall[S] | None = None
+    # Whether a restored backup may contain it. Not a login: one that has ended since would go on.
+    restorable: bool = True
 
     @cached_property
     def codec(self) -> Codec[S]:
@@ -173,8 +166,16 @@ class Aggregate(Generic[S]):
         is_plausible = sent_at > _CLOCKS_ARE_SET_SINCE
         return is_plausible and self.ttl is not None and now - sent_at > self.ttl - CLOCK_MARGIN
 
+    def dump(self, state: S, loaded: Loaded, now: datetime) -> dict[str, Any]:
+        """The document of a state that replaces the loaded one."""
+        erased = bool(self.erased_statuses) and str(getattr(state, "status", "")) in self.erased_statuses
+        document = self.codec.dump(state, None if erased else loaded.state)
+        if self.derived is not None:
+            document |= self.derived.of(state, loaded.state or {}, key=loaded.key, changed_at=now)
+        return document
+
     @property
-    def indexed(self) -> tuple[str, ...]:
+    def indexed(self) -> tuple[IndexPath, ...]:
         status = ("status",) if self.open_statuses and "status" not in self.indexes else ()
         return (*self.indexes, *status)
 
@@ -186,7 +187,7 @@ class Aggregate(Generic[S]):
 
 
 @dataclass(frozen=True)
-class ServiceDefinition:
+class ServiceDefinition(ServiceQueues):
     """A service's name and its aggregates. Exactly one of them handles each message type."""
 
     name: str
@@ -197,9 +198,8 @@ class ServiceDefinition:
     # few.
     prefetch_events: int = 200
     prefetch_commands: int = 200
-    # How many effects may run at once, so that a slow provider holds up nothing else.
-    effects_max: int = 16
-    # None: its inboxes are unbounded and drop nothing.
+    effects: EffectLimits = field(default_factory=EffectLimits)
+    # None: its input queues are unbounded and drop nothing.
     queue_bounds: QueueBounds | None = None
     retry_ladder: RetryLadder = field(default_factory=RetryLadder)
     # The commands that it may send to other services. Only the gateway sends any, on behalf of users.
@@ -207,9 +207,16 @@ class ServiceDefinition:
     # How long messages wait for others while there are few, so that they share a write. For services without
     # latency requirements.
     linger_s: float = 0.0
+    # The databases that its user reaches besides the service's own, which has the service's name.
+    further_databases: tuple[str, ...] = ()
+    # How many queues hold its events, and how many its commands (bus/partitioning.py). Each instance consumes
+    # all of them.
+    partitions: int = 1
+    # The aggregate of each handled message and of its earlier versions.
     by_type: Mapping[type[Message], Aggregate[Any]] = field(init=False)
 
     def __post_init__(self) -> None:
+        checked_partitions(self.name, self.partitions)
         for known in (*self.sends, *(each for aggregate in self.aggregates for each in aggregate.handles)):
             if reason := self.catalog.why_missing(known):
                 raise TypeError(f"{self.name}: {reason}")
@@ -224,12 +231,19 @@ class ServiceDefinition:
                 if issubclass(handled, Command) and self.name != handled.OWNER:
                     raise TypeError(f"{self.name}: {handled.__name__} is a command to {handled.OWNER}")
                 routes[handled] = aggregate
-        object.__setattr__(self, "by_type", routes)
+        earlier = {older: of for handled, of in routes.items() for older in earlier_versions(handled)}
+        object.__setattr__(self, "by_type", earlier | routes)
+
+    def as_handled(self, message: Message) -> Message:
+        """The message in the version that its aggregate handles. Raises UpcastFailed."""
+        return self.catalog.upcast(message, until=self.by_type[type(message)].handles)
 
     @property
-    def kinds(self) -> dict[str, tuple[str, ...]]:
+    def kinds(self) -> dict[str, tuple[IndexPath, ...]]:
         """The collections of this service, and the paths of the state that its own API queries."""
-        related = {aggregate.related.kind: () for aggregate in self.aggregates if aggregate.related}
+        related: dict[str, tuple[IndexPath, ...]] = {
+            each.related.kind: each.related.indexes for each in self.aggregates if each.related
+        }
         return related | {aggregate.kind: aggregate.indexed for aggregate in self.aggregates}
 
     @property
@@ -250,17 +264,6 @@ class ServiceDefinition:
         return any(aggregate.related and not aggregate.related.read_only for aggregate in self.aggregates)
 
     @property
-    def events_queue(self) -> str:
-        return f"{self.name}.events"
-
-    @property
-    def commands_queue(self) -> str:
-        return f"{self.name}.commands"
-
-    @property
-    def dead_queue(self) -> str:
-        return f"{self.name}.dead"
-
-    @property
-    def rejected_queue(self) -> str:
-        return f"{self.name}.rejected"
+    def databases(self) -> tuple[str, ...]:
+        """The databases that this service's user reaches, its own first."""
+        return (self.name, *self.further_databases)

@@ -1,4 +1,4 @@
-"""Sees each delivery of a service through: inbox -> committer -> acknowledgement, with effects in between.
+"""Settles each delivery of a service: inbox -> committer -> acknowledgement, with effects in between.
 
 Group commit: alone a message is a batch of one; under load hundreds share one read, one write and one round
 of publisher confirms. While one batch is being published the next one is already read and decided; while only
@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from chassis import telemetry
 from chassis.bus.protocol import Bus, Delivery
 from chassis.clock import Clock
 from chassis.core import retry
@@ -18,6 +17,9 @@ from chassis.core.decision import RunEffect
 from chassis.core.definition import EffectUnavailable, ServiceDefinition
 from chassis.core.effects import EffectRunner
 from chassis.core.inbox import FEW, Inbox
+from chassis.core.message_spans import BatchSpans, effect_span
+from chassis.core.observer import MessageObserver
+from chassis.core.other_release import OtherRelease
 from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
 from chassis.messaging.envelope import Envelope, Forged, Malformed
@@ -28,13 +30,24 @@ class Dispatcher:
     """Takes the deliveries of all queues of one service, and settles each one."""
 
     def __init__(
-        self, service: ServiceDefinition, store: CachedStore, bus: Bus, *, clock: Clock, effects: EffectRunner
+        self,
+        service: ServiceDefinition,
+        store: CachedStore,
+        bus: Bus,
+        *,
+        clock: Clock,
+        effects: EffectRunner,
+        observer: MessageObserver | None = None,
     ) -> None:
         self._service = service
         self._effects = effects
+        self._clock = clock
         self._inbox = Inbox(service, effects)
         processor = MessageProcessor(service, store, clock=clock)
-        self._committer = Committer(service, processor, bus, clock=clock, settled=self._inbox.settled)
+        self._observer = observer or MessageObserver(service, clock)
+        self._committer = Committer(
+            service, processor, bus, clock=clock, observer=self._observer, settled=self._inbox.settled
+        )
         self._writing = 0
         # While no more messages than these are being written, the next batch need not wait for them.
         self._writing_max = 1 if service.changes_related else FEW
@@ -47,20 +60,24 @@ class Dispatcher:
         return self._inbox.unsettled
 
     @property
-    def store_unavailable(self) -> bool:
-        return self._committer.store_unavailable
+    def store_problem(self) -> str:
+        """Why a batch is not written yet; empty if none waits."""
+        return self._committer.store_problem
 
     def receive(self, delivery: Delivery) -> None:
         """Put one delivery into the inbox; what can never be handled is dead-lettered at once."""
         self._inbox.unsettled += 1
         try:
-            pending = self._inbox.parse(delivery)
+            pending = self._inbox.parse(delivery, self._clock())
+        except OtherRelease as error:
+            self._spawn(self._committer.leave_to_other_release(delivery, error))
         except (Malformed, retry.PoisonMessage) as error:
             if isinstance(error, Forged):
                 role = self._service.catalog.role_of(delivery.wire_message.user_id)
-                telemetry.forged(self._service.name, delivery, error, role=role)
+                self._observer.forged(delivery, error, role=role)
             self._spawn(self._committer.give_up(delivery, error))
         else:
+            self._observer.received(pending)
             self._inbox.put(pending)
 
     async def run(self) -> None:
@@ -83,15 +100,16 @@ class Dispatcher:
             await asyncio.sleep(0.02)
 
     async def _process_batch(self, batch: list[PendingMessage]) -> None:
-        await self._committer.process(batch)
-        self._writing -= len(batch)
-        self._inbox.wake()
-        try:
-            await self._dispatch_outcomes(batch)
-        finally:
-            self._inbox.release(batch)
+        with self._observer.batch(batch) as spans:
+            await self._committer.process(batch, spans)
+            self._writing -= len(batch)
+            self._inbox.wake()
+            try:
+                await self._dispatch_outcomes(batch, spans)
+            finally:
+                self._inbox.release(batch)
 
-    async def _dispatch_outcomes(self, batch: list[PendingMessage]) -> None:
+    async def _dispatch_outcomes(self, batch: list[PendingMessage], spans: BatchSpans) -> None:
         emitted: list[tuple[PendingMessage, Sequence[Envelope]]] = []
         for pending in batch:
             match pending.outcome:
@@ -105,13 +123,14 @@ class Dispatcher:
                 case tuple() as envelopes:
                     self._end_effect(pending)
                     emitted.append((pending, envelopes))
-        for pending, error in await self._committer.publish_and_ack(emitted):
+        for pending, error in await self._committer.publish_and_ack(emitted, spans):
             self._spawn(self._fail(pending, error))
 
     async def _run_effect(self, pending: PendingMessage, effect: object) -> None:
         """Run the effect, then let the message wait for its next batch, with the result."""
         try:
-            pending.result = await self._effects.run(pending, effect)
+            with effect_span(pending, effect):
+                pending.result = await self._effects.run(pending, effect)
         except EffectUnavailable as error:
             await self._committer.postpone(pending, error)
             self._end_effect(pending)

@@ -5,23 +5,24 @@ a loop.
 """
 
 import asyncio
+import math
+import time
+from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from chassis.circuit_breaker import CircuitBreaker, CircuitState
+from chassis.clock import Clock, utc_now
 from chassis.core.definition import CircuitOpen, EffectHandler, EffectUnavailable, ServiceDefinition
+from chassis.core.observer import EffectOutcome, MessageObserver
+from chassis.core.pausing import PausableQueue
 from chassis.core.pending_message import PendingMessage
-
-
-class PausableQueue(Protocol):
-    """The subscription that brings the messages whose decisions request effects."""
-
-    async def pause(self) -> None: ...
-    async def resume(self) -> None: ...
+from chassis.telemetry.circuits import report_circuit
 
 
 class EffectRunner:
-    """Runs the effects of one service: at most `effects_max` at once,
+    """Runs the effects of one service: at most `concurrent_max` at once,
     and those of one message never twice at once.
 
     An effect without an idempotency key would happen twice, so a copy of its message waits until it has
@@ -29,15 +30,30 @@ class EffectRunner:
     """
 
     def __init__(
-        self, service: ServiceDefinition, handler: EffectHandler[Any, Any] | None, breaker: CircuitBreaker
+        self,
+        service: ServiceDefinition,
+        handler: EffectHandler[Any, Any] | None,
+        *,
+        clock: Clock = utc_now,
+        observer: MessageObserver | None = None,
     ) -> None:
         self._service = service
+        self._clock = clock
+        self._observer = observer or MessageObserver(service, clock)
         self._handler = handler
-        self._breaker = breaker
-        self._slots = asyncio.Semaphore(service.effects_max)
+        # Its definition or its handler limits the time of every effect, and so of a probe.
+        self._breaker = CircuitBreaker(
+            probe_s=math.inf, limits=service.effects.circuit, changed=report_circuit(service.name, "effects")
+        )
+        self._slots = asyncio.Semaphore(service.effects.concurrent_max)
         self._in_progress: set[str] = set()  # message ids
         self._pausing: asyncio.Task[None] | None = None
         self.commands: PausableQueue | None = None
+        """The subscription that brings the messages whose decisions request effects."""
+
+    @property
+    def circuit(self) -> CircuitState:
+        return self._breaker.state
 
     def blocks(self, pending: PendingMessage) -> bool:
         """Whether the effect of a copy of this message is running, and this one brings no result."""
@@ -61,7 +77,20 @@ class EffectRunner:
         """
         assert self._handler is not None  # see `begin`
         async with self._slots:
-            return await self._call(self._handler, effect, pending.envelope.sent_at)
+            began_at = self._clock()
+            began = time.perf_counter()
+            outcome: EffectOutcome = "ended"
+            try:
+                result = await self._call(self._handler, effect, pending.envelope.sent_at)
+            except BaseException as error:
+                outcome = _outcome_of(error)
+                raise
+            finally:
+                self._observer.effect_ended(
+                    pending, effect, outcome=outcome, duration_s=time.perf_counter() - began
+                )
+            pending.times = replace(pending.times, effect_began_at=began_at, effect_ended_at=self._clock())
+            return result
 
     async def stop(self) -> None:
         """Leave the queue as it is: without this, it might resume a queue that the runtime has paused."""
@@ -73,7 +102,7 @@ class EffectRunner:
         if not self._breaker.allow_request():
             raise CircuitOpen("the circuit is open")
         try:
-            result = await handler(effect, first_sent_at)
+            result = await self._within_limit(handler(effect, first_sent_at))
         except EffectUnavailable:
             self._breaker.record_failure()
             if self._breaker.state is CircuitState.OPEN and self._pausing is None:
@@ -86,6 +115,20 @@ class EffectRunner:
         self._breaker.record_success()
         return result
 
+    async def _within_limit(self, result: Awaitable[Any]) -> Any:
+        """Raises EffectUnavailable if the effect takes longer than its definition allows.
+
+        A TimeoutError of the handler itself stays one: it is a bug, because the handler must convert it.
+        """
+        limit = asyncio.timeout(self._service.effects.timeout_s)
+        try:
+            async with limit:
+                return await result
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise EffectUnavailable(f"no result within {self._service.effects.timeout_s} s") from None
+
     async def _pause_while_open(self) -> None:
         if self.commands is not None:
             await self.commands.pause()
@@ -94,3 +137,11 @@ class EffectRunner:
         self._pausing = None
         if self.commands is not None:
             await self.commands.resume()
+
+
+def _outcome_of(error: BaseException) -> EffectOutcome:
+    if isinstance(error, CircuitOpen):
+        return "circuit_open"
+    if isinstance(error, EffectUnavailable):
+        return "unavailable"
+    return "bug" if isinstance(error, Exception) else "cancelled"

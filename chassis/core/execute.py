@@ -5,17 +5,20 @@ document; this process publishes at once and clears the flag, and the sweeper (s
 process could not.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from chassis.core.decision import Decision, RunEffect
 from chassis.core.definition import Aggregate
+from chassis.core.message_spans import record_created
 from chassis.core.process import SAVES_MAX, conflict_backoff
 from chassis.core.unit_of_work import UnitOfWork
 from chassis.core.working_copy import WorkingCopy
 from chassis.messaging.envelope import Envelope, format_time
 from chassis.messaging.identity import new_id
-from chassis.store.protocol import Change, Loaded, StoreUnavailable
+from chassis.store.protocol import Change, Loaded, WriteConflicts
+from chassis.telemetry import metrics, tracing
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime
@@ -34,7 +37,8 @@ async def execute(
     """Load, decide, write, publish. `message` need not be a contract: it is never sent.
 
     What the decider raises reaches the caller, and nothing is written then. Raises StoreUnavailable when the
-    outcome is unknown; the same `message_id` may be tried again.
+    outcome is unknown, and WriteConflicts when other writers were always faster; the same `message_id` may be
+    tried again.
     """
     # As this service is configured: how long an aggregate is kept is a setting.
     aggregate = next((each for each in runtime.service.aggregates if each.kind == aggregate.kind), aggregate)
@@ -48,7 +52,7 @@ async def execute(
         if cause.id in loaded.handled:
             return Decision(working_copy.state)
         if tried is not None and _may_be_forgotten(tried, loaded):
-            raise StoreUnavailable(
+            raise WriteConflicts(
                 "so many others wrote at once that it is unknown whether this change was written"
             )
         unit = UnitOfWork(runtime.service, {(aggregate.kind, key): working_copy}, runtime.clock)
@@ -57,6 +61,8 @@ async def execute(
             raise TypeError(
                 f"{cause.type}: effects and related aggregates need a delivery, send it as a command"
             )
+        if decision.emits:
+            cause = replace(cause, traceparent=tracing.join_journey(cause.correlation_id))
         emits = unit.apply(working_copy, cause, decision)
         if not working_copy.changed:
             return decision  # nothing is stored, so nothing is published either
@@ -68,8 +74,9 @@ async def execute(
         if await runtime.store.save([tried]):
             await _publish(runtime, tried, kept_until)
             return decision
+        metrics.WRITE_CONFLICTS.labels(runtime.service.name).inc()
         await backoff.pause()
-    raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
+    raise WriteConflicts(f"{SAVES_MAX} writes in a row met newer versions")
 
 
 def _cause(message: object, key: str, *, id: str, now: datetime) -> Envelope:
@@ -100,9 +107,11 @@ async def _publish(runtime: "Runtime", written: Change, kept_until: datetime | N
     envelopes = [envelope for handled in written.handled for envelope in handled.emits]
     if not envelopes:
         return  # then it does not matter whether the broker responds
-    results = await runtime.bus.publish(
-        [envelope.wire_message(runtime.service.catalog) for envelope in envelopes]
-    )
+    wire_messages = [envelope.wire_message(runtime.service.catalog) for envelope in envelopes]
+    results = await runtime.bus.publish(wire_messages)
+    if (span := tracing.current()) is not None and span.sampled:
+        for envelope in envelopes:
+            record_created(span, envelope)
     # If an earlier write could not publish, the flag stays, and the sweeper publishes all of it.
     if not any(results) and not written.loaded.unpublished:
         loaded = written.loaded

@@ -8,15 +8,19 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Collection
+from datetime import datetime
 
 from chassis.bus.protocol import Delivery
 from chassis.bus.retry_ladder import RETURNS_SUSPECT
 from chassis.core import retry
 from chassis.core.definition import ServiceDefinition
 from chassis.core.effects import EffectRunner
+from chassis.core.message_trace import trace_of
+from chassis.core.other_release import OtherRelease, why_other_release
 from chassis.core.pending_message import PendingMessage
+from chassis.messaging.catalog import UpcastFailed
 from chassis.messaging.envelope import Malformed, parse
-from chassis.store.protocol import AggregateKey
+from chassis.store.protocol import AggregateKey, HandlingTimes
 
 BATCH_MAX = 200
 # How many messages about one aggregate a batch takes while there are others to take.
@@ -36,16 +40,37 @@ class Inbox:
         self._wake = asyncio.Event()
         self.unsettled = 0
 
-    def parse(self, delivery: Delivery) -> PendingMessage:
-        """Raises Malformed or PoisonMessage for what this service can never handle."""
+    def parse(self, delivery: Delivery, now: datetime) -> PendingMessage:
+        """Raises Malformed or PoisonMessage for what this service can never handle, and OtherRelease."""
         if delivery.returned >= retry.RETURNS_MAX:
             raise retry.PoisonMessage(f"it came back {delivery.returned} times: its consumer died over it")
-        envelope, message = parse(delivery.wire_message, self._service.catalog, reader=self._service.name)
+        wire_message = delivery.wire_message
+        catalog = self._service.catalog
+        reader = self._service.name
+        if reason := why_other_release(wire_message, self._service):
+            raise OtherRelease(reason)
+        envelope, message = parse(wire_message, catalog, reader=reader)
         aggregate = self._service.by_type.get(type(message))
         if aggregate is None:
-            raise Malformed(f"{envelope.type} is not handled by {self._service.name}; a binding is wrong")
+            raise OtherRelease(
+                f"this release of {reader} does not handle {envelope.type}, which a binding brings here; "
+                f"update {reader}, or remove the binding (`journey topology apply --remove`)"
+            )
+        try:
+            message = self._service.as_handled(message)
+        except UpcastFailed as error:
+            raise Malformed(str(error)) from error
         key = aggregate.key(message)
-        return PendingMessage(delivery, envelope, message, aggregate=aggregate, key=key)
+        times = HandlingTimes(
+            sent_at=envelope.known_sent_at,
+            received_at=now,
+            failed_attempts=delivery.wire_message.attempt,
+            postponed=delivery.wire_message.postponed,
+        )
+        trace = trace_of(wire_message, envelope, message, reader=reader, catalog=catalog)
+        return PendingMessage(
+            delivery, envelope, message, aggregate=aggregate, key=key, times=times, trace=trace
+        )
 
     def put(self, pending: PendingMessage) -> None:
         self._waiting.append(pending)

@@ -6,9 +6,11 @@ from typing import Any
 from chassis.bus.protocol import Delivery
 from chassis.core.decision import RunEffect
 from chassis.core.definition import Aggregate
+from chassis.core.message_trace import MessageTrace
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.message import Message
-from chassis.store.protocol import AggregateKey
+from chassis.store.protocol import NO_TIMES, AggregateKey, HandlingTimes
+from chassis.telemetry.tracing import Span
 
 
 @dataclass(slots=True, eq=False)
@@ -16,7 +18,10 @@ class PendingMessage:
     """A parsed delivery and the aggregate that handles it.
 
     `result` is what the effect returned that its decision asked for. `outcome` is set when the message has
-    been decided about: the messages to publish, an effect to run first, or the error that stopped it.
+    been decided about: the messages to publish, an effect to run first, or the error that stopped it. `trace`
+    is the trace of the message; None: it follows from the envelope alone. `span` is set if that is sampled.
+    `decided`: whether this delivery has led to the stored decision (True) or found it stored (False).
+    `states`: the aggregate's state before and after the decision; None if this delivery has led to none.
     """
 
     delivery: Delivery
@@ -26,6 +31,11 @@ class PendingMessage:
     key: str
     result: Any = None
     outcome: tuple[Envelope, ...] | RunEffect | Exception | None = None
+    times: HandlingTimes = NO_TIMES
+    trace: MessageTrace | None = None
+    span: Span | None = None
+    decided: bool | None = None
+    states: tuple[Any, Any] | None = None
 
     @property
     def aggregate_key(self) -> AggregateKey:

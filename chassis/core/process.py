@@ -1,9 +1,9 @@
 """The only path that a message takes, for a whole batch of waiting messages at once (group commit):
 
-    load -> already handled? -> decide -> one atomic write -> (committer.py:) publish, confirmed ->
-    acknowledge, last
+    load -> already handled? -> decide -> one atomic write
+    -> (committer.py:) publish, confirmed -> acknowledge, last
 
-Redelivery heals a crash between any two steps. What was written is found by the message's id, and is
+Redelivery recovers from a crash between any two steps. What was written is found by the message's id, and is
 published again, byte for byte; what was not written is decided again. The check for the id comes after the
 load, so that the version guard covers it (see "consistent messaging" by Eugene Tolmachev and Szymon Pobiega).
 """
@@ -15,12 +15,14 @@ from chassis.clock import Clock
 from chassis.core.decision import RunEffect
 from chassis.core.definition import ServiceDefinition, TooOld
 from chassis.core.loader import AggregateLoader
+from chassis.core.message_spans import NO_SPANS, BatchSpans
 from chassis.core.pending_message import PendingMessage
 from chassis.core.unit_of_work import UnitOfWork
 from chassis.core.working_copy import WorkingCopy
 from chassis.messaging.envelope import Envelope
-from chassis.store.cached import CachedStore, rests_on_cached
-from chassis.store.protocol import AggregateKey, Loaded, StoreRefused, StoreUnavailable
+from chassis.store.cached import CachedStore, SaveResult
+from chassis.store.protocol import AggregateKey, Loaded, StoreRefused, WriteConflicts
+from chassis.telemetry import metrics
 
 SAVES_MAX = 8
 
@@ -42,42 +44,50 @@ class MessageProcessor:
         self._clock = clock
         self._loader = AggregateLoader(store)
 
-    async def process(self, batch: Sequence[PendingMessage]) -> None:
+    async def process(self, batch: Sequence[PendingMessage], spans: BatchSpans = NO_SPANS) -> None:
         """Set the outcome of every message, after it is stored.
 
-        Raises StoreUnavailable; then nothing is settled.
+        Raises StoreUnavailable, or WriteConflicts after SAVES_MAX of them; then nothing is settled.
         """
         try:
-            await self._decide_and_save(batch)
-        except StoreRefused as refusal:
+            await self._decide_and_save(batch, spans)
+        except StoreRefused as error:
             if len(batch) == 1:
-                batch[0].outcome = refusal
+                batch[0].outcome = error
                 return
             for pending in batch:  # one that cannot be written must not fail the others
-                await self.process([pending])
+                await self.process([pending], spans)
 
-    async def _decide_and_save(self, batch: Sequence[PendingMessage]) -> None:
+    async def _decide_and_save(self, batch: Sequence[PendingMessage], spans: BatchSpans) -> None:
         backoff = conflict_backoff()
         for _ in range(SAVES_MAX):
-            copies = await self._loader.load(batch)
+            with spans.load():
+                copies = await self._loader.load(batch)
             unit = UnitOfWork(self._service, copies, self._clock)
             for pending in batch:
                 pending.outcome = self._decide(unit, pending)
             read_set = _read_set(copies, batch)
-            if await self._store.save(unit.changes(), together=unit.changes_related, read_set=read_set):
+            changes = unit.changes()
+            with spans.save(len(changes)):
+                result = await self._store.save(changes, together=unit.changes_related, read_set=read_set)
+            if result is SaveResult.WRITTEN:
                 return
+            metrics.WRITE_CONFLICTS.labels(self._service.name).inc()
             # The next load shows why. If another instance was faster, a pause separates the two.
-            if not rests_on_cached(read_set):
+            if result is SaveResult.CONFLICT:
                 await backoff.pause()
-        raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
+        raise WriteConflicts(f"{SAVES_MAX} writes in a row met newer versions")
 
     def _decide(
         self, unit: UnitOfWork, pending: PendingMessage
     ) -> tuple[Envelope, ...] | RunEffect | Exception:
+        pending.states = None
         working_copy = unit.working_copies[pending.aggregate_key]
         if error := working_copy.unreadable or unit.unreadable_related(working_copy, pending.message):
             return error
         if (emitted := working_copy.emitted.get(pending.envelope.id)) is not None:
+            # After a conflict, our own write of the round before is recognised by what it emitted.
+            pending.decided = pending.decided is True and pending.outcome == emitted
             return emitted
         is_new = working_copy.loaded.version == 0 and not working_copy.changed
         if is_new and pending.aggregate.forgets(pending.envelope.sent_at, self._clock()):
@@ -89,7 +99,9 @@ class MessageProcessor:
             return error
         if isinstance(decision, RunEffect):
             return decision
-        return unit.apply(working_copy, pending.envelope, decision)
+        pending.decided = True
+        pending.states = (working_copy.state, decision.state)
+        return unit.apply(working_copy, pending.envelope, decision, times=pending.times, trace=pending.trace)
 
 
 def _read_set(copies: Mapping[AggregateKey, WorkingCopy], batch: Sequence[PendingMessage]) -> list[Loaded]:

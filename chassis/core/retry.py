@@ -3,12 +3,13 @@
 | what went wrong                          | what follows                                              |
 |------------------------------------------|-----------------------------------------------------------|
 | a business rule refuses it               | an event; nothing went wrong                              |
-| malformed, unknown type, forged          | dead letter at once, with the reason                      |
+| malformed or forged                      | dead letter at once, with the reason                      |
+| only another release can handle it       | every 5 s for a minute, then every minute for a day       |
 | older than what is kept of its aggregate | dead letter at once, with the reason                      |
 | a bug, a message out of turn, unroutable | 5 s, 1 min, 10 min, then a dead letter with the traceback |
 | its consumer died over it, many times    | dead letter                                               |
-| the outside world does not respond       | 5 s, then every minute; no attempt is counted             |
-| database or broker away                  | nothing is settled; consumption stops until it is back    |
+| an external service does not respond     | 5 s, then every minute; no attempt is counted             |
+| database or broker unavailable           | nothing is settled; consumption stops until it is back    |
 """
 
 import traceback
@@ -17,15 +18,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from chassis.bus.retry_ladder import DEAD
 from chassis.core.definition import ServiceDefinition, TooOld
+from chassis.core.other_release import OtherRelease
 from chassis.messaging.envelope import BODY_SIZE, UNREADABLE, Malformed, WireMessage
 from chassis.messaging.origin import HOP_HEADERS, Origin, handed_back
 from chassis.messaging.senders import CLIENT, UNLISTED, UNVERIFIED
 from chassis.messaging.untrusted import headers_bytes, shortened
 
-# See RETURNS_SUSPECT. After so many returns the message is taken for the cause.
+# After so many returns the message is taken for the cause, see RETURNS_SUSPECT in chassis/bus/retry_ladder.py
 RETURNS_MAX = 25
+# How often a message waits for another release: 12 times 5 s, then a minute each, one day in all.
+_SHORT_WAITS = 12
+OTHER_RELEASE_WAITS_MAX = _SHORT_WAITS + 24 * 60
 _TRACE_CHARS_MAX = 6_000
 # A message's properties are one frame, and brokers allow frames of 128 KiB.
 DEAD_LETTER_HEADERS_BYTES_MAX = 96 * 1024
@@ -35,6 +39,21 @@ _FEW = 120
 
 class PoisonMessage(Exception):
     """The process of each consumer that received this message died before it settled it."""
+
+
+def next_stop(
+    wire_message: WireMessage, error: BaseException, *, queue: str, service: ServiceDefinition, now: datetime
+) -> WireMessage:
+    """Where a message goes that was not handled: to the retry ladder,
+    or to the dead letters if trying again is no use.
+    """
+    match error:
+        case TooOld():
+            return dead_letter(wire_message, error, queue=queue, service=service, now=now)
+        case OtherRelease():
+            return _leave_to_other_release(wire_message, error, queue=queue, service=service, now=now)
+        case _:
+            return after_failure(wire_message, error, queue=queue, service=service, now=now)
 
 
 def after_failure(
@@ -68,6 +87,24 @@ def postpone(
     return _with_route(wire_message, service, exchange=rung, routing_key=queue, headers=headers)
 
 
+def _leave_to_other_release(
+    wire_message: WireMessage, error: BaseException, *, queue: str, service: ServiceDefinition, now: datetime
+) -> WireMessage:
+    """Where a message goes that only another release of the service can handle.
+
+    During a rolling update an instance of that release soon takes it, so the first pauses are short. No
+    attempt is counted. A message that none has taken for a day becomes a dead letter.
+    """
+    waits = wire_message.postponed
+    if waits >= OTHER_RELEASE_WAITS_MAX:
+        return dead_letter(wire_message, error, queue=queue, service=service, now=now)
+    first, *longer = service.retry_ladder.names
+    rung = first if waits < _SHORT_WAITS or not longer else longer[0]
+    return _with_route(
+        wire_message, service, exchange=rung, routing_key=queue, headers={"postponed": waits + 1}
+    )
+
+
 def dead_letter(
     wire_message: WireMessage,
     error: BaseException,
@@ -84,7 +121,8 @@ def dead_letter(
     why = _why(wire_message, error, queue=queue, service=service, now=now, attempt=attempt)
     why["trace"] = _encodable(trace)
     routing_key = _key(wire_message, service, error)
-    dead = _with_route(wire_message, service, exchange=DEAD, routing_key=routing_key, headers={})
+    exchange = service.catalog.names.dead
+    dead = _with_route(wire_message, service, exchange=exchange, routing_key=routing_key, headers={})
     return replace(dead, headers=_fitting(dead.headers, beside=why) | why)
 
 
@@ -97,7 +135,7 @@ def smaller_dead_letters(
     why = _why(wire_message, error, queue=queue, service=service, now=now, attempt=attempt)
     why["error"] = why["error"][:_FEW]
     bare = WireMessage(
-        exchange=DEAD,
+        exchange=service.catalog.names.dead,
         routing_key=_key(wire_message, service, error),
         body=wire_message.body,
         message_id=_short(wire_message.message_id),

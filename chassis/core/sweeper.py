@@ -1,16 +1,18 @@
 """Publishes outgoing messages that a crash left unpublished.
 
-Only the synchronous path (execute.py) leaves any.
+Only the synchronous path (execute.py) leaves any, and an operator who has messages published again.
 """
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
-from chassis import telemetry
 from chassis.bus.protocol import Bus
 from chassis.clock import Clock
-from chassis.core.definition import ServiceDefinition
+from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.core.message_spans import sweep_span
 from chassis.store.protocol import Store, StoreUnavailable
+from chassis.telemetry import metrics
 
 SWEEP_AFTER = timedelta(seconds=10)
 _PAGE = 500
@@ -21,21 +23,33 @@ async def sweep_unpublished(
 ) -> None:
     """As long as the service runs. Publishing twice is harmless: same ids, same bytes."""
     while True:
+        more = False
         for aggregate in service.aggregates:
             try:
-                for loaded, envelopes in await store.unpublished(
-                    aggregate.kind, clock() - SWEEP_AFTER, _PAGE
-                ):
-                    results = await bus.publish([each.wire_message(service.catalog) for each in envelopes])
-                    if any(results):
-                        continue  # the next round tries again
-                    kept_until = (
-                        None if loaded.deadline_at else aggregate.kept_until(aggregate.read(loaded), clock())
-                    )
-                    await store.published(
-                        aggregate.kind, loaded.key, version=loaded.version, kept_until=kept_until
-                    )
-                    telemetry.SWEPT.labels(service.name).inc(len(envelopes))
+                more |= await _sweep_page(service, aggregate, store, bus=bus, clock=clock)
             except StoreUnavailable:
+                more = False
                 break
-        await asyncio.sleep(every_s)
+        if not more:
+            await asyncio.sleep(every_s)
+
+
+async def _sweep_page(
+    service: ServiceDefinition, aggregate: Aggregate[Any], store: Store, *, bus: Bus, clock: Clock
+) -> bool:
+    """Returns whether there may be more: the page was full, and all of it could be published."""
+    found = await store.unpublished(aggregate.kind, clock() - SWEEP_AFTER, _PAGE)
+    failed = False
+    for loaded, envelopes in found:
+        if any(each.type not in service.catalog for each in envelopes):
+            failed = True
+            continue  # a newer release stored them, before it was rolled back; it publishes them
+        with sweep_span(service.name, envelopes):
+            results = await bus.publish([each.wire_message(service.catalog) for each in envelopes])
+        if any(results):
+            failed = True
+            continue  # the next round tries again
+        kept_until = None if loaded.deadline_at else aggregate.kept_until(aggregate.read(loaded), clock())
+        await store.published(aggregate.kind, loaded.key, version=loaded.version, kept_until=kept_until)
+        metrics.SWEPT.labels(service.name).inc(len(envelopes))
+    return len(found) == _PAGE and not failed

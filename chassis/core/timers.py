@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from chassis import telemetry
 from chassis.bus.protocol import Bus
 from chassis.clock import Clock
 from chassis.core.definition import Aggregate, ServiceDefinition
-from chassis.messaging.envelope import wrap
-from chassis.store.protocol import Store, StoreUnavailable
+from chassis.core.message_trace import reminder_context
+from chassis.messaging.envelope import Envelope, wrap
+from chassis.store.protocol import DueAggregate, Store, StoreUnavailable
+from chassis.telemetry import metrics
 
 _PAGE = 500
 _RESEND_AFTER = timedelta(seconds=30)
@@ -34,28 +36,27 @@ async def send_due_reminders(
                 due = await store.due(aggregate.kind, now, _PAGE)
             except StoreUnavailable:
                 break
-            unsent = {key: at for key, at in due.items() if key not in sent}
+            unsent = {key: each for key, each in due.items() if key not in sent}
             if unsent:
                 sent |= dict.fromkeys(await _send_reminders(service, aggregate, unsent, bus=bus), now)
         await asyncio.sleep(every_s)
 
 
 async def _send_reminders(
-    service: ServiceDefinition, aggregate: Aggregate[Any], due: Mapping[str, datetime], *, bus: Bus
+    service: ServiceDefinition, aggregate: Aggregate[Any], due: Mapping[str, DueAggregate], *, bus: Bus
 ) -> list[str]:
     """Returns the keys of the aggregates whose reminder the broker has confirmed."""
-    deadline = aggregate.deadline
-    assert deadline is not None
-    reminders = [
-        wrap(
-            deadline.make_command(key),
-            id=deadline.reminder_id(aggregate.kind, key, at),
-            source=service.name,
-            now=at,
-        )
-        for key, at in due.items()
-    ]
+    reminders = [_reminder(service.name, aggregate, key, due=each) for key, each in due.items()]
     results = await bus.publish([reminder.wire_message(service.catalog) for reminder in reminders])
     sent = [key for key, error in zip(due, results, strict=True) if error is None]
-    telemetry.DEADLINES.labels(service.name).inc(len(sent))
+    metrics.DEADLINES.labels(service.name, aggregate.kind).inc(len(sent))
     return sent
+
+
+def _reminder(service: str, aggregate: Aggregate[Any], key: str, *, due: DueAggregate) -> Envelope:
+    deadline = aggregate.deadline
+    assert deadline is not None
+    at = due.deadline_at
+    id_ = deadline.reminder_id(aggregate.kind, key, at)
+    reminder = wrap(deadline.make_command(key), id=id_, source=service, now=at)
+    return replace(reminder, traceparent=reminder_context(reminder, due.traceparent))

@@ -10,10 +10,11 @@ from typing import Any
 from chassis.clock import Clock
 from chassis.core.decision import Context, Decision, RunEffect
 from chassis.core.definition import Aggregate, RelatedAggregates, ServiceDefinition
+from chassis.core.message_trace import MessageTrace
 from chassis.core.working_copy import WorkingCopy, apply_decision, build_change
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.message import Message
-from chassis.store.protocol import AggregateKey, Change
+from chassis.store.protocol import NO_TIMES, AggregateKey, Change, HandlingTimes
 
 
 class UnitOfWork:
@@ -58,14 +59,31 @@ class UnitOfWork:
         return aggregate.decide(working_copy.state, message, Context(related, cause.sent_at))
 
     def apply(
-        self, working_copy: WorkingCopy, cause: Envelope, decision: Decision[Any]
+        self,
+        working_copy: WorkingCopy,
+        cause: Envelope,
+        decision: Decision[Any],
+        *,
+        times: HandlingTimes = NO_TIMES,
+        trace: MessageTrace | None = None,
     ) -> tuple[Envelope, ...]:
-        """Change the working copies as decided. Returns the messages to publish."""
+        """Change the working copies as decided. Returns the messages to publish.
+
+        `trace`: the trace of the cause; None: it follows from the envelope.
+        """
         kind = working_copy.of.kind
         if decision.related:
             assert isinstance(working_copy.of, Aggregate) and working_copy.of.related is not None
             self._change_related(working_copy.of.related.kind, decision.related)
-        emits = apply_decision(working_copy, cause, decision, service=self._service.name, clock=self._clock)
+        emits = apply_decision(
+            working_copy,
+            cause,
+            decision,
+            service=self._service.name,
+            clock=self._clock,
+            times=times,
+            trace=trace,
+        )
         if kind in self._related:
             self._related[kind][working_copy.loaded.key] = working_copy.state
         return emits

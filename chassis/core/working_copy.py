@@ -6,9 +6,19 @@ from typing import Any
 from chassis.clock import Clock
 from chassis.core.decision import Decision
 from chassis.core.definition import Aggregate, RelatedAggregates
+from chassis.core.message_trace import MessageTrace, trace_of_envelope
 from chassis.messaging.envelope import Envelope, wrap
 from chassis.messaging.identity import derived_id
-from chassis.store.protocol import HANDLED_MAX, UNCHANGED_MAX, Change, Handled, Loaded
+from chassis.store.protocol import (
+    HANDLED_MAX,
+    NO_TIMES,
+    UNCHANGED_MAX,
+    Change,
+    Handled,
+    HandlingTimes,
+    Loaded,
+)
+from chassis.telemetry.span_ids import created_in
 
 
 @dataclass(slots=True)
@@ -44,30 +54,40 @@ class WorkingCopy:
 
 
 def apply_decision(
-    working_copy: WorkingCopy, cause: Envelope, decision: Decision[Any], *, service: str, clock: Clock
+    working_copy: WorkingCopy,
+    cause: Envelope,
+    decision: Decision[Any],
+    *,
+    service: str,
+    clock: Clock,
+    times: HandlingTimes = NO_TIMES,
+    trace: MessageTrace | None = None,
 ) -> tuple[Envelope, ...]:
     """Change the working copy as decided: its state, the handled id (also of a no-op),
     and the outgoing messages.
 
-    An answer that is not stored depends on the message alone, also its time, so that a redelivery gets the
-    same one.
+    An answer that is not stored depends on the message alone, also its time and its trace, so that a
+    redelivery gets the same one. `trace`: the trace of the cause; None: it follows from the envelope.
     """
     now = clock()
+    base, current = trace or trace_of_envelope(cause, service)
     changed = decision.state is not working_copy.state and decision.state != working_copy.state
     emits = tuple(
         wrap(
             message,
-            id=derived_id(cause.id, service, index),
+            id=(id_ := derived_id(cause.id, service, index)),
             source=service,
             now=now,
             correlation_id=cause.correlation_id,
             causation_id=cause.id,
-            traceparent=cause.traceparent,
+            traceparent=created_in(current, id_),
         )
         for index, message in enumerate(decision.emits)
     )
     if not decision.remember and not changed:
-        emits = tuple(replace(envelope, time=cause.known_time) for envelope in emits)
+        emits = tuple(
+            replace(each, time=cause.known_time, traceparent=created_in(base, each.id)) for each in emits
+        )
         if not working_copy.overgrown:
             return emits
     handled = Handled(
@@ -78,6 +98,7 @@ def apply_decision(
         emits=emits,
         journey=cause.correlation_id,
         changed=changed,
+        times=times,
     )
     working_copy.state = decision.state
     working_copy.emitted[cause.id] = emits
@@ -91,12 +112,14 @@ def build_change(working_copy: WorkingCopy, clock: Clock) -> Change:
     aggregate = working_copy.of
     loaded = working_copy.loaded
     if isinstance(aggregate, RelatedAggregates):
-        return Change(loaded, aggregate.codec.dump(working_copy.state), state_object=working_copy.state)
+        return Change(
+            loaded, aggregate.codec.dump(working_copy.state, loaded.state), state_object=working_copy.state
+        )
     deadline = aggregate.deadline
     deadline_at = deadline.due_at(working_copy.state, loaded.deadline_at, clock()) if deadline else None
     return Change(
         loaded,
-        aggregate.codec.dump(working_copy.state),
+        aggregate.dump(working_copy.state, loaded, clock()),
         handled=working_copy.handled,
         deadline_at=deadline_at,
         handled_max=aggregate.handled_max or HANDLED_MAX,

@@ -1,13 +1,16 @@
 """A message's envelope with its CloudEvents 1.0 attributes, and its mapping to AMQP properties and headers.
 
-CloudEvents attribute   AMQP 0-9-1 place          remark id                      property message_id
-deterministic for every message that a service emits type                    property type             also
-the routing key source                  property app_id           the service or client program subject
-header   subject          the aggregate's id time                    header   time             RFC 3339, UTC,
-microseconds datacontenttype         property content_type     application/json; read also with charset=utf-8,
-or if missing correlationid           property correlation_id   the journey causationid             header
-causation_id     the id of the message that led to this one traceparent             header   traceparent
-W3C trace context specversion             not sent                  this mapping supports "1.0" only
+CloudEvents attribute  AMQP 0-9-1                remark
+id                     property message_id       deterministic for every message that a service emits
+type                   property type             also the routing key
+source                 property app_id           the service or client program
+subject                header subject            the aggregate's id
+time                   header time               RFC 3339, UTC, microseconds
+datacontenttype        property content_type     application/json; read also with charset=utf-8, or missing
+correlationid          property correlation_id   the journey
+causationid            header causation_id       the id of the message that led to this one
+traceparent            header traceparent        W3C trace context
+specversion            not sent                  this mapping supports "1.0" only
 """
 
 import json
@@ -23,10 +26,7 @@ from pydantic import ValidationError
 from chassis.messaging.catalog import Catalog
 from chassis.messaging.media_type import is_json
 from chassis.messaging.message import Command, Message, Sender
-from chassis.messaging.origin import CLIENT_EVENTS as CLIENT_EVENTS
-from chassis.messaging.origin import COMMANDS as COMMANDS
-from chassis.messaging.origin import COPYING_HEADERS, HOP_HEADERS, why_forged
-from chassis.messaging.origin import EVENTS as EVENTS
+from chassis.messaging.origin import COPYING_HEADERS, HANDED_BACK, HOP_HEADERS, why_forged
 from chassis.messaging.senders import OPERATOR as OPERATOR
 from chassis.messaging.untrusted import NAME_BYTES_MAX, count, headers_bytes, text, traceparent
 
@@ -62,17 +62,20 @@ class WireMessage:
 
     @property
     def direct(self) -> bool:
-        """Whether it comes directly from its sender, so that no service has written its headers yet."""
-        return self.exchange in (COMMANDS, EVENTS)
+        """Whether it came to its queue through an exchange: no service has written its headers yet."""
+        return self.exchange != HANDED_BACK
 
     @property
     def attempt(self) -> int:
-        """How often handling it has failed before. Our own count, because x-death is lost on republishing."""
+        """How often handling it had failed when it arrived; 0 if it is direct.
+
+        Our own count, because x-death is lost on republishing.
+        """
         return self._count("attempt")
 
     @property
     def postponed(self) -> int:
-        """How often it was postponed because an external service was unavailable."""
+        """How often it had been postponed when it arrived, because an external service was unavailable."""
         return self._count("postponed")
 
     def _count(self, name: str) -> int:
@@ -92,8 +95,8 @@ class WireMessage:
 def unreadable(wire_message: WireMessage, why: str, properties: bytes = b"") -> WireMessage:
     """Mark a message as undecodable. The properties' raw bytes are kept in a header."""
     kept = b64encode(properties[:_RAW_BYTES_MAX]).decode()
-    marks = {UNREADABLE: why, RAW_PROPERTIES: kept} if kept else {UNREADABLE: why}
-    return replace(wire_message, headers={**wire_message.headers, **marks})
+    headers = {UNREADABLE: why, RAW_PROPERTIES: kept} if kept else {UNREADABLE: why}
+    return replace(wire_message, headers={**wire_message.headers, **headers})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +125,18 @@ class Envelope:
         return sent_at if sent_at.tzinfo else _LONG_AGO
 
     @property
+    def known_sent_at(self) -> datetime | None:
+        """`time` in UTC; None if it is unreadable."""
+        try:
+            sent_at = self.sent_at.astimezone(UTC)
+        except OverflowError:  # in UTC it is before year 1 or after year 9999
+            return None
+        return None if sent_at == _LONG_AGO else sent_at
+
+    @property
     def known_time(self) -> str:
         """`time`, normalised; empty if it is unreadable."""
-        try:
-            return "" if self.sent_at == _LONG_AGO else format_time(self.sent_at)
-        except OverflowError:  # in UTC it is before year 1 or after year 9999
-            return ""
+        return format_time(sent_at) if (sent_at := self.known_sent_at) else ""
 
     def wire_message(self, catalog: Catalog) -> WireMessage:
         """As the broker carries it. Raises UnknownMessageType if its type is not in the catalog."""
@@ -137,7 +146,7 @@ class Envelope:
             "causation_id": self.causation_id,
             "traceparent": self.traceparent,
         }
-        exchange = COMMANDS if issubclass(catalog[self.type], Command) else EVENTS
+        exchange = catalog.names.exchange_of(catalog[self.type])
         present = {key: value for key, value in headers.items() if value}
         return WireMessage(
             exchange,
@@ -166,7 +175,17 @@ class Envelope:
 
     @classmethod
     def from_document(cls, document: Mapping[str, str]) -> "Envelope":
-        return cls(**{**document, "body": document["body"].encode()})  # type: ignore[arg-type]
+        return cls(
+            id=document["id"],
+            type=document["type"],
+            source=document["source"],
+            subject=document["subject"],
+            time=document["time"],
+            correlation_id=document["correlation_id"],
+            causation_id=document["causation_id"],
+            body=document["body"].encode(),
+            traceparent=document.get("traceparent", ""),
+        )
 
 
 def wrap(
@@ -217,10 +236,11 @@ def parse(wire_message: WireMessage, catalog: Catalog, *, reader: str) -> tuple[
         raise Unreadable(str(wire_message.headers[UNREADABLE])[:_REASON_CHARS_MAX])
     if wire_message.type is None or wire_message.type not in catalog:
         raise Malformed(
-            f"unknown message type {wire_message.type!r}; this program knows the types of {catalog.place}"
+            f"unknown message type {wire_message.type!r}; "
+            f"this program knows the types of {catalog.declared_in}"
         )
     contract = catalog[wire_message.type]
-    if reason := why_forged(wire_message, contract, reader):
+    if reason := why_forged(wire_message, contract, reader, names=catalog.names):
         raise Forged(reason)
     if not wire_message.message_id:
         raise Malformed("no message_id property; every message needs an id of its own")

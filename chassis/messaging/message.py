@@ -4,8 +4,9 @@ A command is a request to its owner; an event states a fact and is published by 
 `<owner>.<what>.v<n>` and also serves as the routing key.
 """
 
+import builtins
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -51,8 +52,8 @@ class Owner:
                 f"{contract.__name__}: {type_!r} {remedy}; change it in {file_of(contract.__module__)}"
             )
         if other := self._messages.get(type_):
-            place = f"{other.__name__} in {file_of(other.__module__)}"
-            raise TypeError(f"{contract.__name__}: {type_!r} is already used by {place}")
+            location = f"{other.__name__} in {file_of(other.__module__)}"
+            raise TypeError(f"{contract.__name__}: {type_!r} is already used by {location}")
         self._messages[type_] = contract
 
 
@@ -74,6 +75,8 @@ class Message(BaseModel):
     SUBJECT: ClassVar[str] = ""
     # How long after its time it may be handled without an additional check; None: without limit.
     HORIZON: ClassVar[timedelta | None] = None
+    # The version before this one, which `upcast` converts.
+    UPCASTS: "ClassVar[type[Message] | None]" = None
 
     def __init_subclass__(
         cls,
@@ -82,19 +85,24 @@ class Message(BaseModel):
         type: str = "",
         subject: str = "",
         horizon: timedelta | None = None,
+        upcasts: "builtins.type[Message] | None" = None,
         **kwargs: Any,
     ) -> None:
+        """`upcasts`: the version of this message before; the class defines `upcast` (docs/versioning.md)."""
         super().__init_subclass__(**kwargs)
         if not type:
             return
         if owner is None:
             prefix = type.partition(".")[0]
             name = prefix.upper()
-            place = file_of(cls.__module__)
+            location = file_of(cls.__module__)
             declared = f'{name} = Owner("{prefix}", service=…)'
-            remedy = f"write {declared} above it in {place}, and owner={name} in its declaration"
+            remedy = f"write {declared} above it in {location}, and owner={name} in its declaration"
             raise TypeError(f"{cls.__name__}: nothing says which service owns {type!r}; {remedy}")
+        if upcasts is not None:
+            _check_versions(cls, type, upcasts)
         owner.declare(cls, type)
+        cls.UPCASTS = upcasts
         cls.TYPE = type
         cls.OWNER = owner.service
         cls.SUBJECT = subject
@@ -104,6 +112,38 @@ class Message(BaseModel):
     def subject(self) -> str:
         """The id of the aggregate that this message is about; the key under which it is handled."""
         return str(getattr(self, self.SUBJECT))
+
+    @classmethod
+    def upcast(cls, older: Any) -> "Message":
+        """This version of a message that was sent in the version before, an instance of `UPCASTS`."""
+        raise NotImplementedError(f"{cls.__name__} is the first version of {cls.TYPE}")
+
+
+def earlier_versions(contract: type[Message]) -> Iterator[type[Message]]:
+    """The versions that can be converted into this one, newest first."""
+    older = contract.UPCASTS
+    while older is not None:
+        yield older
+        older = older.UPCASTS
+
+
+def _check_versions(newer: type[Message], wire_type: str, older: type[Message]) -> None:
+    """Raises TypeError unless `newer` is a later version of the same message, and can convert the older."""
+    name, _, number = wire_type.rpartition(".v")
+    older_name, _, older_number = older.TYPE.rpartition(".v")
+    if name != older_name or int(number) <= int(older_number):
+        raise TypeError(
+            f"{newer.__name__}: {wire_type!r} is no later version of {older.TYPE!r}; "
+            "write the same name and a higher number"
+        )
+    if issubclass(newer, Event) != issubclass(older, Event):
+        raise TypeError(f"{newer.__name__}: it is an event in all versions, or a command in all versions")
+    if "upcast" not in newer.__dict__:
+        location = file_of(newer.__module__)
+        raise TypeError(
+            f"{newer.__name__}: nothing converts a {older.__name__} into it; "
+            f"define the class method `upcast` in {location}"
+        )
 
 
 class Event(Message):

@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from chassis.messaging.identity import may_be_derived
 from chassis.messaging.message import Command, Message, Sender
-from chassis.messaging.senders import CLIENT, OPERATOR, is_client, may_send, senders
+from chassis.messaging.partitions import input_queue_of
+from chassis.messaging.senders import OPERATOR, may_send, senders
+from chassis.messaging.topology_names import TopologyNames, input_queue
 from chassis.messaging.untrusted import shortened
 
 if TYPE_CHECKING:
     from chassis.messaging.envelope import WireMessage
 
-COMMANDS = "commands"  # the exchange of commands
-EVENTS = "events"  # the exchange of events
-CLIENT_EVENTS = "client_events"  # the exchange from which client programs read
 HANDED_BACK = ""  # the default exchange
 ORIGIN_HEADERS = frozenset(("origin_user", "origin_exchange", "origin_key", "origin_detour"))
 # Headers that a service sets while it retries a message. From other senders they are ignored.
@@ -79,16 +78,16 @@ class Origin:
         }
         return {name: value for name, value in recorded.items() if value}
 
-    def why_forged(self, contract: type[Message], message_id: str | None = None) -> str:
+    def why_forged(self, contract: type[Message], names: TopologyNames, message_id: str | None = None) -> str:
         """Why a message of this type is rejected as forged; empty if it is accepted.
 
         If a client could choose the id of a message that a service will send, that message would be taken for
         a duplicate.
         """
-        exchange = COMMANDS if issubclass(contract, Command) else EVENTS
+        exchange = names.exchange_of(contract)
         if not self.user:
             return f"{contract.TYPE} has no user_id; set the user_id property to your broker user"
-        if not may_send(self.user, contract):
+        if not may_send(self.user, contract, names):
             return (
                 f"{contract.TYPE} must come from {' or '.join(senders(contract))}, the broker says "
                 f"{self.user!r}"
@@ -100,7 +99,7 @@ class Origin:
             )
         if self.key != contract.TYPE:
             return f"{contract.TYPE} has the routing key {_quoted(self.key)}; the two must be equal"
-        if is_client(self.user) and may_be_derived(message_id or ""):
+        if names.is_client(self.user) and may_be_derived(message_id or ""):
             return (
                 f"{contract.TYPE} has a version 5 UUID as message_id; those are reserved for services, use "
                 "another id"
@@ -120,18 +119,20 @@ def handed_back(wire_message: "WireMessage", reader: str) -> bool:
     return wire_message.exchange == HANDED_BACK and wire_message.user_id in (reader, OPERATOR)
 
 
-def why_forged(wire_message: "WireMessage", contract: type[Message], reader: str) -> str:
+def why_forged(
+    wire_message: "WireMessage", contract: type[Message], reader: str, *, names: TopologyNames
+) -> str:
     """Why `reader` rejects a received message as forged; empty if it accepts it."""
     if wire_message.exchange != HANDED_BACK:
-        return Origin.of(wire_message, reader).why_forged(contract, wire_message.message_id)
-    queue = f"{reader}.{COMMANDS if issubclass(contract, Command) else EVENTS}"
+        return Origin.of(wire_message, reader).why_forged(contract, names, wire_message.message_id)
+    queue = input_queue(reader, contract)
     if not handed_back(wire_message, reader):
         user = wire_message.user_id
         return (
             f"{contract.TYPE} was published straight into the queue by {user!r}; only {OPERATOR!r} may do "
             "that"
         )
-    if wire_message.routing_key != queue:
+    if input_queue_of(wire_message.routing_key) != queue:
         return f"{contract.TYPE} was handed back under {_quoted(wire_message.routing_key)}, not to {queue!r}"
     if wire_message.user_id == reader and not (wire_message.attempt or wire_message.postponed):
         return (
@@ -142,22 +143,21 @@ def why_forged(wire_message: "WireMessage", contract: type[Message], reader: str
         return f"{contract.TYPE} was handed back with the header {copying}"
     origin = Origin.of(wire_message, reader)
     if origin.user:
-        return origin.why_forged(contract, wire_message.message_id)
+        return origin.why_forged(contract, names, wire_message.message_id)
     if wire_message.user_id == reader:
-        return origin_before(contract).why_forged(contract)
+        return origin_before(contract, names).why_forged(contract, names)
     return f"{contract.TYPE} was handed back by {wire_message.user_id!r} without the user who sent it first"
 
 
-def origin_before(contract: type[Message]) -> Origin:
+def origin_before(contract: type[Message], names: TopologyNames) -> Origin:
     """The assumed origin of a message that a service put on its retry ladder before origins were recorded.
 
     At that time a service checked the sender of events and of its own commands. Other commands are assumed to
     come from clients, except those of the staff: they were not checked, so the staff must send them again.
     """
     checked = not issubclass(contract, Command) or contract.SENDER is Sender.SELF
-    exchange = COMMANDS if issubclass(contract, Command) else EVENTS
-    user = contract.OWNER if checked else CLIENT
-    return Origin(user, exchange, contract.TYPE)
+    user = contract.OWNER if checked else names.client
+    return Origin(user, names.exchange_of(contract), contract.TYPE)
 
 
 def _detour(headers: Mapping[str, Any]) -> str:

@@ -15,18 +15,17 @@ The table is complete without the service definitions, because a consumer has on
 definition whose `sends` disagrees with the contracts does not load (chassis/core/definition.py).
 """
 
-import re
 from collections.abc import Iterable
 from functools import cache
 
 from chassis.messaging.message import Command, Message, Sender
+from chassis.messaging.topology_names import TopologyNames
 
-CLIENT = "client"
+CLIENT = "client"  # the role of client programs; their users are in TopologyNames
 OPERATOR = "operator"  # redrives and backfills the messages of others, and sends the staff's commands
 # roles for people and metrics: no verified user, and a user not in the table
 UNVERIFIED = "none"
 UNLISTED = "other"
-_CLIENT_USER = re.compile(rf"{CLIENT}([.][^\s]+)?")
 
 
 @cache
@@ -39,18 +38,15 @@ def senders(contract: type[Message]) -> tuple[str, ...]:
     return (CLIENT, *contract.ASKED_BY)
 
 
-def is_client(user: str) -> bool:
-    """Whether the broker user belongs to a client program: `client` or `client.<name>`."""
-    return _CLIENT_USER.fullmatch(user) is not None
-
-
-def may_send(user: str, contract: type[Message]) -> bool:
+def may_send(user: str, contract: type[Message], names: TopologyNames) -> bool:
     """Whether the broker user may send it.
 
     `client.<name>` may send what clients may; the broker narrows it further.
     """
     allowed = senders(contract)
-    return user in allowed or (CLIENT in allowed and is_client(user))
+    if user in allowed and user != CLIENT:
+        return True
+    return CLIENT in allowed and names.is_client(user)
 
 
 def exactly(contracts: Iterable[type[Message]]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 NAME_BYTES_MAX = 255  # the limit of an AMQP short string
 _COUNT_MAX = 1_000_000
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def shortened(value: object, bytes_max: int = NAME_BYTES_MAX) -> str:
@@ -28,7 +28,7 @@ def text(value: object, chars_max: int) -> str:
 
 
 def traceparent(value: object) -> str:
-    """A W3C traceparent; empty if invalid, because every message that this one causes carries it on."""
+    """A W3C traceparent; empty if invalid, because the messages that this one causes carry its trace on."""
     return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else ""
 
 

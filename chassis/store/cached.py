@@ -14,12 +14,26 @@ The store reads, and does not use its cache:
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import AggregateKey, AggregateStore, Change, Loaded, StoreUnavailable
+from chassis.telemetry.cache_lookups import CacheLookups
 
 AGGREGATES_MAX = 2_000
 BYPASS_S = 10.0
+
+
+class SaveResult(Enum):
+    """How a save ended.
+
+    CONFLICT: a version was newer, or the outcome is unknown. UNCHECKED: nothing was written, because a
+    decision rests on a cached version that no write checks; the next load reads it.
+    """
+
+    WRITTEN = auto()
+    CONFLICT = auto()
+    UNCHECKED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +49,14 @@ class _Attempt:
 class CachedStore:
     """A decorator of AggregateStore for the message path of one instance.
 
-    `kinds`: the kinds to cache. No other kind of the service is ever served from the cache.
+    `kinds`: the kinds to cache. No other kind of the service is ever served from the cache. `service`: its
+    name, for the metrics.
     """
 
-    def __init__(self, store: AggregateStore, kinds: Collection[str]) -> None:
+    def __init__(self, store: AggregateStore, kinds: Collection[str], service: str = "") -> None:
         self._store = store
         self._kinds = frozenset(kinds)
+        self._lookups = CacheLookups(service)
         self._cached: dict[AggregateKey, Loaded] = {}
         self._unsettled: dict[AggregateKey, _Attempt] = {}  # the next load reads these
         self._bypassed_until: dict[str, float] = {}
@@ -54,11 +70,15 @@ class CachedStore:
         exist.
         """
         if self.is_bypassed(kind):
+            self._lookups.count(kind, bypassed=len(keys))
             return await self._read(kind, keys)
         unread = [key for key in probably_new if (kind, key) not in self._unsettled]
         found = {key: Loaded(kind, key, from_cache=True) for key in unread}
         found |= {key: self._cached[kind, key] for key in keys if (kind, key) in self._cached}
-        if missing := [key for key in keys if key not in found]:
+        missing = [key for key in keys if key not in found]
+        hits = len(keys) - len(missing) - len(unread)
+        self._lookups.count(kind, hit=hits, miss=len(missing), new=len(unread))
+        if missing:
             found |= await self._read(kind, missing)
         return found
 
@@ -69,16 +89,13 @@ class CachedStore:
 
     async def save(
         self, changes: Sequence[Change], *, together: bool = False, read_set: Collection[Loaded] = ()
-    ) -> bool:
-        """See AggregateStore.save. `read_set`: what the decisions rest on and no change writes.
-
-        Returns False, and writes nothing, if the read set contains a cached version: the next load reads it.
-        """
+    ) -> SaveResult:
+        """See AggregateStore.save. `read_set`: what the decisions rest on and no change writes."""
         if rests_on_cached(read_set):
             self._forget(changes, read_set)
-            return False
+            return SaveResult.UNCHECKED
         if not changes:
-            return True
+            return SaveResult.WRITTEN
         written = False
         try:
             written = await self._store.save(changes, together=together)
@@ -90,7 +107,7 @@ class CachedStore:
                 self._put_written(changes)
             else:  # also if it is cancelled: the database may still write it
                 self._forget(changes, read_set)
-        return written
+        return SaveResult.WRITTEN if written else SaveResult.CONFLICT
 
     def is_bypassed(self, kind: str) -> bool:
         return asyncio.get_running_loop().time() < self._bypassed_until.get(kind, 0.0)

@@ -2,14 +2,24 @@
 
 import asyncio
 import pickle
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from chassis.messaging.envelope import Envelope
-from chassis.store.protocol import Change, Dated, Handled, Loaded, StoreUnavailable, Where
+from chassis.store.conditions import IndexPath, Where, holds, value_at
+from chassis.store.protocol import (
+    COMPARED_MAX,
+    Change,
+    Dated,
+    DueAggregate,
+    Handled,
+    Loaded,
+    StatusCount,
+    StoreUnavailable,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,12 @@ class _Document:
     @property
     def handled(self) -> list[Handled]:
         return sorted((*self.changed, *self.unchanged), key=lambda handled: handled.at)
+
+    @property
+    def first_traceparent(self) -> str:
+        """Of the first message that it emitted, if the first record has one."""
+        emits = self.changed[0].emits if self.changed else ()
+        return emits[0].traceparent if emits else ""
 
     def read(self) -> Loaded:
         """A copy, as from a database."""
@@ -39,7 +55,7 @@ class MemoryStore:
         self._kinds: dict[str, dict[str, _Document]] = {}
         self.away = False
 
-    async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
+    async def start(self, kinds: Mapping[str, Collection[IndexPath]]) -> None:
         await self.ping()
 
     async def stop(self) -> None: ...
@@ -106,12 +122,16 @@ class MemoryStore:
             kept_until=change.kept_until,
         )
 
-    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
+    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, DueAggregate]:
         documents = await self._documents(kind)
         waiting = [
             (each.loaded.deadline_at, key) for key, each in documents.items() if each.loaded.deadline_at
         ]
-        return {key: at for at, key in sorted(waiting)[:limit] if at <= now}
+        return {
+            key: DueAggregate(at, documents[key].first_traceparent)
+            for at, key in sorted(waiting)[:limit]
+            if at <= now
+        }
 
     async def unpublished(
         self, kind: str, older_than: datetime, limit: int
@@ -124,6 +144,15 @@ class MemoryStore:
             (each.read(), [emitted for handled in each.handled for emitted in handled.emits])
             for each in marked[:limit]
         ]
+
+    async def count_unpublished(self, kind: str, limit: int) -> int:
+        documents = (await self._documents(kind)).values()
+        return min(limit, sum(each.unpublished_since is not None for each in documents))
+
+    async def count_in_status(self, kind: str, status: str, limit: int) -> StatusCount:
+        found = await self.find(kind, {"status": status}, limit=limit)
+        times = [each.changed_at for each in found[:COMPARED_MAX] if each.changed_at]
+        return StatusCount(len(found), min(times, default=None))
 
     async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
         documents = await self._documents(kind)
@@ -178,20 +207,38 @@ class MemoryStore:
         kind: str,
         where: Where | None = None,
         *,
+        by: str = "",
         after: str = "",
         limit: int = 20,
         newest_first: bool = False,
     ) -> list[Loaded]:
-        in_order = sorted(
-            (await self._documents(kind)).items(), key=lambda item: item[0], reverse=newest_first
+        documents = await self._documents(kind)
+        position = {
+            key: (value_at(each.loaded.state, by) or "") if by else key for key, each in documents.items()
+        }
+        in_order = sorted(documents, key=lambda key: position[key], reverse=newest_first)
+        page = (
+            key
+            for key in in_order
+            if not after or (position[key] < after if newest_first else position[key] > after)
         )
-        page = (each for key, each in in_order if not after or (key < after if newest_first else key > after))
-        found = (
-            each
-            for each in page
-            if all(_holds(each.loaded.state, path, value) for path, value in (where or {}).items())
-        )
+        found = (documents[key] for key in page if holds(documents[key].loaded.state, where))
         return [document.read() for document in islice(found, limit)]
+
+    async def count_by(self, kind: str, path: str, where: Where | None = None) -> dict[str, int]:
+        states = [each.loaded.state for each in (await self._documents(kind)).values()]
+        return dict(Counter(str(value_at(state, path)) for state in states if holds(state, where)))
+
+    async def set_derived(self, kind: str, values: Mapping[str, tuple[int, Mapping[str, str]]]) -> int:
+        documents = await self._documents(kind)
+        written = 0
+        for key, (version, fields) in values.items():
+            each = documents.get(key)
+            if each and each.loaded.version == version:
+                loaded = replace(each.loaded, state={**(each.loaded.state or {}), **fields})
+                documents[key] = replace(each, loaded=loaded)
+                written += 1
+        return written
 
     async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:
         documents = await self._documents(kind)
@@ -219,13 +266,3 @@ def _names(key: str) -> list[str]:
     """The key, and each of its prefixes that end before a colon."""
     parts = key.split(":")
     return [":".join(parts[:count]) for count in range(1, len(parts) + 1)]
-
-
-def _holds(state: Any, path: str, value: Any) -> bool:
-    for step in path.split("."):
-        state = state.get(step) if isinstance(state, Mapping) else None
-    if isinstance(value, frozenset):
-        return state in value
-    if isinstance(value, list):
-        return isinstance(state, list) and bool(value) and all(item in state for item in value)
-    return bool(state == value or (isinstance(state, list) and value in state))

@@ -1,17 +1,36 @@
 """Documents of aggregates in MongoDB: what is read from them, and the update that writes a change."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields
 
 from pymongo import InsertOne, UpdateOne
 
 from chassis.messaging.envelope import Envelope
-from chassis.store.protocol import Change, Dated, Handled, Json, Loaded
+from chassis.store.protocol import Change, Dated, DueAggregate, Handled, HandlingTimes, Json, Loaded
+
+TIMES = tuple(field.name for field in fields(HandlingTimes))
+"""The optional fields of an entry. Earlier versions neither write nor read them."""
+
+# The traceparent of the first message of the first record.
+_FIRST_EMITTED = {"$arrayElemAt": ["$said.says.traceparent", 0]}
+DUE: Json = {"deadline_at": True, "traceparent": {"$arrayElemAt": [_FIRST_EMITTED, 0]}}
+"""The fields from which `due_from` reads."""
 
 
-def condition_of(value: Any) -> Json:
-    if isinstance(value, frozenset):
-        return {"$in": sorted(value)}
-    return {"$all" if isinstance(value, list) else "$eq": value}
+DATED: Json = dict.fromkeys(
+    (
+        "version",
+        "state",
+        "changed_at",
+        "kept_until",
+        "deadline_at",
+        "unpublished_since",
+        "said.at",
+        "unchanged.at",
+    ),
+    True,
+)
+"""The fields from which `dated_from` reads."""
 
 
 def loaded_from(kind: str, document: Json) -> Loaded:
@@ -25,6 +44,10 @@ def loaded_from(kind: str, document: Json) -> Loaded:
         unpublished="unpublished_since" in document,
         changed_at=document.get("changed_at"),
     )
+
+
+def due_from(document: Json) -> DueAggregate:
+    return DueAggregate(document["deadline_at"], document.get("traceparent") or "")
 
 
 def dated_from(document: Json) -> Dated:
@@ -57,6 +80,14 @@ def handled_from(entry: Json, document: Json | None = None) -> Handled:
         emits=tuple(Envelope.from_document(message) for message in entry["says"]),
         journey=entry.get("journey") or (document or {}).get("journey") or (document or {}).get("_id", ""),
         changed=entry.get("changed", True),
+        times=HandlingTimes(
+            sent_at=entry.get("sent_at"),
+            received_at=entry.get("received_at"),
+            effect_began_at=entry.get("effect_began_at"),
+            effect_ended_at=entry.get("effect_ended_at"),
+            failed_attempts=entry.get("failed_attempts", 0),
+            postponed=entry.get("postponed", 0),
+        ),
     )
 
 
@@ -70,25 +101,35 @@ def entry_of(handled: Handled) -> Json:
         "from": status_from,
         "to": status_to,
         "says": [envelope.document() for envelope in handled.emits],
+        **{name: value for name in TIMES if (value := getattr(handled.times, name))},
     }
+
+
+def derived_of(key: str, version: int, fields: Mapping[str, str]) -> UpdateOne:
+    return UpdateOne(
+        {"_id": key, "version": version},
+        {"$set": {f"state.{name}": value for name, value in fields.items()}},
+    )
 
 
 def write_of(change: Change) -> InsertOne[Json] | UpdateOne:
     loaded = change.loaded
     ids = [handled.message_id for handled in change.changed]
-    said = [entry_of(each) for each in change.changed]
+    emitted = [entry_of(each) for each in change.changed]
     unchanged = [entry_of(each) for each in change.unchanged]
-    marks = {"deadline_at": change.deadline_at, "kept_until": change.kept_until}
-    dated = marks | {"changed_at": change.changed_at}
+    times = {"deadline_at": change.deadline_at, "kept_until": change.kept_until}
+    dated = times | {"changed_at": change.changed_at}
     dated["unpublished_since"] = change.handled[-1].at if change.unpublished else None
     values: Json = {"version": loaded.version + 1, "state": change.state}
     values |= {name: at for name, at in dated.items() if at is not None}
     if loaded.version == 0:
-        return InsertOne({"_id": loaded.key, "handled": ids, "said": said, "unchanged": unchanged, **values})
+        return InsertOne(
+            {"_id": loaded.key, "handled": ids, "said": emitted, "unchanged": unchanged, **values}
+        )
     update: Json = {"$set": values}
-    if over := [name for name, at in marks.items() if at is None]:
+    if over := [name for name, at in times.items() if at is None]:
         update["$unset"] = dict.fromkeys(over, "")
-    kept = {"handled": (ids, change.handled_max), "said": (said, change.handled_max)}
+    kept = {"handled": (ids, change.handled_max), "said": (emitted, change.handled_max)}
     kept["unchanged"] = unchanged, change.unchanged_max
     overgrown = len(loaded.handled) > change.handled_max + change.unchanged_max
     if pushed := {

@@ -2,12 +2,14 @@
 refusal) and describes them in plain language.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bson.errors import BSONError
 from pymongo.errors import (
     BulkWriteError,
+    ConfigurationError,
     ConnectionFailure,
     OperationFailure,
     PyMongoError,
@@ -18,11 +20,12 @@ from chassis.store.protocol import StoreRefused, StoreUnavailable
 
 # Server codes that mean a write conflict: duplicate key, write conflict, and no such transaction, which the
 # next command of an aborted transaction gets.
-FASTER = {11000, 112, 251}
+WRITE_CONFLICT_CODES = {11000, 112, 251}
 # Temporary ones: host unreachable, network timeout, shutdown in progress, stepdown, recovering, exceeded time
 # limit, write concern, snapshot unavailable, and a full disk (manual: "Error Codes").
 _DISK_FULL = 14031
-_LOGIN_REFUSED = {13, 18}
+LOGIN_FAILED = 18
+_LOGIN_REFUSED = {13, LOGIN_FAILED}
 _PASSING = {
     _DISK_FULL,
     6,
@@ -43,7 +46,16 @@ _PASSING = {
     13435,
     13436,
 }
+# A connection that was opened to a member that was not readable in that moment (it had been frozen, or was in
+# recovery). pymongo keeps it and never asks again, so every transaction on it fails.
+_WITHOUT_SESSIONS = "Sessions are not supported by this MongoDB deployment"
+# The driver gives the reason of OpenSSL within a long text only.
+_REFUSED_CERTIFICATE = re.compile(r"certificate verify failed: (?P<why>.*?)\.? \(_ssl")
 _UNKNOWN_OUTCOME = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
+
+
+class ConnectionUnusable(StoreUnavailable):
+    """Nothing was written. The same operation succeeds on another connection."""
 
 
 @asynccontextmanager
@@ -55,6 +67,8 @@ async def translated_errors() -> AsyncIterator[None]:
         message = str(error)[:300]
         if isinstance(error, BSONError):
             raise StoreRefused(message) from error
+        if isinstance(error, ConfigurationError) and _WITHOUT_SESSIONS in message:
+            raise ConnectionUnusable("a connection to MongoDB cannot carry transactions") from error
         unknown = error.timeout or any(error.has_error_label(label) for label in _UNKNOWN_OUTCOME)
         passing = isinstance(error, OperationFailure) and error.code in _PASSING
         if unknown or passing or isinstance(error, ConnectionFailure) or _is_full(error):
@@ -73,6 +87,8 @@ def _described(error: PyMongoError) -> str:
         return "the disk of MongoDB is full"
     if code in _LOGIN_REFUSED:
         return f"MongoDB refuses the user, the password or the right: {str(error)[:200]}"
+    if refused := _REFUSED_CERTIFICATE.search(str(error)):
+        return f"MongoDB's certificate is refused: {refused['why']}; check TLS_CA_FILE and MONGO_URL"
     if isinstance(error, ServerSelectionTimeoutError):
         return "MongoDB does not answer, or has no primary"
     if isinstance(error, ConnectionFailure) or error.timeout:
@@ -83,7 +99,7 @@ def _described(error: PyMongoError) -> str:
 def only_conflicts(error: BulkWriteError) -> None:
     """Return if all errors are write conflicts; else raise."""
     details = error.details or {}
-    others = [each for each in details.get("writeErrors", []) if each["code"] not in FASTER]
+    others = [each for each in details.get("writeErrors", []) if each["code"] not in WRITE_CONFLICT_CODES]
     if any(each["code"] == _DISK_FULL for each in others):
         raise StoreUnavailable("the disk of MongoDB is full") from error
     if details.get("writeConcernErrors") or any(each["code"] in _PASSING for each in others):

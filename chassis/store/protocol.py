@@ -12,24 +12,29 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from chassis.messaging.envelope import Envelope
+from chassis.store.conditions import IndexPath, Where
 
 # How many messages that changed an aggregate, and how many that did not, it remembers: the newest of each. A
 # few dozen messages at most change an aggregate that comes to an end, so it remembers all of them.
 HANDLED_MAX = 200
 UNCHANGED_MAX = 100
 
+# Of how many aggregates `count_in_status` compares the times.
+COMPARED_MAX = 500
+
 AggregateKey = tuple[str, str]  # kind, key
 Json = dict[str, Any]
-Where = Mapping[str, Any]
-"""A dotted path of the state -> the value that it equals.
-
-If the path leads to a list, the list contains the value, or all values of a list. A frozenset of values: it
-equals one of them.
-"""
 
 
 class StoreUnavailable(Exception):
     """The database was unreachable or did not respond in time. The outcome of a write is unknown."""
+
+
+class WriteConflicts(StoreUnavailable):
+    """Each of several attempts to write met a newer version: other instances write the same documents.
+
+    The database responds. It is a StoreUnavailable because callers do the same: they try again later.
+    """
 
 
 class StoreRefused(Exception):
@@ -57,6 +62,18 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
+class DueAggregate:
+    """An aggregate whose deadline has passed.
+
+    `traceparent`: that of the first message in its record, which has its sampling decision; empty if there is
+    none.
+    """
+
+    deadline_at: datetime
+    traceparent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Dated:
     """An aggregate with all that its retention depends on.
 
@@ -73,12 +90,40 @@ class Dated:
 
 
 @dataclass(frozen=True, slots=True)
+class HandlingTimes:
+    """What preceded the decision about a message. None and 0: it did not happen, or was not recorded.
+
+    `sent_at`: as the message's sender wrote it, so for a client's message it is unverified. `received_at`: of
+    the delivery that was handled. `failed_attempts` and `postponed`: how often an earlier delivery of it
+    failed, and how often it waited because an external service was unavailable.
+    """
+
+    sent_at: datetime | None = None
+    received_at: datetime | None = None
+    effect_began_at: datetime | None = None
+    effect_ended_at: datetime | None = None
+    failed_attempts: int = 0
+    postponed: int = 0
+
+
+NO_TIMES = HandlingTimes()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCount:
+    """How many aggregates have one status. `oldest`: the earliest last change of those that were compared."""
+
+    count: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Handled:
     """The record of a handled message: when, in which journey, what was emitted,
     and the status before and after.
 
     `changed`: whether it changed the state. Messages that did not are kept apart, so that any number of them
-    displaces none of the others.
+    displaces none of the others. `times`: what preceded `at`, for people; no decision reads it.
     """
 
     message_id: str
@@ -88,6 +133,7 @@ class Handled:
     emits: tuple[Envelope, ...]
     journey: str = ""
     changed: bool = True
+    times: HandlingTimes = NO_TIMES
 
 
 @dataclass(slots=True)
@@ -149,7 +195,7 @@ class AggregateStore(Protocol):
 class Store(AggregateStore, Protocol):
     """The collections of one service. No other service reads or writes them."""
 
-    async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
+    async def start(self, kinds: Mapping[str, Collection[IndexPath]]) -> None:
         """Connect, and index each kind by the given paths of its state.
 
         Raises StoreUnavailable, or StoreRefused with the remedy.
@@ -163,14 +209,27 @@ class Store(AggregateStore, Protocol):
         """
         ...
 
-    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
-        """The aggregates whose deadline has passed, with that deadline; oldest first."""
+    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, DueAggregate]:
+        """The aggregates whose deadline has passed, by key; oldest first."""
         ...
 
     async def unpublished(
         self, kind: str, older_than: datetime, limit: int
     ) -> list[tuple[Loaded, list[Envelope]]]:
         """Aggregates whose last messages may not have reached the broker, with all their stored messages."""
+        ...
+
+    async def count_unpublished(self, kind: str, limit: int) -> int:
+        """How many aggregates have the unpublished flag, counted up to the limit."""
+        ...
+
+    async def count_in_status(self, kind: str, status: str, limit: int) -> StatusCount:
+        """How many aggregates have this status, counted up to the limit, and since when the oldest has not
+        changed.
+
+        `status` is an open status of the kind, so an index has it. `oldest` is the earliest among the first
+        COMPARED_MAX by key; keys that begin with a time (UUIDv7) put the oldest first.
+        """
         ...
 
     async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
@@ -197,11 +256,26 @@ class Store(AggregateStore, Protocol):
         kind: str,
         where: Where | None = None,
         *,
+        by: str = "",
         after: str = "",
         limit: int = 20,
         newest_first: bool = False,
     ) -> list[Loaded]:
-        """A page of aggregates ordered by key."""
+        """A page of aggregates ordered by key, or by the unique text at the path `by` of their states.
+
+        For the next page, pass the key or that text of the last one.
+        """
+        ...
+
+    async def count_by(self, kind: str, path: str, where: Where | None = None) -> dict[str, int]:
+        """How many aggregates there are for each text at the path. An index has it and all of `where`."""
+        ...
+
+    async def set_derived(self, kind: str, values: Mapping[str, tuple[int, Mapping[str, str]]]) -> int:
+        """For {key: (version, {field: value})}: set fields of the state, if the version is still the same.
+
+        The version stays. Returns how many documents were written.
+        """
         ...
 
     async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
-import prometheus_client
 import uvicorn
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,9 +20,19 @@ from chassis.core.definition import Aggregate
 from chassis.messaging.envelope import Envelope
 from chassis.retention import KIND, Progress
 from chassis.settings import Settings
-from chassis.store.protocol import Handled, Loaded, StoreRefused, StoreUnavailable
+from chassis.store.protocol import Handled, Loaded, StoreRefused, StoreUnavailable, WriteConflicts
+from chassis.telemetry.instruments import DEFAULT_PREFIX
+from chassis.web.fault_api import fault_routes
 from chassis.web.head_requests import HeadAsGet
-from chassis.web.journey_history import EmittedBody, EmittedMessage, HandledMessage, HandlingRecord, Kept
+from chassis.web.journey_history import (
+    EmittedBody,
+    EmittedMessage,
+    HandledMessage,
+    HandlingRecord,
+    Kept,
+    RecordedTimes,
+)
+from chassis.web.metrics_endpoint import metrics_response
 from chassis.web.problems import (
     ALWAYS,
     MEDIA_TYPE,
@@ -36,6 +45,8 @@ from chassis.web.problems import (
     wrong_fields,
 )
 from chassis.web.request_headers import OneLineEach
+from chassis.web.request_metrics import RequestMetrics
+from chassis.web.server_spans import ServerSpans
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime
@@ -44,6 +55,10 @@ if TYPE_CHECKING:
 Limit = Annotated[int, Query(ge=1, le=500, description="items on a page")]
 _ABOUT_CHARS_MAX = 8_000
 _ABOUT = "only these keys, separated by commas: each exact key, and `<key>:<anything>`; all on one page"
+_TIMES = (
+    "also when each message was sent and received, and when its effect ran; not by default, because the "
+    "tools of earlier versions refuse fields that they do not know"
+)
 _CHANGED_SINCE = (
     "only those changed since, ordered by that time; for the next page, the last one's `changed_at`"
 )
@@ -51,22 +66,28 @@ _CHANGED_SINCE = (
 
 def create_app(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
     name = runtime.service.name
-    all_routes = flatten_routers(_stories(runtime), routes or APIRouter()).routes
-    unambiguous = Middleware(OneLineEach, refused_headers)
-    middleware = [unambiguous, Middleware(HeadAsGet)]
+    switches = fault_routes(runtime.faults) if runtime.faults is not None else APIRouter()
+    all_routes = flatten_routers(_stories(runtime), switches, routes or APIRouter()).routes
+    middleware = [
+        Middleware(RequestMetrics, name, "internal"),
+        Middleware(OneLineEach, refused_headers),
+        Middleware(ServerSpans, name),
+        Middleware(HeadAsGet),
+    ]
     app = FastAPI(
         title=name, docs_url=None, redoc_url=None, responses=ALWAYS, routes=all_routes, middleware=middleware
     )
+    app.state.metric_prefix = DEFAULT_PREFIX
 
     @app.exception_handler(StoreUnavailable)
     async def store_unavailable(request: Request, error: Exception) -> Response:
-        return problem_response(
-            503, "The database does not answer", f"{error}; try again", **{"Retry-After": "2"}
-        )
+        contended = isinstance(error, WriteConflicts)
+        title = "Too many concurrent changes" if contended else "The database does not answer"
+        return problem_response(503, title, f"{error}; try again", headers={"Retry-After": "2"})
 
     @app.exception_handler(StoreRefused)
     async def store_refuses(request: Request, error: Exception) -> Response:
-        return problem_response(503, "The database refuses this", str(error), **{"Retry-After": "60"})
+        return problem_response(503, "The database refuses this", str(error), headers={"Retry-After": "60"})
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, error: RequestValidationError) -> Response:
@@ -80,7 +101,7 @@ def create_app(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := allowed_methods(request)):
             headers["Allow"] = methods
         return problem_response(
-            error.status_code, HTTPStatus(error.status_code).phrase, error.detail, **headers
+            error.status_code, HTTPStatus(error.status_code).phrase, error.detail, headers=headers
         )
 
     @app.get("/healthz", tags=["operations"])
@@ -96,9 +117,9 @@ def create_app(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
         return {"service": name, "status": "consuming"}
 
     @app.get("/metrics", tags=["operations"], response_class=Response)
-    async def metrics() -> Response:
-        """Prometheus text format."""
-        return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+    async def metrics(request: Request) -> Response:
+        """Prometheus' text format, or OpenMetrics if the Accept header asks for it."""
+        return metrics_response(request)
 
     return app
 
@@ -119,16 +140,18 @@ def _stories(runtime: "Runtime") -> APIRouter:
     aggregates = runtime.service.aggregates
     store = runtime.store
 
-    @router.get("/journeys/{journey_id}")
-    async def journey(journey_id: str) -> list[HandledMessage]:
+    @router.get("/journeys/{journey_id}", response_model_exclude_unset=True)
+    async def journey(
+        journey_id: str, times: Annotated[bool, Query(description=_TIMES)] = False
+    ) -> list[HandledMessage]:
         """Every message of a journey that this service handled, and what it emitted for it."""
-        steps = [
-            _step(name, loaded, handled)
+        found = [
+            _handled_message(name, loaded, handled, times=times)
             for kind in runtime.service.kinds
-            for loaded, trail in await store.journey(kind, journey_id)
-            for handled in trail
+            for loaded, records in await store.journey(kind, journey_id)
+            for handled in records
         ]
-        return sorted(steps, key=lambda step: step.at)
+        return sorted(found, key=lambda message: message.at)
 
     @router.get("/handled/{kind}", responses=problem_responses(404))
     async def handled(
@@ -155,7 +178,7 @@ def _stories(runtime: "Runtime") -> APIRouter:
             where = {"status": aggregate.open_statuses} if is_open else None
             found = await store.find(kind, where, after=after, limit=limit)
         emitted = await store.emitted(kind, {loaded.key: loaded.handled for loaded in found})
-        return [_account(aggregate, loaded, emitted) for loaded in found]
+        return [_handling_record(aggregate, loaded, emitted) for loaded in found]
 
     @router.get("/retention")
     async def retention() -> list[Kept]:
@@ -164,7 +187,8 @@ def _stories(runtime: "Runtime") -> APIRouter:
         stored = await store.load(KIND, [aggregate.kind for aggregate in kept])
         found = [(aggregate, Progress.of(aggregate, stored[aggregate.kind].state)) for aggregate in kept]
         return [
-            Kept(kind=aggregate.kind, **progress.rule, **progress.state()) for aggregate, progress in found
+            Kept.model_validate({"kind": aggregate.kind, **progress.rule, **progress.state()})
+            for aggregate, progress in found
         ]
 
     return router
@@ -184,9 +208,9 @@ def allowed_methods(request: Request) -> str:
     return ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
 
 
-def _step(service: str, loaded: Loaded, handled: Handled) -> HandledMessage:
+def _handled_message(service: str, loaded: Loaded, handled: Handled, *, times: bool) -> HandledMessage:
     before, after = handled.status
-    return HandledMessage(
+    message = HandledMessage(
         service=service,
         kind=loaded.kind,
         key=loaded.key,
@@ -197,9 +221,12 @@ def _step(service: str, loaded: Loaded, handled: Handled) -> HandledMessage:
         status_to=after,
         says=[EmittedBody.model_validate(envelope) for envelope in handled.emits],
     )
+    if times:
+        message.times = RecordedTimes.model_validate(handled.times)
+    return message
 
 
-def _account(
+def _handling_record(
     aggregate: Aggregate[Any], loaded: Loaded, emitted: Mapping[str, Sequence[Envelope]]
 ) -> HandlingRecord:
     status = str((loaded.state or {}).get("status", ""))
@@ -222,6 +249,7 @@ class Server(uvicorn.Server):
     """uvicorn without its signal handlers: the runtime drains first."""
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
+        app.state.metric_prefix = settings.metric_prefix
         super().__init__(
             uvicorn.Config(
                 app,
@@ -233,6 +261,8 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,  # do not advertise the server software
                 timeout_graceful_shutdown=3,
+                ssl_certfile=settings.tls_certificate_file,
+                ssl_keyfile=settings.tls_key_file,
             )
         )
 

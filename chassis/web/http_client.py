@@ -4,16 +4,21 @@ A call returns the service's response or raises UpstreamUnavailable. A 502, 503 
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 from chassis.backoff import Backoff
 from chassis.circuit_breaker import CircuitBreaker
+from chassis.telemetry import tracing
+from chassis.telemetry.circuits import report_circuit
 from chassis.web import request_context
+from chassis.web.client_metrics import RequestTimer, error_type_of
+from chassis.web.client_spans import client_span, describe_response
 
 TIMEOUT_S = 2.0
 _TRIES_MAX = 3
@@ -39,18 +44,38 @@ class UpstreamClient:
         name: str,
         base_url: str,
         *,
+        caller: str = "",
         transport: httpx.AsyncBaseTransport | None = None,
         timeout_s: float = TIMEOUT_S,
+        verify: ssl.SSLContext | Literal[True] = True,
     ) -> None:
+        """`caller`: the program that calls the service `name`, for the metrics.
+
+        `verify`: the TLS context; by default the system's authorities are trusted.
+        """
         self.name = name
         self._timeout_s = timeout_s
-        self._circuit = CircuitBreaker(probe_s=timeout_s)
+        self._circuit = CircuitBreaker(probe_s=timeout_s, changed=report_circuit(caller, name))
+        self._metrics = RequestTimer(caller, name)
         self._http = httpx.AsyncClient(
-            base_url=base_url, timeout=timeout_s, limits=_CONNECTIONS, transport=transport, trust_env=False
+            base_url=base_url,
+            timeout=timeout_s,
+            limits=_CONNECTIONS,
+            transport=transport,
+            trust_env=False,
+            verify=verify,
         )
 
-    async def get(self, path: str, **given: Any) -> httpx.Response:
-        return await self.request("GET", path, **given)
+    async def get(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+    ) -> httpx.Response:
+        """See `request`."""
+        return await self.request("GET", path, params=params, headers=headers, token=token)
 
     async def request(
         self,
@@ -63,22 +88,28 @@ class UpstreamClient:
         token: str | None = None,
     ) -> httpx.Response:
         """Returns the response, whatever its status. Raises UpstreamUnavailable. `token`: a Bearer token."""
-        request = self._http.build_request(
-            method, path, json=json, params=params, headers=self._headers(headers, token)
-        )
-        if not self._circuit.allow_request():
-            raise self._unavailable()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                response = await self._send(request)
-        except (httpx.TransportError, TimeoutError):
-            self._circuit.record_failure()
-            raise self._unavailable() from None
-        if response.status_code in _UNAVAILABLE:
-            self._circuit.record_failure()
-            raise self._unavailable()
-        self._circuit.record_success()
-        return response
+        with client_span(method, self._http.base_url) as span:
+            request = self._http.build_request(
+                method, path, json=json, params=params, headers=self._headers(headers, token)
+            )
+            timing = self._metrics.begin(request)
+            if not self._circuit.allow_request():
+                timing.failed("circuit_open")
+                raise self._unavailable()
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    response = await self._send(request)
+            except (httpx.TransportError, TimeoutError) as error:
+                timing.failed(error_type_of(error))
+                self._circuit.record_failure()
+                raise self._unavailable() from None
+            timing.responded(response.status_code)
+            describe_response(span, response.status_code)
+            if response.status_code in _UNAVAILABLE:
+                self._circuit.record_failure()
+                raise self._unavailable()
+            self._circuit.record_success()
+            return response
 
     @asynccontextmanager
     async def stream(
@@ -95,17 +126,23 @@ class UpstreamClient:
         The caller limits the time until it begins.
         """
         unending = httpx.Timeout(self._timeout_s, read=None)
-        request = self._http.build_request(
-            method, path, content=content, headers=self._headers(headers, token), timeout=unending
-        )
-        if not self._circuit.allow_request():
-            raise self._unavailable()
-        try:
-            response = await self._http.send(request, stream=True)
-        except httpx.TransportError:
-            self._circuit.record_failure()
-            raise self._unavailable() from None
-        self._circuit.record_success()
+        with client_span(method, self._http.base_url) as span:
+            request = self._http.build_request(
+                method, path, content=content, headers=self._headers(headers, token), timeout=unending
+            )
+            timing = self._metrics.begin(request)
+            if not self._circuit.allow_request():
+                timing.failed("circuit_open")
+                raise self._unavailable()
+            try:
+                response = await self._http.send(request, stream=True)
+            except httpx.TransportError as error:
+                timing.failed(error_type_of(error))
+                self._circuit.record_failure()
+                raise self._unavailable() from None
+            timing.responded(response.status_code)
+            describe_response(span, response.status_code)
+            self._circuit.record_success()
         try:
             yield response
         finally:
@@ -128,7 +165,9 @@ class UpstreamClient:
 
     def _headers(self, given: Mapping[str, str] | None, token: str | None) -> dict[str, str]:
         context = request_context.current()
-        headers = {"X-Request-Id": context.request_id, "traceparent": context.traceparent, **(given or {})}
+        span = tracing.current()
+        trace = context.traceparent if span is None else span.traceparent
+        headers = {"X-Request-Id": context.request_id, "traceparent": trace, **(given or {})}
         return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def _unavailable(self) -> UpstreamUnavailable:

@@ -23,9 +23,25 @@ class EmittedBody(EmittedMessage):
     body: str
 
 
+class RecordedTimes(BaseModel):
+    """What preceded the decision about a message; see chassis.store.protocol.HandlingTimes.
+
+    Null and 0: it did not happen, or an earlier version handled the message and did not record it.
+    """
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    sent_at: datetime | None = None
+    received_at: datetime | None = None
+    effect_began_at: datetime | None = None
+    effect_ended_at: datetime | None = None
+    failed_attempts: int = 0
+    postponed: int = 0
+
+
 class HandledMessage(BaseModel):
     """One message that a service handled in a journey: the status before and after,
-    and what was emitted for it.
+    and what was emitted for it. `times` is present only if the request asks for it.
     """
 
     service: str
@@ -37,6 +53,7 @@ class HandledMessage(BaseModel):
     status_from: str
     status_to: str
     says: list[EmittedBody]
+    times: RecordedTimes = RecordedTimes()
 
 
 class HandlingRecord(BaseModel):

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 MEDIA_TYPE = "application/problem+json"
 WRONG_FIELDS_MAX = 10
-_STEP_LENGTH_MAX = 100
+_PART_CHARS_MAX = 100
 
 
 class WrongField(BaseModel):
@@ -48,7 +48,7 @@ def error_message(error: Mapping[str, Any]) -> str:
 
 def _pointer(error: Mapping[str, Any]) -> str:
     where, *path = (
-        str(step).replace("~", "~0").replace("/", "~1")[:_STEP_LENGTH_MAX] for step in error["loc"]
+        str(part).replace("~", "~0").replace("/", "~1")[:_PART_CHARS_MAX] for part in error["loc"]
     )
     if error["type"] == "json_invalid":
         path = []  # invalid JSON has no fields: this is the character at which parsing failed
@@ -76,7 +76,12 @@ Routers name them, because FastAPI builds included routes twice.
 
 
 def problem_response(
-    status: int, title: str, detail: str = "", *, type: str = "about:blank", **headers: str
+    status: int,
+    title: str,
+    detail: str = "",
+    *,
+    type: str = "about:blank",
+    headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     body = Problem(type=type, title=title, status=status, detail=detail).model_dump()
     return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)

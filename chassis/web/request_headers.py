@@ -78,5 +78,5 @@ class OneLineEach:
             if objection:
                 await self._refuse(objection)(scope, receive, send)
                 return
-            scope = {**scope, "headers": lines}
+            scope["headers"] = lines  # in place: outer middleware reads the route from the same scope
         await self._app(scope, receive, send)

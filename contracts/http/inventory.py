@@ -5,7 +5,13 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from contracts.inventory import CorrectionReason
 from contracts.values import OrderLine
+
+# The largest number of available pieces that `GET /stock` filters by.
+LOW_STOCK_MAX = 100
+# What inventory_svc calls low stock, unless its setting LOW_STOCK says otherwise.
+USUAL_LOW_STOCK = 5
 
 
 class ReservationStatus(StrEnum):
@@ -19,8 +25,19 @@ class ReservationStatus(StrEnum):
     RELEASED = "released"
 
 
+class CorrectionStatus(StrEnum):
+    """`refused`: fewer pieces were available than it removes."""
+
+    NEW = "new"
+    APPLIED = "applied"
+    REFUSED = "refused"
+
+
 class ShelfView(BaseModel):
-    """One article's stock. available + reserved + sold = received, always."""
+    """One article's stock. available + reserved + sold = received, always.
+
+    `received`: by deliveries and corrections.
+    """
 
     sku: str
     available: int
@@ -30,10 +47,25 @@ class ShelfView(BaseModel):
 
 
 class ShelfPage(BaseModel):
-    """`next`: the `after` of the following page; null on the last one."""
+    """`next`: the `after` of the following page; null on the last one.
+
+    `low_stock`: an article is low in stock while at most so many pieces are available.
+    """
 
     items: list[ShelfView]
     next: str | None
+    low_stock: int = USUAL_LOW_STOCK
+
+
+class CorrectionView(BaseModel):
+    """A correction of the stock. `available`: the pieces that were left after it."""
+
+    correction_id: UUID
+    status: CorrectionStatus
+    sku: str
+    change: int
+    reason: CorrectionReason
+    available: int
 
 
 class ReservationView(BaseModel):

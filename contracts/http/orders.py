@@ -37,7 +37,11 @@ class OrderView(BaseModel):
     total: Money
     cancel_reason: CancelReason | None
     reject_reason: RejectReason | None
+    tracking: str = Field(default="", description="the carrier's tracking reference; empty if there is none")
     detail: str = Field(description="why it was rejected, or what needs attention, as text")
+    placed_at: datetime | None = Field(
+        default=None, description="when it was placed; null if it is not, or that is not known yet"
+    )
     changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
 
 
@@ -46,3 +50,14 @@ class OrderPage(BaseModel):
 
     items: list[OrderView]
     next: UUID | None
+
+
+class OrderSearchPage(BaseModel):
+    """`next`: the `after` of the following page; null on the last one.
+
+    `complete`: false while orders that an earlier version stored are still prepared for the search.
+    """
+
+    items: list[OrderView]
+    next: str | None
+    complete: bool

@@ -114,6 +114,13 @@ class PasswordChange(AccountRequest):
     new: NewPassword
 
 
+class EmailChangeRequest(AccountRequest):
+    """`email`: the new address. `password`: the account's."""
+
+    email: EmailText
+    password: Password
+
+
 class Profile(AccountRequest):
     name: ShortText = Field(examples=["Ada Lovelace"])
 
@@ -159,6 +166,28 @@ class Tokens(BaseModel):
     )
 
 
+class OwnSession(BaseModel):
+    """An open session of a user: a login by password, with all tokens that follow from it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    session_id: UUID
+    client: str = Field(
+        "", description="the kind of program that logged in; empty if unknown", examples=["Firefox on Linux"]
+    )
+    began_at: datetime
+    refreshed_at: datetime = Field(description="its last use, less ten minutes at most")
+    expires_at: datetime = Field(description="when it ends unless it is used before")
+    current: bool = Field(False, description="whether this request belongs to it")
+
+
+class SessionPage(BaseModel):
+    """Newest first. `next`: the value of `after` for the next page; null on the last page."""
+
+    items: list[OwnSession]
+    next: UUID | None
+
+
 class SavedAddress(BaseModel):
     """A delivery address of an account. Its text was checked when it was added."""
 
@@ -179,6 +208,7 @@ class Me(BaseModel):
 
     user_id: UUID
     email: str
+    new_email: str | None = Field(None, description="a requested new address that is not confirmed yet")
     name: str
     roles: tuple[Role, ...] = ()
     addresses: tuple[SavedAddress, ...] = ()
@@ -189,7 +219,7 @@ class Recipient(BaseModel):
     """The recipient of a mail. Never log or store it.
 
     `link_token`: for the kinds of mail that need one. `superseded_by`: the mail is out of date and must not
-    be sent; the kind of the newer mail.
+    be sent; the kind of the newer mail. `address_changed`: the mail is the notice to a former address.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -198,3 +228,4 @@ class Recipient(BaseModel):
     email: str
     link_token: str | None = Field(None, max_length=LINK_TOKEN_LENGTH_MAX, repr=False)
     superseded_by: MailKind | None = None
+    address_changed: bool = False

@@ -66,12 +66,12 @@ export class Shop {
   async *follow(orderId, until = (event) => AT_REST.has(event.type)) {
     const seen = new Set();
     for (let next = 0; ; ) {
-      const heard = this.#events(orderId);
-      if (next === heard.length) {
+      const received = this.#events(orderId);
+      if (next === received.length) {
         await new Promise((resolve) => this.waiting.add(resolve));
         continue;
       }
-      const event = heard[next++];
+      const event = received[next++];
       if (seen.has(event.id)) continue; // an event may arrive more than once
       seen.add(event.id);
       yield event;
@@ -86,7 +86,7 @@ export class Shop {
   }
 
   async #listen() {
-    this.heard = new Map();
+    this.received = new Map();
     this.waiting = new Set();
     const channel = await this.connection.createChannel();
     const { queue } = await channel.assertQueue(`${this.user}.${randomUUID()}`, { exclusive: true });
@@ -104,7 +104,7 @@ export class Shop {
   }
 
   #events(orderId) {
-    if (!this.heard.has(orderId)) this.heard.set(orderId, []);
-    return this.heard.get(orderId);
+    if (!this.received.has(orderId)) this.received.set(orderId, []);
+    return this.received.get(orderId);
   }
 }

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from chassis.web.app import flatten_routers
 from gateway.accounts.dependencies import AccountDependencies
-from gateway.accounts.form_submit import load_account, require_password, submit
+from gateway.accounts.form_submit import load_account, load_sessions, require_password, submit
 from gateway.accounts.login_pages import log_out_and_redirect
 from gateway.auth.page_user import require_login
 from gateway.auth.principal import Principal
@@ -27,6 +27,11 @@ _NOTICES = {
     "new": Notice("ok", "Your e-mail address is verified, and you are logged in. Welcome!"),
     "name": Notice("ok", "Your name has been saved."),
     "address": Notice("ok", "Your addresses have been saved."),
+    "email": Notice(
+        "ok", "We have sent an e-mail to the new address. The change takes effect when you follow its link."
+    ),
+    "email-kept": Notice("ok", "Your e-mail address stays as it is."),
+    "session": Notice("ok", "That session has been logged out."),
 }
 _ACCOUNT = "/account"
 
@@ -39,7 +44,13 @@ def routes(deps: AccountDependencies) -> APIRouter:
     async def account(request: Request, user: User, said: str = "") -> Response:
         return await _render(deps, request, user, notice=_NOTICES.get(said))
 
-    return flatten_routers(router, _profile_routes(deps), _address_routes(deps), _security_routes(deps))
+    return flatten_routers(
+        router,
+        _profile_routes(deps),
+        _email_routes(deps),
+        _address_routes(deps),
+        _security_routes(deps),
+    )
 
 
 def _profile_routes(deps: AccountDependencies) -> APIRouter:
@@ -53,6 +64,31 @@ def _profile_routes(deps: AccountDependencies) -> APIRouter:
         if form.is_valid and await _submit(deps, form, "PUT", "/users/me", {"name": form["name"]}, user):
             return redirect("/account?said=name")
         return await _render(deps, request, user, form, "name")
+
+    return router
+
+
+def _email_routes(deps: AccountDependencies) -> APIRouter:
+    router = deps.page_router(prefix=f"{_ACCOUNT}/email")
+    User = Annotated[Principal, Depends(require_login(deps, _ACCOUNT))]
+
+    @router.post("")
+    async def change(request: Request, user: User) -> Response:
+        form = await read_form(request, "email", "email_password")
+        form.require(email="Type the new e-mail address", email_password="Type your password")
+        sent = {"email": form["email"], "password": form["email_password"]}
+        if form.is_valid and await _submit(
+            deps, form, "POST", "/users/me/email-change", sent, user, secret="email_password"
+        ):
+            return redirect("/account?said=email")
+        return await _render(deps, request, user, form, "email")
+
+    @router.post("/removal")
+    async def keep_old(request: Request, user: User) -> Response:
+        form = SubmittedForm()
+        if await _submit(deps, form, "DELETE", "/users/me/email-change", None, user):
+            return redirect("/account?said=email-kept")
+        return await _render(deps, request, user, form, "email")
 
     return router
 
@@ -101,6 +137,15 @@ def _security_routes(deps: AccountDependencies) -> APIRouter:
         ):
             return await log_out_and_redirect(deps, request, "/login?said=password")
         return await _render(deps, request, user, form, "password")
+
+    @router.post("/sessions/removal")
+    async def log_out_session(request: Request, user: User) -> Response:
+        form = await read_form(request, "session")
+        path = f"/users/me/sessions/{quote(form['session'], safe='')}"
+        if form["session"] and (await submit(deps, form, "DELETE", path, None, user=user)).is_success:
+            return redirect("/account?said=session")
+        form.error = form.error or "This session has already ended."
+        return await _render(deps, request, user, form, "session")
 
     @router.post("/logout-everywhere")
     async def log_out_everywhere(request: Request, user: User) -> Response:
@@ -160,6 +205,7 @@ async def _render(
     status = 422 if failed else 200
     given: dict[str, Any] = {
         "me": me,
+        "sessions": await load_sessions(deps.user_client, user),
         "form": form or SubmittedForm(),
         "blank": SubmittedForm,
         "failed": failed,

@@ -4,7 +4,7 @@ from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 import httpx
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from chassis.web.app import flatten_routers
@@ -13,6 +13,7 @@ from chassis.web.problems import Problem, parse_problem, problem_responses
 from chassis.web.strict_json import StrictRoute
 from contracts.http import users
 from contracts.http.users import Tokens
+from contracts.values import Id
 from gateway.accounts.dependencies import AccountDependencies
 from gateway.auth.principal import Principal
 from gateway.http.problems import ProblemError, make_problem, problem_for_status
@@ -23,7 +24,8 @@ Read = TypeVar("Read", bound=BaseModel)
 
 
 def routes(deps: AccountDependencies) -> APIRouter:
-    return flatten_routers(_registration(deps), _log_ins(deps), _passwords(deps), _own_account(deps))
+    own = (_own_account(deps), _email_change(deps), _own_sessions(deps))
+    return flatten_routers(_registration(deps), _logins(deps), _passwords(deps), *own)
 
 
 def _registration(deps: AccountDependencies) -> APIRouter:
@@ -50,13 +52,16 @@ def _registration(deps: AccountDependencies) -> APIRouter:
 
     @router.post("/proofs", status_code=201, responses=problem_responses(401))
     async def prove(form: users.Proof, response: Response) -> Tokens:
-        """Verifies the e-mail address by the token from the e-mail, and logs in."""
+        """Verifies the e-mail address by the token from the e-mail, and logs in.
+
+        If it is a changed address, all other logins end.
+        """
         return _tokens(response, await send("POST", "/proofs", form.model_dump()))
 
     return router
 
 
-def _log_ins(deps: AccountDependencies) -> APIRouter:
+def _logins(deps: AccountDependencies) -> APIRouter:
     router = deps.api_router(
         "log-in", prefix=_API, route_class=StrictRoute, responses=problem_responses(401, 503)
     )
@@ -71,7 +76,7 @@ def _log_ins(deps: AccountDependencies) -> APIRouter:
     async def refresh(form: users.Refresh, response: Response) -> Tokens:
         """Returns the next pair of tokens.
 
-        A refresh token is valid once; reusing an old one ends the log-in.
+        A refresh token is valid once; reusing an old one ends the login.
         """
         return _tokens(response, await send("POST", "/sessions/refresh", form.model_dump()))
 
@@ -79,7 +84,7 @@ def _log_ins(deps: AccountDependencies) -> APIRouter:
     async def log_out(
         request: Request, response: Response, user: Annotated[Principal, Depends(deps.require_user)]
     ) -> None:
-        """Ends this log-in."""
+        """Ends this login."""
         if user.session_key:
             await deps.sessions.end(request)
         else:
@@ -90,7 +95,7 @@ def _log_ins(deps: AccountDependencies) -> APIRouter:
     async def log_out_everywhere(
         request: Request, response: Response, user: Annotated[Principal, Depends(deps.require_user)]
     ) -> None:
-        """Ends all your log-ins."""
+        """Ends all your logins."""
         _require_success(await send("DELETE", "/sessions", user=user))
         await _end_session(deps, request, response)
 
@@ -110,7 +115,7 @@ def _passwords(deps: AccountDependencies) -> APIRouter:
 
     @router.post("/password-resets/confirmations", status_code=204, responses=problem_responses(401))
     async def reset(form: users.PasswordResetConfirmation) -> None:
-        """Sets a new password by the token from the e-mail, and ends all log-ins."""
+        """Sets a new password by the token from the e-mail, and ends all logins."""
         _require_success(await send("POST", "/password-resets/confirmations", form.model_dump()))
 
     @router.put("/users/me/password", status_code=204, responses=problem_responses(401, 403))
@@ -120,7 +125,7 @@ def _passwords(deps: AccountDependencies) -> APIRouter:
         response: Response,
         user: Annotated[Principal, Depends(deps.require_user)],
     ) -> None:
-        """Sets a new password, and ends all log-ins."""
+        """Sets a new password, and ends all logins."""
         _require_success(await send("PUT", f"{_ME}/password", form.model_dump(), user=user))
         await _end_session(deps, request, response)
 
@@ -167,6 +172,60 @@ def _own_account(deps: AccountDependencies) -> APIRouter:
         """
         _require_success(await send("POST", f"{_ME}/erasure", form.model_dump(), user=user))
         await _end_session(deps, request, response)
+
+    return router
+
+
+def _email_change(deps: AccountDependencies) -> APIRouter:
+    router = deps.api_router(
+        "own account",
+        prefix=f"{_API}{_ME}/email-change",
+        route_class=StrictRoute,
+        responses=problem_responses(401, 503),
+    )
+    send, path = deps.user_client.request, f"{_ME}/email-change"
+
+    @router.post("", status_code=202, responses=problem_responses(403))
+    async def request_email_change(
+        form: users.EmailChangeRequest, user: Annotated[Principal, Depends(deps.require_user)]
+    ) -> None:
+        """Sends an e-mail to the new address. Its token confirms the change at POST /api/v1/proofs.
+
+        The response is the same if the address belongs to another account.
+        """
+        _require_success(await send("POST", path, form.model_dump(), user=user))
+
+    @router.delete("", status_code=204)
+    async def drop_email_change(user: Annotated[Principal, Depends(deps.require_user)]) -> None:
+        """Drops a change of the e-mail address that is not confirmed yet."""
+        _require_success(await send("DELETE", path, user=user))
+
+    return router
+
+
+def _own_sessions(deps: AccountDependencies) -> APIRouter:
+    router = deps.api_router(
+        "own account",
+        prefix=f"{_API}{_ME}/sessions",
+        route_class=StrictRoute,
+        responses=problem_responses(401, 503),
+    )
+    send = deps.user_client.request
+
+    @router.get("")
+    async def list_sessions(
+        user: Annotated[Principal, Depends(deps.require_user)],
+        after: Annotated[Id | None, Query(description="the `next` of the previous page")] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> users.SessionPage:
+        """Your open sessions: each is a login by password, in a browser or a program. Newest first."""
+        path = f"{_ME}/sessions?limit={limit}" + (f"&after={after}" if after else "")
+        return _read(users.SessionPage, _require_success(await send("GET", path, user=user)))
+
+    @router.delete("/{session_id}", status_code=204, responses=problem_responses(404))
+    async def log_out_session(session_id: Id, user: Annotated[Principal, Depends(deps.require_user)]) -> None:
+        """Ends one of your sessions at once. Access tokens of the others become outdated: refresh yours."""
+        _require_success(await send("DELETE", f"{_ME}/sessions/{session_id}", user=user))
 
     return router
 

@@ -7,7 +7,7 @@ import httpx
 from pydantic import ValidationError
 
 from chassis.web.http_client import UpstreamUnavailable
-from contracts.http.users import PASSWORD_LENGTH_MIN, Me
+from contracts.http.users import PASSWORD_LENGTH_MIN, Me, SessionPage
 from gateway.accounts.dependencies import AccountDependencies
 from gateway.auth.principal import Principal
 from gateway.auth.user_client import UserClient
@@ -56,6 +56,15 @@ async def load_account(user_client: UserClient, user: Principal) -> Me | None:
     try:
         response = await user_client.request("GET", "/users/me", user=user)
         return Me.model_validate_json(response.content) if response.status_code == 200 else None
+    except (UpstreamUnavailable, ValidationError):
+        return None
+
+
+async def load_sessions(user_client: UserClient, user: Principal) -> SessionPage | None:
+    """The user's newest open sessions; None while user_svc is unavailable."""
+    try:
+        response = await user_client.request("GET", "/users/me/sessions", user=user)
+        return SessionPage.model_validate_json(response.content) if response.status_code == 200 else None
     except (UpstreamUnavailable, ValidationError):
         return None
 

@@ -1,4 +1,4 @@
-"""The log-in page, and log-out."""
+"""The login page, and logout."""
 
 from typing import Any
 

@@ -11,11 +11,17 @@ from gateway.auth.session import Session
 # HTTP requests are not redelivered. Their handled ids matter only while a write with an unknown outcome is
 # retried, so a few are enough. The state itself detects later duplicates.
 _HANDLED_MAX = 5
-# user_svc ends a log-in without a refresh after 14 days; one day is a margin.
+# user_svc ends a login without a refresh after 14 days; one day is a margin.
 _SESSIONS_KEPT_FOR = timedelta(days=15)
 
 SESSIONS = Aggregate(
-    "sessions", Session(), session.decide, handles=(), handled_max=_HANDLED_MAX, ttl=_SESSIONS_KEPT_FOR
+    "sessions",
+    Session(),
+    session.decide,
+    handles=(),
+    handled_max=_HANDLED_MAX,
+    ttl=_SESSIONS_KEPT_FOR,
+    restorable=False,
 )
 # A record has no effect once all older access tokens have expired, and the hour for which sessions are
 # trusted while user_svc is unavailable has passed.

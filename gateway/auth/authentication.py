@@ -67,7 +67,8 @@ class Authenticator:
 
     async def identify(self, request: Request) -> Principal | None:
         """Authenticates without rate limits. Raises NotValid, UpstreamUnavailable, StoreUnavailable."""
-        return await self._sessions.find_principal(request) or await self._identify_by_token(request)
+        user = await self._sessions.authenticate_session_cookie(request)
+        return user or await self._identify_by_token(request)
 
     async def _authenticate(self, request: Request) -> Principal | None:
         try:

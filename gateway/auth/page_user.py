@@ -10,9 +10,9 @@ from gateway.web.templating import LoginRequired
 
 
 def require_login(deps: AuthDependencies, then: str = "") -> Callable[[Request], Awaitable[Principal]]:
-    """A FastAPI dependency that returns the user and redirects guests to the log-in page.
+    """A FastAPI dependency that returns the user and redirects guests to the login page.
 
-    `then`: the path to return to after the log-in, with path parameters such as `/orders/{order}`. Routes
+    `then`: the path to return to after the login, with path parameters such as `/orders/{order}`. Routes
     that change something need it; by default it is the path of the request.
     """
 

@@ -2,7 +2,7 @@
 
 The browser holds an opaque id; the tokens are stored encrypted with a key derived from that id.
 
-So a leaked database gives access to no session, and a log-out takes effect at once, even if the access token
+So a leaked database gives access to no session, and a logout takes effect at once, even if the access token
 is valid.
 """
 
@@ -61,7 +61,7 @@ class RenewSession:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """The user has logged out, or user_svc has ended the log-in."""
+    """The user has logged out, or user_svc has ended the login."""
 
 
 class SessionNotOpen(Exception):

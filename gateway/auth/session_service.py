@@ -1,4 +1,4 @@
-"""The sessions of browsers: opened at log-in, renewed before their access token expires, ended at log-out.
+"""The sessions of browsers: opened at login, renewed before their access token expires, ended at logout.
 
 The tokens can only be decrypted with the cookie. The database holds the cookie's SHA-256 and the encrypted
 tokens.
@@ -41,7 +41,7 @@ class _Sealed(NamedTuple):
 
 
 class SessionService:
-    """`find_principal` and `end` read the session cookie.
+    """`authenticate_session_cookie` and `end` read the session cookie.
 
     All methods raise StoreUnavailable without the database.
     """
@@ -56,7 +56,7 @@ class SessionService:
         self._renewing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self, tokens: Tokens) -> str:
-        """Returns the cookie value. Each log-in gets a new one, which prevents session fixation."""
+        """Returns the cookie value. Each login gets a new one, which prevents session fixation."""
         cookie = secrets.token_urlsafe(_ID_BYTES)
         now = self._runtime.clock()
         until = now + timedelta(seconds=tokens.expires_in)
@@ -67,8 +67,12 @@ class SessionService:
         await execute(self._runtime, SESSIONS, _key(cookie), opened)
         return cookie
 
-    async def find_principal(self, request: HTTPConnection) -> Principal | None:
-        """The user of this browser's session, if it is valid."""
+    async def authenticate_session_cookie(self, request: HTTPConnection) -> Principal | None:
+        """The user of the session that the cookie names; None without a cookie or a valid session.
+
+        Renews the session's tokens if they expire soon, and leaves the new cookie in
+        `request.state.new_cookie`.
+        """
         if not (cookie := request.cookies.get(self._cookies.session, "")):
             return None
         session = await self._load(_key(cookie))
@@ -88,7 +92,7 @@ class SessionService:
         """Ends the session here and revokes its tokens at user_svc."""
         if not (cookie := request.cookies.get(self._cookies.session, "")):
             return
-        user = await self.find_principal(request)
+        user = await self.authenticate_session_cookie(request)
         await execute(self._runtime, SESSIONS, _key(cookie), EndSession())
         if user is not None:
             with suppress(UpstreamUnavailable):  # the session has ended, and nothing can decrypt its tokens
@@ -135,7 +139,7 @@ class SessionService:
                     case 201:
                         return await self._keep(cookie, Tokens.model_validate_json(response.content))
                     case 401 if (await self._load(key)).tokens == session.tokens:
-                        return await self._decide(key, EndSession())  # user_svc has ended the log-in
+                        return await self._decide(key, EndSession())  # user_svc has ended the login
                     case _:  # another instance has renewed it, or user_svc limits the rate
                         return await self._load(key)
             except (SessionNotOpen, ValidationError):

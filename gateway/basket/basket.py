@@ -6,7 +6,7 @@ from chassis.core.decision import Context, Decision
 from chassis.messaging.identity import derived_id
 from contracts.values import LINES_MAX, QUANTITY_MAX
 
-# An interrupted merge is repeated at the next log-in of the same browser. Up to so many other merges may come
+# An interrupted merge is repeated at the next login of the same browser. Up to so many other merges may come
 # between.
 MERGES_MAX = 50
 
@@ -87,7 +87,7 @@ class HandedOver:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Adds the items of a guest's basket at log-in, cut to the limits of an order,
+    """Adds the items of a guest's basket at login, cut to the limits of an order,
     because there is no form for errors.
 
     `id`: of the merge; a repeated merge has the same id.

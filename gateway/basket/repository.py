@@ -61,7 +61,7 @@ class BasketRepository:
     async def hand_over(self, guests: str, users: str) -> None:
         """Merges the guest's basket into the user's. Idempotent: an interrupted handover can be repeated."""
         found = await self.get(guests)
-        if found.handed:  # an interrupted earlier log-in, perhaps of another user
+        if found.handed:  # an interrupted earlier login, perhaps of another user
             found = await self._merge(guests, found)
         if found.items:
             handed = await self.change(guests, HandOver(users, derived_id("merge", guests, users)))

@@ -218,6 +218,6 @@ def _require_ok(response: httpx.Response, name: str) -> None:
 def _parsed(kind: type[Model], response: httpx.Response, name: str) -> Model:
     _require_ok(response, name)
     try:
-        return kind.model_validate_json(response.content)
+        return kind.model_validate_json(response.content, extra="ignore")
     except ValidationError:
         raise UpstreamUnavailable(name) from None

@@ -26,7 +26,8 @@ class Cookies:
     def basket(self) -> str:
         return "basket" if self.insecure else "__Host-basket"
 
-    def has_ours(self, request: HTTPConnection) -> bool:
+    def has_shop_cookie(self, request: HTTPConnection) -> bool:
+        """Whether a browser sent a cookie of ours, valid or not: then the cross-site check applies."""
         return self.session in request.cookies or self.basket in request.cookies
 
     def set(self, response: Response, name: str, value: str, until: datetime) -> None:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from chassis.store.protocol import StoreUnavailable
+from chassis.store.protocol import StoreUnavailable, WriteConflicts
 from chassis.web.app import allowed_methods
 from chassis.web.http_client import UpstreamUnavailable
 from chassis.web.problems import MEDIA_TYPE, wrong_fields
@@ -18,6 +18,7 @@ from gateway.http.problems import ProblemError, prefers_html, problem_for_status
 from gateway.web.templating import LoginRequired, error_page, redirect_to_login
 
 _STORE_RETRY_S = 2
+_STORE_AWAY = "the gateway's database is unavailable"
 _KEY = ("header", "idempotency-key")
 
 
@@ -53,7 +54,7 @@ def _register_request_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(request: Request, error: RequestValidationError) -> Response:
-        if any(tuple(str(step).lower() for step in each["loc"]) == _KEY for each in error.errors()):
+        if any(tuple(str(part).lower() for part in each["loc"]) == _KEY for each in error.errors()):
             return problem_response(request, ProblemError("key-missing"))
         if any(each["type"] == "json_invalid" for each in error.errors()):
             return problem_response(request, ProblemError("malformed"))
@@ -69,12 +70,9 @@ def _register_unavailable_errors(app: FastAPI) -> None:
 
     @app.exception_handler(StoreUnavailable)
     async def store_unavailable(request: Request, error: StoreUnavailable) -> Response:
-        return problem_response(
-            request,
-            ProblemError(
-                "away", "the gateway's database is unavailable", headers=_retry_after(_STORE_RETRY_S)
-            ),
-        )
+        contended = isinstance(error, WriteConflicts)
+        detail = "other requests change the same data at the same time" if contended else _STORE_AWAY
+        return problem_response(request, ProblemError("away", detail, headers=_retry_after(_STORE_RETRY_S)))
 
 
 def _retry_after(seconds: int) -> Mapping[str, str]:

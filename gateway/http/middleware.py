@@ -8,19 +8,23 @@ static files.
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_network
 
 import structlog
-from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import telemetry
+from chassis.telemetry import tracing
 from chassis.web import request_context
 from chassis.web.request_headers import one_line_each
+from chassis.web.request_metrics import record_request, route_label
+from chassis.web.server_spans import edge_span, serve
 from gateway.http.client_address import client_address
+from gateway.http.client_name import client_name
 from gateway.http.cookies import Cookies
 from gateway.http.problems import ProblemError
 from gateway.settings import GatewaySettings
@@ -51,11 +55,6 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
-RESPONSES = Counter(
-    "journey_door_answers_total", "Responses of the public HTTP server", ["route", "method", "status"]
-)
-RESPONSE_SECONDS = Histogram("journey_door_seconds", "Time until a response begins, in seconds", ["route"])
-
 RenderProblem = Callable[[Request, ProblemError], Response]
 
 
@@ -79,8 +78,13 @@ class EdgeMiddleware:
         headers = Headers(scope=scope)
         peer = scope["client"][0] if scope.get("client") else ""
         address = client_address(headers.get("x-forwarded-for", ""), peer, self._proxies)
+        given = headers.get("traceparent", "")
         context = request_context.from_headers(
-            headers.get("x-request-id", ""), headers.get("traceparent", ""), address
+            headers.get("x-request-id", ""),
+            given,
+            address,
+            client=client_name(headers.get("user-agent", "")),
+            sampled=tracing.STATE.decide(),
         )
         scope["headers"] = [
             pair for pair in scope["headers"] if not pair[0].lower().startswith(_SPOOFABLE_HEADERS)
@@ -88,7 +92,9 @@ class EdgeMiddleware:
         token = request_context.bind(context)
         try:
             with structlog.contextvars.bound_contextvars(request_id=context.request_id):
-                await self._handle(scope, _limit_body(receive), send, ambiguous_header)
+                handle = partial(self._handle, ambiguous_header=ambiguous_header)
+                span = edge_span("gateway", context.traceparent, given)
+                await serve(handle, scope, _limit_body(receive), send=send, span=span)
         finally:
             request_context.reset(token)
 
@@ -103,7 +109,9 @@ class EdgeMiddleware:
                 if problem is None:
                     limit.reschedule(None)  # the time limit does not apply to the body, which may be a stream
                 self._add_headers(scope, message)
-                _record_metrics(scope, status, time.perf_counter() - started_at)
+                duration_s = time.perf_counter() - started_at
+                trace = request_context.current().traceparent
+                record_request(scope, status, duration_s, service="gateway", listener="public", trace=trace)
             await send(message)
 
         try:
@@ -113,12 +121,12 @@ class EdgeMiddleware:
                 else:
                     await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            telemetry.log.debug("client disconnected", path=scope["path"])
+            telemetry.log.debug("client disconnected", route=route_label(scope))
         except TimeoutError:
-            telemetry.log.warning("request timed out", path=scope["path"])
+            telemetry.log.warning("request timed out", route=route_label(scope))
             problem = ProblemError("away", headers={"Retry-After": "2"})
         except Exception:
-            telemetry.log.exception("a request failed", path=scope["path"])
+            telemetry.log.exception("a request failed", route=route_label(scope))
             problem = ProblemError("failed")
         if problem is not None and not status:
             await self._render_problem(Request(scope), problem)(scope, receive, send_with_headers)
@@ -136,7 +144,7 @@ class EdgeMiddleware:
     def _is_cross_site(self, request: Request) -> bool:
         """Whether a page of another site may have sent the request. A token without cookies exempts it."""
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-        has_cookies = self._cookies.has_ours(request)
+        has_cookies = self._cookies.has_shop_cookie(request)
         if not has_cookies and ("authorization" in request.headers or origin in self._settings.cors_origins):
             return False
         if site is not None:
@@ -182,7 +190,7 @@ def _limit_body(receive: Receive) -> Receive:
 
 
 def _renew_cookie(headers: MutableHeaders, cookie: str) -> None:
-    """Extends the cookie of a renewed session, except on publicly cached responses and after a log-out."""
+    """Extends the cookie of a renewed session, except on publicly cached responses and after a logout."""
     name = cookie.partition("=")[0]
     set_already = any(each.startswith(f"{name}=") for each in headers.getlist("set-cookie"))
     if not set_already and "public" not in headers.get("cache-control", ""):
@@ -191,11 +199,3 @@ def _renew_cookie(headers: MutableHeaders, cookie: str) -> None:
 
 def _is_static(scope: Scope) -> bool:
     return bool(scope["path"].startswith("/static/"))
-
-
-def _record_metrics(scope: Scope, status: int, duration_s: float) -> None:
-    """Labelled by route pattern, because the number of distinct paths is unbounded."""
-    route = getattr(scope.get("route"), "path", "") or "none"
-    method = scope["method"] if scope["method"] in (*_SAFE, "POST", "PUT", "DELETE", "PATCH") else "other"
-    RESPONSES.labels(route, method, status).inc()
-    RESPONSE_SECONDS.labels(route).observe(duration_s)

@@ -20,7 +20,8 @@ from gateway.http.problems import ProblemError
 from gateway.settings import GatewaySettings
 from gateway.web.templating import THEMES, PageUser
 
-_CHECK_S = 1.0
+CHECK_S = 1.0
+_EVENT_STREAM = "text/event-stream"
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 # Hop-by-hop headers (RFC 9110, section 7.6.1), and headers that must not pass between browser and operations.
 _NOT_FORWARDED = {
@@ -53,7 +54,7 @@ class ProxyDependencies(Protocol):
 class ProxyResponse(StreamingResponse):
     """Relays the upstream response. When one side closes, the other is closed, too.
 
-    `may_continue`: returns whether the reader is still staff. An open stream ends when it returns False.
+    `may_continue`: returns whether the reader is still staff. Otherwise the response is cut off.
     """
 
     def __init__(
@@ -62,8 +63,9 @@ class ProxyResponse(StreamingResponse):
         exchange: AbstractAsyncContextManager[httpx.Response],
         may_continue: Callable[[], Awaitable[bool]],
     ) -> None:
+        is_event_stream = response.headers.get("Content-Type", "").startswith(_EVENT_STREAM)
         super().__init__(
-            _relay(response.aiter_raw(), may_continue),
+            relay(response.aiter_raw(), may_continue, is_event_stream=is_event_stream),
             response.status_code,
             _forwarded_headers(response.headers),
         )
@@ -114,18 +116,28 @@ async def _is_staff(deps: ProxyDependencies, request: Request) -> bool:
     return user is not None and user.is_staff
 
 
-async def _relay(
-    chunks: AsyncIterator[bytes], may_continue: Callable[[], Awaitable[bool]]
+class AccessEnded(Exception):
+    """The reader is no longer staff. The connection is closed without an end of the response."""
+
+
+async def relay(
+    chunks: AsyncIterator[bytes], may_continue: Callable[[], Awaitable[bool]], *, is_event_stream: bool
 ) -> AsyncIterator[bytes]:
-    """Yields the chunks, and checks the reader's role every second, also while no chunk arrives."""
+    """Yields the chunks, and checks the reader's role every second, also while no chunk arrives.
+
+    An event stream just ends; its reader asks again. The end of any other response would look like a complete
+    one, so it raises AccessEnded.
+    """
     clock = asyncio.get_running_loop().time
     checked_at, coming = clock(), asyncio.ensure_future(anext(chunks, None))
     try:
         while True:
-            await asyncio.wait({coming}, timeout=_CHECK_S)
-            if clock() - checked_at >= _CHECK_S:
+            await asyncio.wait({coming}, timeout=CHECK_S)
+            if clock() - checked_at >= CHECK_S:
                 if not await may_continue():
-                    return
+                    if is_event_stream:
+                        return
+                    raise AccessEnded
                 checked_at = clock()
             if coming.done():
                 if (chunk := coming.result()) is None:

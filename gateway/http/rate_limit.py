@@ -9,8 +9,10 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 from cachetools import TTLCache
 from limits.aio.storage import MemoryStorage, MongoDBStorage, Storage
@@ -19,6 +21,7 @@ from starlette.requests import HTTPConnection
 
 from chassis import telemetry
 from chassis.circuit_breaker import CircuitBreaker
+from chassis.telemetry.circuits import report_circuit
 from gateway.http.problems import ProblemError, make_problem
 
 _WINDOW_S = 60
@@ -53,25 +56,64 @@ class RateLimitExceeded(ProblemError):
         )
 
 
+class Counters(Protocol):
+    @property
+    def storage(self) -> Storage: ...
+
+    async def renew(self) -> None:
+        """Called after a failure: the password may have changed."""
+        ...
+
+
+class SharedCounters:
+    """The counters in MongoDB. Its crash may lose some counts, because no write waits for the disk.
+
+    A driver's client keeps the password of its creation, so a new password needs another storage.
+    """
+
+    def __init__(self, url: str | Callable[[], str], database: str, timeout_s: float) -> None:
+        """`url`: a function is called again at each `renew`."""
+        self._read_url: Callable[[], str] = partial(str, url) if isinstance(url, str) else url
+        self._database = database
+        self._limit_ms = int(timeout_s * 1000)
+        self._opened_with = self._read_url()
+        self.storage = self._open()
+
+    async def renew(self) -> None:
+        """Open another storage if the password has changed. Raises OSError if it cannot be read."""
+        if (url := self._read_url()) != self._opened_with:
+            await self.close()
+            self._opened_with = url
+            self.storage = self._open()
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self.storage.storage.close)
+
+    def _open(self) -> MongoDBStorage:
+        options: dict[str, int] = {
+            "w": 1,
+            "timeoutMS": self._limit_ms,
+            "serverSelectionTimeoutMS": self._limit_ms,
+        }
+        return MongoDBStorage(
+            self._opened_with,
+            database_name=self._database,
+            counter_collection_name="rate_limits",
+            window_collection_name="rate_limit_windows",  # limits creates it; fixed windows do not use it
+            wrap_exceptions=True,
+            **options,
+        )
+
+
 @asynccontextmanager
 async def shared_counters(
-    mongo_url: str, database: str, timeout_s: float = STORE_S_MAX
-) -> AsyncIterator[Storage]:
-    """Opens the counters in MongoDB. Its crash may lose some counts, because no write waits for the disk."""
-    limit_ms = int(timeout_s * 1000)
-    options: dict[str, int] = {"w": 1, "timeoutMS": limit_ms, "serverSelectionTimeoutMS": limit_ms}
-    storage = MongoDBStorage(
-        mongo_url,
-        database_name=database,
-        counter_collection_name="rate_limits",
-        window_collection_name="rate_limit_windows",  # limits creates it; fixed windows do not use it
-        wrap_exceptions=True,
-        **options,
-    )
+    url: str | Callable[[], str], database: str, timeout_s: float = STORE_S_MAX
+) -> AsyncIterator[SharedCounters]:
+    counters = SharedCounters(url, database, timeout_s)
     try:
-        yield storage
+        yield counters
     finally:
-        await asyncio.to_thread(storage.storage.close)
+        await counters.close()
 
 
 @dataclass(frozen=True)
@@ -87,17 +129,17 @@ class _FixedWindows:
     Its FixedWindowRateLimiter takes the same `incr`, and two more requests for what the headers say.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Callable[[], Storage]) -> None:
         self._storage = storage
         self._ends_at: TTLCache[str, float] = TTLCache(_KNOWN_MAX, _WINDOW_S)
 
     async def hit(self, limit: RateLimit, client: str) -> _Window:
         key, now = f"{limit.name}/{client}", time.time()
-        count = await self._storage.incr(key, _WINDOW_S)
+        count = await self._storage().incr(key, _WINDOW_S)
         if count == 1:
             self._ends_at[key] = now + _WINDOW_S
         elif self._ends_at.get(key, 0.0) <= now:  # another instance began the window
-            self._ends_at[key] = await self._storage.get_expiry(key)
+            self._ends_at[key] = await self._storage().get_expiry(key)
         ends_at = self._ends_at.get(key, now + _WINDOW_S)
         return _Window(max(0, limit.quota - count), count > limit.quota, ends_at)
 
@@ -111,15 +153,18 @@ class RateLimiter:
 
     def __init__(
         self,
-        shared: Storage | None = None,
+        shared: Counters | None = None,
         *,
         timeout_s: float = STORE_S_MAX,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._timeout_s = timeout_s
-        self._shared = None if shared is None else _FixedWindows(shared)
-        self._own = _FixedWindows(MemoryStorage())
-        self._breaker = CircuitBreaker(probe_s=timeout_s, clock=clock)
+        self._counters = shared
+        self._shared = None if shared is None else _FixedWindows(lambda: shared.storage)
+        memory = MemoryStorage()
+        self._own = _FixedWindows(lambda: memory)
+        changed = report_circuit("gateway", "rate_limits")
+        self._breaker = CircuitBreaker(probe_s=timeout_s, clock=clock, changed=changed)
 
     async def hit(self, request: HTTPConnection, limit: RateLimit, client: str) -> None:
         """Counts a request of `client`. The headers describe the limit that was counted last.
@@ -143,7 +188,13 @@ class RateLimiter:
             except (StorageError, TimeoutError) as error:
                 self._breaker.record_failure()
                 telemetry.log.warning("rate limits counted per instance", error=type(error).__name__)
+                await self._renew()
             else:
                 self._breaker.record_success()
                 return window
         return await self._own.hit(limit, client)
+
+    async def _renew(self) -> None:
+        with suppress(OSError):  # the password is not readable: tried again after the next failure
+            if self._counters is not None:
+                await self._counters.renew()

@@ -16,8 +16,8 @@ from gateway.live.dependencies import LiveDependencies
 from gateway.live.sse import MEDIA_TYPE
 from gateway.live.subscribe import open_stream
 from gateway.orders.authorized_order import load_authorized_order
+from gateway.orders.customer_orders import CustomerOrders
 from gateway.orders.messages import describe_entry
-from gateway.orders.order_service import OrderService
 from gateway.orders.timeline import OrderTimeline, TimelineEntry, TimelineStatus
 
 _STREAMS_MAX = 6
@@ -57,7 +57,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 class _JsonRenderer:
     """See gateway.live.sse.EventRenderer."""
 
-    def __init__(self, orders: OrderService, order_id: UUID) -> None:
+    def __init__(self, orders: CustomerOrders, order_id: UUID) -> None:
         self._orders = orders
         self._order_id = order_id
 
@@ -105,5 +105,9 @@ def routes(deps: LiveDependencies) -> APIRouter:
 
 def _event_of(entry: TimelineEntry, timeline: OrderTimeline) -> TimelineEvent:
     return TimelineEvent(
-        seq=entry.seq, type=entry.type, at=entry.at, sentence=describe_entry(entry), status=timeline.status
+        seq=entry.seq,
+        type=entry.type,
+        at=entry.at,
+        sentence=describe_entry(entry, timeline),
+        status=timeline.status,
     )

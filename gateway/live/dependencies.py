@@ -4,9 +4,9 @@ from typing import Protocol
 
 from gateway.auth.dependencies import AuthDependencies
 from gateway.live.sse import LiveUpdates
-from gateway.orders.order_service import OrderService
+from gateway.orders.customer_orders import CustomerOrders
 
 
 class LiveDependencies(AuthDependencies, Protocol):
-    orders: OrderService
+    orders: CustomerOrders
     live: LiveUpdates

@@ -12,7 +12,7 @@ from gateway.live.dependencies import LiveDependencies
 from gateway.live.sse import MEDIA_TYPE
 from gateway.live.subscribe import accepts, open_stream
 from gateway.orders.authorized_order import AuthorizedOrder, load_authorized_order, parse_order_id
-from gateway.orders.order_service import OrderService
+from gateway.orders.customer_orders import CustomerOrders
 from gateway.orders.progress import OrderProgress
 from gateway.orders.progress_fragment import render_fragment
 from gateway.orders.timeline import OrderTimeline
@@ -44,7 +44,7 @@ def routes(deps: LiveDependencies) -> APIRouter:
 class _HtmlRenderer:
     """An EventRenderer: sends the HTML fragment whenever the progress has changed."""
 
-    def __init__(self, orders: OrderService, order: AuthorizedOrder) -> None:
+    def __init__(self, orders: CustomerOrders, order: AuthorizedOrder) -> None:
         self._orders = orders
         self._order = order
         self._last_progress: OrderProgress | None = None

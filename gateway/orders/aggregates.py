@@ -16,7 +16,8 @@ _GOES_ON = frozenset(
     {TimelineStatus.RECEIVED, TimelineStatus.PLACED, TimelineStatus.CONFIRMED, TimelineStatus.NEEDS_ATTENTION}
 )
 
-# Handles every event that has a customer message.
+# Handles every event that has a customer message. The stored kind `journeys` keeps its first name: its
+# documents are timelines. Everywhere else a journey is all messages of an order.
 TIMELINES = Aggregate(
     "journeys",
     OrderTimeline(),
@@ -26,6 +27,7 @@ TIMELINES = Aggregate(
     ttl=TIMELINE_RETENTION,
     ended_statuses=frozenset(TimelineStatus) - _GOES_ON,
 )
+# The stored kind `requests` keeps its first name, too.
 IDEMPOTENCY_RECORDS = Aggregate(
     "requests",
     IdempotencyRecord(),

@@ -4,17 +4,17 @@ import asyncio
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.requests import Request
 
 from chassis.messaging.identity import new_id
 from chassis.web.problems import problem_responses
 from chassis.web.strict_json import StrictRoute
-from contracts.orders import CancelReason, CardToken, RejectReason
+from contracts.orders import NO_CARD, CancelReason, CardToken, RejectReason
 from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
 from gateway.auth.principal import Principal
 from gateway.http.etag import NOT_MODIFIED, IfNoneMatch, etag_matches
@@ -56,8 +56,14 @@ class OrderForm(BaseModel):
     )
 
     lines: Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=LINES_MAX)]
-    card_token: CardToken
+    card_token: CardToken = Field(default=NO_CARD, description="needed unless `total_seen` is zero")
     total_seen: Money | None = None
+
+    @model_validator(mode="after")
+    def _needs_a_card(self) -> Self:
+        if self.card_token == NO_CARD and (self.total_seen is None or not self.total_seen.is_zero):
+            raise ValueError("give a card_token, or a total_seen of zero if there is nothing to pay")
+        return self
 
 
 class Links(BaseModel):
@@ -98,6 +104,8 @@ class CustomerOrderView(BaseModel):
     lines: tuple[PricedLine, ...]
     requested: tuple[RequestedLine, ...]
     total: Money | None
+    refunded: Money | None = Field(description="what was refunded after the dispatch; null if nothing")
+    tracking: str = Field(description="the carrier's tracking reference; empty if there is none")
     cancel_reason: CancelReason | None
     reject_reason: RejectReason | None
     seq: int = Field(description="the number of the newest timeline entry, and its event id in the stream")
@@ -192,7 +200,7 @@ def _query_routes(router: APIRouter, deps: OrderDependencies) -> None:
             response.headers["Link"] = f'</api/v1/orders?limit={limit}&after={following}>; rel="next"'
         response.headers["Cache-Control"] = "private, no-cache"
         return CustomerOrderPage(
-            items=[_view(order_id, timeline) for order_id, timeline in page], next=following
+            items=[order_view(order_id, timeline) for order_id, timeline in page], next=following
         )
 
     @router.get(
@@ -221,7 +229,7 @@ def _query_routes(router: APIRouter, deps: OrderDependencies) -> None:
         if not is_modified(timeline):
             return Response(status_code=304, headers=headers)
         response.headers.update(headers)
-        return _view(order_id, timeline)
+        return order_view(order_id, timeline)
 
 
 async def _load_or_wait(
@@ -262,13 +270,15 @@ def _etag(timeline: OrderTimeline) -> str:
     return f'"{timeline.status}.{timeline.seq}"'
 
 
-def _view(order_id: UUID, timeline: OrderTimeline) -> CustomerOrderView:
+def order_view(order_id: UUID, timeline: OrderTimeline) -> CustomerOrderView:
     return CustomerOrderView(
         id=order_id,
         state=timeline.status,
         lines=timeline.lines,
         requested=() if timeline.lines else timeline.requested,
         total=timeline.total,
+        refunded=timeline.refunded,
+        tracking=timeline.tracking,
         cancel_reason=timeline.cancel_reason,
         reject_reason=timeline.reject_reason,
         seq=timeline.seq,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from gateway.auth.principal import Principal
 from gateway.http.problems import ProblemError
-from gateway.orders.order_service import OrderService
+from gateway.orders.customer_orders import CustomerOrders
 from gateway.orders.timeline import OrderTimeline
 
 
@@ -18,7 +18,7 @@ class AuthorizedOrder:
     user: Principal
 
 
-async def load_authorized_order(orders: OrderService, order_id: UUID, user: Principal) -> AuthorizedOrder:
+async def load_authorized_order(orders: CustomerOrders, order_id: UUID, user: Principal) -> AuthorizedOrder:
     """The order, for its customer and for staff. Raises a 404 for other users, as for an unknown order."""
     timeline = await orders.get(order_id)
     if timeline is None or (timeline.customer_id != user.user_id and not user.is_staff):

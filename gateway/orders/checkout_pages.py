@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from chassis.messaging.identity import new_id
 from contracts.http.users import SavedAddress
+from contracts.orders import NO_CARD
 from contracts.values import PricedLine
 from gateway.accounts.form_submit import load_account
 from gateway.auth.page_user import require_login
@@ -18,9 +19,9 @@ from gateway.basket.basket import Basket, Clear
 from gateway.basket.priced_basket import PricedBasket, price_basket
 from gateway.basket.repository import user_basket_key
 from gateway.orders.checkout_snapshot import CheckoutChange, CheckoutSnapshot, diff, parse_snapshot
+from gateway.orders.customer_orders import PublishNotConfirmed
 from gateway.orders.dependencies import OrderDependencies
 from gateway.orders.idempotency import IdempotencyKeyReused
-from gateway.orders.order_service import PublishNotConfirmed
 from gateway.orders.test_cards import TEST_CARDS
 from gateway.web.form import SubmittedForm, read_form
 from gateway.web.templating import redirect, render_page
@@ -77,12 +78,13 @@ async def _place_order(
             return redirect("/basket")
         why = _OTHER_TAB if basket.revision != snapshot.revision else _OTHER_PRICES
         return await _render(deps, request, user, now, form, 409, changes=changes, changed_why=why)
-    if form["card"] not in _TOKENS:
+    if not snapshot.total.is_zero and form["card"] not in _TOKENS:
         form.errors["card"] = "Choose a card"
         return await _render(deps, request, user, now, form, 422, key=snapshot.key)
     try:
         lines = _with_titles(snapshot, now)
-        order_id = await deps.orders.place(user.user_id, snapshot.key, lines, snapshot.total, form["card"])
+        card = NO_CARD if snapshot.total.is_zero else form["card"]
+        order_id = await deps.orders.place(user.user_id, snapshot.key, lines, snapshot.total, card)
     except PublishNotConfirmed as error:
         form.error = _PUBLISH_NOT_CONFIRMED
         response = await _render(deps, request, user, now, form, 503, key=snapshot.key)

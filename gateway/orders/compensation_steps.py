@@ -48,7 +48,9 @@ def _items(facts: OrderFacts) -> ProgressStep | None:
 
 
 def _money(facts: OrderFacts) -> ProgressStep | None:
-    """None if nothing was authorised, as far as payment_svc has published."""
+    """None if nothing was authorised, as far as payment_svc has published, or there is nothing to pay."""
+    if facts.timeline.is_free:
+        return None
     if entry := facts.first_entry(*VOID_OR_REFUND.results):
         return _returned_money(facts, entry)
     if not VOID_OR_REFUND.is_awaited(facts.occurred):

@@ -9,6 +9,7 @@ from contracts import inventory, orders, payments
 from contracts.notifications import MailSent, MailSuperseded, MailUndeliverable
 from contracts.order_saga import MAILS
 from contracts.orders import RefuseReason
+from contracts.values import format_money
 from gateway.orders.timeline import (
     CancellationSubmitted,
     OrderSubmitted,
@@ -27,8 +28,8 @@ def decide(
     sent_at = context.sent_at
     match message:
         # actions of the customer
-        case SubmitOrder(customer_id, lines, total, at) if timeline.status is TimelineStatus.NEW:
-            begun = replace(timeline, customer_id=customer_id, lines=lines, total=total)
+        case SubmitOrder(customer_id, lines, total, sampled=sampled) if timeline.status is TimelineStatus.NEW:
+            begun = replace(timeline, customer_id=customer_id, lines=lines, total=total, sampled=sampled)
             return Decision(begun.advance(TimelineStatus.SENDING))
         case SubmitOrder():
             return Decision(timeline)  # a retry, or the order's first event arrived earlier
@@ -55,16 +56,33 @@ def decide(
             return record(cancelled.advance(TimelineStatus.CANCELLED), message, sent_at, why)
         case orders.OrderDispatched(customer_id=who):
             return record(timeline.of_customer(who).advance(TimelineStatus.DISPATCHED), message, sent_at)
-        case orders.OrderNeedsAttention(customer_id=who):
-            return record(timeline.of_customer(who).advance(TimelineStatus.NEEDS_ATTENTION), message, sent_at)
+        case orders.TrackingRecorded(customer_id=who, tracking=tracking):
+            return record(timeline.of_customer(who), message, sent_at, tracking)
+        case orders.OrderNeedsAttention(customer_id=who, attempt=attempt):
+            return record(timeline.of_customer(who).needing_attention(attempt), message, sent_at)
+        case orders.OrderResolved(customer_id=who, attempt=attempt):
+            return record(timeline.of_customer(who).after_review(attempt), message, sent_at)
         case orders.CancellationRefused(reason=RefuseReason.NOT_YOURS):
             return Decision(timeline, remember=False)  # another user asked: no entry for the customer
         case orders.PlacementRefused(reason=why) | orders.CancellationRefused(reason=why):
             return record(timeline, message, sent_at, why)
 
-        # events of other services
+        case _:
+            return decide_on_others(timeline, message, sent_at)
+
+
+def decide_on_others(
+    timeline: OrderTimeline, message: Event | UserAction, sent_at: datetime
+) -> Decision[OrderTimeline]:
+    """The events of the services that report to order_svc."""
+    match message:
         case inventory.StockRejected(short=short):
             return record(timeline, message, sent_at, ", ".join(line.sku for line in short))
+        case payments.PaymentPartRefunded(customer_id=who, amount=amount, refunded=refunded):
+            known = timeline.of_customer(who).with_refund(refunded)
+            return record(known, message, sent_at, format_money(amount))
+        case payments.PaymentResolved(settlement=settlement) if settlement is not None:
+            return record(timeline, message, sent_at, settlement.reason)
         case payments.PaymentDeclined(reason=why) | payments.PaymentMismatched(effect=why):
             return record(timeline, message, sent_at, why)
         case MailSent(kind=kind) | MailUndeliverable(kind=kind) | MailSuperseded(kind=kind):

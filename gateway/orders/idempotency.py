@@ -15,7 +15,7 @@ from contracts.values import NIL_UUID
 
 class IdempotencyStatus(StrEnum):
     NEW = "new"
-    CLAIMED = "taken"
+    CLAIMED = "taken"  # the stored value keeps its first name
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from chassis.messaging.message import Event
 from contracts import inventory, notifications, orders, payments
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason, RefuseReason
-from contracts.payments import DeclineReason
+from contracts.payments import DeclineReason, SettlementReason
 from gateway.orders.timeline import OrderTimeline, TimelineEntry, TimelineStatus
 
 CANCELLATION_MESSAGES: Mapping[str, str] = {
@@ -21,6 +21,12 @@ _DECLINES: Mapping[str, str] = {
     DeclineReason.EXPIRED_CARD: "the card has expired",
     DeclineReason.UNKNOWN_CARD: "the card issuer does not recognise the card",
     DeclineReason.PROVIDER_MISMATCH: "the payment provider's response does not match your order",
+}
+_SETTLEMENTS: Mapping[str, str] = {
+    SettlementReason.PAID: "We received your payment in another way.",
+    SettlementReason.WRITTEN_OFF: "You do not need to pay for this order.",
+    SettlementReason.RETURNED: "You have your money back.",
+    SettlementReason.RELEASED: "No money is held for this order.",
 }
 MISMATCHED = "The payment provider's response does not match your order. We are checking it."
 _MAILS: Mapping[str, str] = {
@@ -54,6 +60,10 @@ def decline_reason(declined: TimelineEntry) -> str:
     return _DECLINES.get(declined.detail, "the card was not accepted")
 
 
+def settlement_message(resolved: TimelineEntry) -> str:
+    return _SETTLEMENTS.get(resolved.detail, "The problem with the payment is solved.")
+
+
 def mail_name(entry: TimelineEntry) -> str:
     return _MAILS.get(entry.detail, "an update")
 
@@ -70,7 +80,9 @@ EVENT_MESSAGES: Mapping[type[Event], str | Callable[[TimelineEntry], str]] = {
         f"The order is cancelled. {CANCELLATION_MESSAGES.get(entry.detail, '')}".strip()
     ),
     orders.OrderDispatched: "The parcel has been dispatched.",
+    orders.TrackingRecorded: lambda entry: f"The tracking reference of your parcel is {entry.detail}.",
     orders.OrderNeedsAttention: "The order needs a manual review by the shop.",
+    orders.OrderResolved: "The shop has reviewed the order, and it goes on.",
     orders.PlacementRefused: "A different order with the same number was refused; this order is unchanged.",
     orders.CancellationRefused: lambda entry: (
         f"The order could not be cancelled: {_why_not_cancelled(entry)}."
@@ -81,6 +93,8 @@ EVENT_MESSAGES: Mapping[type[Event], str | Callable[[TimelineEntry], str]] = {
     inventory.StockCommitted: "The items are on the warehouse's picking list.",
     payments.PaymentAuthorized: "The total is reserved on your card.",
     payments.PaymentDeclined: lambda entry: f"The payment was declined: {decline_reason(entry)}.",
+    payments.PaymentResolved: settlement_message,
+    payments.PaymentPartRefunded: lambda entry: f"{entry.detail} of your payment is refunded to your card.",
     payments.PaymentCaptured: "The total has been charged to your card.",
     payments.PaymentFailed: "The amount reserved on your card could not be charged.",
     payments.PaymentMismatched: MISMATCHED,
@@ -103,8 +117,17 @@ _SENTENCES: Mapping[str, str | Callable[[TimelineEntry], str]] = {
 }
 
 
-def describe_entry(entry: TimelineEntry) -> str:
+_FREE_SENTENCES: Mapping[str, str] = {
+    payments.PaymentAuthorized.TYPE: "There is nothing to pay.",
+    payments.PaymentCaptured.TYPE: "Nothing was charged, because there is nothing to pay.",
+    payments.PaymentVoided.TYPE: "There is nothing to refund.",
+}
+
+
+def describe_entry(entry: TimelineEntry, timeline: OrderTimeline) -> str:
     """The customer message of the entry; a generic one for an unknown event type of a newer service."""
+    if timeline.is_free and entry.type in _FREE_SENTENCES:
+        return _FREE_SENTENCES[entry.type]
     sentence = _SENTENCES.get(entry.type, "Update received.")
     return sentence if isinstance(sentence, str) else sentence(entry)
 

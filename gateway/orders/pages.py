@@ -13,9 +13,9 @@ from gateway.auth.page_user import require_login
 from gateway.auth.principal import Principal
 from gateway.catalogue.client import CatalogueArticle
 from gateway.orders.authorized_order import AuthorizedOrder, load_authorized_order, parse_order_id
+from gateway.orders.customer_orders import OrderNotCancellable, PublishNotConfirmed
 from gateway.orders.dependencies import OrderDependencies
 from gateway.orders.messages import describe_entry, describe_status
-from gateway.orders.order_service import OrderNotCancellable, PublishNotConfirmed
 from gateway.orders.progress import order_number, ordered_at
 from gateway.orders.progress_fragment import progress_context
 from gateway.orders.timeline import OrderTimeline, TimelineStatus
@@ -70,7 +70,8 @@ def _read_routes(deps: OrderDependencies) -> APIRouter:
     @router.get("/orders/{order}/messages")
     async def messages(request: Request, order: str, user: User) -> Response:
         authorized = await load_authorized_order(deps.orders, parse_order_id(order), user)
-        entries = [{"sentence": describe_entry(each), "at": each.at} for each in authorized.timeline.told]
+        timeline = authorized.timeline
+        entries = [{"sentence": describe_entry(each, timeline), "at": each.at} for each in timeline.told]
         order_id = authorized.order_id
         return await render_page(
             deps, request, "messages.html", order_id=order_id, number=order_number(order_id), entries=entries

@@ -10,7 +10,13 @@ from datetime import datetime, timedelta
 from contracts import inventory, notifications, orders, payments
 from contracts.order_saga import CAPTURE, PAYMENT, STOCK
 from contracts.orders import CancelReason
-from gateway.orders.messages import MISMATCHED, decline_reason, mail_name, shortage_message
+from gateway.orders.messages import (
+    MISMATCHED,
+    decline_reason,
+    mail_name,
+    settlement_message,
+    shortage_message,
+)
 from gateway.orders.order_facts import OrderFacts
 from gateway.orders.step_state import ProgressStep, StepState
 from gateway.orders.timeline import TimelineStatus
@@ -73,9 +79,15 @@ def stock(facts: OrderFacts) -> ProgressStep:
 
 
 def payment(facts: OrderFacts) -> ProgressStep:
+    if facts.timeline.is_free:
+        return _nothing_to_pay(facts)
     if declined := facts.first_entry(*PAYMENT.failed):
         why = f"{_capital(decline_reason(declined))}. Nothing was charged."
         return ProgressStep("payment", StepState.FAILED, "Payment declined", why, declined.at)
+    if (resolved := facts.first_entry(payments.PaymentResolved)) and not facts.ended:
+        return ProgressStep(
+            "payment", StepState.DONE, "Payment settled", settlement_message(resolved), resolved.at
+        )
     mismatched = facts.first_entry(payments.PaymentMismatched)
     if mismatched and mismatched.detail == payments.Effect.CAPTURE:
         state = StepState.FAILED if facts.ended else StepState.WAITING
@@ -112,9 +124,24 @@ def payment(facts: OrderFacts) -> ProgressStep:
     )
 
 
+def _nothing_to_pay(facts: OrderFacts) -> ProgressStep:
+    if facts.authorized:
+        return ProgressStep("payment", StepState.DONE, "Nothing to pay", at=facts.paid_at)
+    if facts.ended or not facts.reserved:
+        state = StepState.SKIPPED if facts.ended else StepState.NEXT
+        return ProgressStep("payment", state, "Nothing to pay")
+    return in_progress_step(
+        facts,
+        ProgressStep("payment", StepState.WORKING, "Completing the order…"),
+        facts.occurred_at(inventory.StockReserved),
+        slow=_until_deadline(facts, ProgressStep("payment", StepState.WAITING, "Not complete yet", _SLOW)),
+    )
+
+
 def confirmed(facts: OrderFacts) -> ProgressStep:
     if facts.confirmed:
-        why = "" if facts.ended else "The items and the payment are secured."
+        secured = "The items are" if facts.timeline.is_free else "The items and the payment are"
+        why = "" if facts.ended else f"{secured} secured."
         return ProgressStep(
             "confirmed", StepState.DONE, "Confirmed", why, facts.occurred_at(orders.OrderConfirmed)
         )
@@ -132,7 +159,9 @@ def confirmed(facts: OrderFacts) -> ProgressStep:
 
 def dispatched(facts: OrderFacts) -> ProgressStep:
     when = facts.occurred_at(orders.OrderDispatched)
-    return ProgressStep("dispatched", StepState.DONE, "Dispatched", "Your parcel is on its way.", when)
+    tracking = facts.timeline.tracking
+    why = "Your parcel is on its way." + (f" Tracking reference: {tracking}." if tracking else "")
+    return ProgressStep("dispatched", StepState.DONE, "Dispatched", why, when)
 
 
 def mail(facts: OrderFacts) -> ProgressStep:

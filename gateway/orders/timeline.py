@@ -10,11 +10,11 @@ document without bound. `seq` keeps counting.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from contracts.orders import CancelReason, RejectReason
+from contracts.orders import CancelReason, OrderDispatched, RejectReason, TrackingRecorded
 from contracts.values import NIL_UUID, Money, PricedLine, RequestedLine
 
 # How many entries of one type are kept. Only cancellation requests and refusals can occur more often.
@@ -23,6 +23,7 @@ SAME_TYPE_MAX = 10
 
 class TimelineStatus(StrEnum):
     """Ordered: a status may only be followed by a later one, so a late event does not reset it.
+    After a review, an order is confirmed or dispatched again.
 
     `sending`: the broker has not confirmed the PlaceOrder command yet. `received`: it has.
     """
@@ -62,6 +63,12 @@ class OrderTimeline:
     `told`: the entries.
 
     `requested`: the lines of a rejected order, if the gateway did not know its prices and titles.
+
+    `sampled`: whether the order's trace is sampled; None if the gateway did not place the order.
+
+    `refunded`: the sum of the parts that are refunded after the dispatch.
+
+    `resolved`: the attempt of the payment up to which what needed attention is resolved; -1: none.
     """
 
     status: TimelineStatus = TimelineStatus.NEW
@@ -73,10 +80,30 @@ class OrderTimeline:
     reject_reason: RejectReason | None = None
     after_confirmation: bool = False
     told: tuple[TimelineEntry, ...] = ()
+    sampled: bool | None = None
+    resolved: int = -1
+    refunded: Money | None = None
+
+    def unanswered_since(self, at: datetime) -> bool:
+        """Whether the order is not submitted, or was submitted before this time and has no event yet."""
+        if self.status is TimelineStatus.RECEIVED:
+            return all(entry.at is not None and entry.at < at for entry in self.told)
+        return self.status is TimelineStatus.SENDING
 
     @property
     def seq(self) -> int:
         return self.told[-1].seq if self.told else 0
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there is nothing to pay; False while the total is unknown."""
+        return self.total is not None and self.total.is_zero
+
+    @property
+    def tracking(self) -> str:
+        """The latest tracking reference, whatever the order of arrival; empty if there is none."""
+        recorded = [entry for entry in self.told if entry.type == TrackingRecorded.TYPE]
+        return max(recorded, key=_sent_at).detail if recorded else ""
 
     @property
     def shown_lines(self) -> Sequence[PricedLine | RequestedLine]:
@@ -108,9 +135,31 @@ class OrderTimeline:
     def of_customer(self, customer_id: UUID) -> "OrderTimeline":
         return replace(self, customer_id=customer_id)
 
+    def with_refund(self, refunded: Money) -> "OrderTimeline":
+        """The sum only grows, so the largest one is the latest."""
+        known = self.refunded.amount_minor if self.refunded else 0
+        return replace(self, refunded=refunded) if refunded.amount_minor > known else self
+
+    def needing_attention(self, attempt: int) -> "OrderTimeline":
+        """Under review, unless what needed it is resolved already."""
+        return self if attempt <= self.resolved else self.advance(TimelineStatus.NEEDS_ATTENTION)
+
+    def after_review(self, attempt: int) -> "OrderTimeline":
+        """The one step back: what needed attention up to this attempt is resolved."""
+        resolved = replace(self, resolved=max(self.resolved, attempt))
+        if self.status is not TimelineStatus.NEEDS_ATTENTION:
+            return resolved.advance(TimelineStatus.CONFIRMED)
+        dispatched = any(entry.type == OrderDispatched.TYPE for entry in self.told)
+        status = TimelineStatus.DISPATCHED if dispatched else TimelineStatus.CONFIRMED
+        return replace(resolved, status=status)
+
     def advance(self, status: TimelineStatus) -> "OrderTimeline":
         """Sets the status, unless the current one is the same or a later one."""
         return self if _RANK[self.status] >= _RANK[status] else replace(self, status=status)
+
+
+def _sent_at(entry: TimelineEntry) -> tuple[datetime, int]:
+    return entry.at or datetime.min.replace(tzinfo=UTC), entry.seq
 
 
 def _is_older(at: datetime | None, same: Sequence[TimelineEntry]) -> bool:
@@ -124,12 +173,16 @@ def _is_older(at: datetime | None, same: Sequence[TimelineEntry]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SubmitOrder:
-    """The command is about to be published. `lines` and `total`: as the customer saw them."""
+    """The command is about to be published.
+
+    `lines` and `total`: as the customer saw them. `sampled`: whether the order's trace is.
+    """
 
     customer_id: UUID
     lines: tuple[PricedLine, ...]
     total: Money | None
     at: datetime
+    sampled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ async def read_form(request: Request, *names: str) -> SubmittedForm:
 
 
 def _is_secret(name: str) -> bool:
-    return name in ("password", "current", "new")
+    return name in ("password", "email_password", "current", "new")
 
 
 def _sentence(text: str) -> str:

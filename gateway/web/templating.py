@@ -111,13 +111,13 @@ def redirect(path: str) -> Response:
 
 
 class LoginRequired(Exception):
-    """A guest has opened a page for logged-in users. `then`: the path to return to after the log-in."""
+    """A guest has opened a page for logged-in users. `then`: the path to return to after the login."""
 
     def __init__(self, then: str) -> None:
-        super().__init__(f"{then} requires a log-in")
+        super().__init__(f"{then} requires a login")
         self.then = then
 
 
 def redirect_to_login(then: str) -> Response:
-    """`then`: the path to return to after the log-in."""
+    """`then`: the path to return to after the login."""
     return redirect(f"/login?next={quote(then, safe='/')}")

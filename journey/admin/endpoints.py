@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from chassis.messaging.envelope import OPERATOR
 from journey.admin.private_files import write_private
@@ -15,7 +15,8 @@ GATEWAY = "gateway"
 class ShopEndpoints:
     """Contains passwords. `http`: internal address of each process; `public`: public address of each gateway.
 
-    `scale`: instances per service as set by `journey scale`; used with compose only.
+    `scale`: instances per service as set by `journey scale`; used with compose only. `mongo_url`: empty if
+    the database cannot be reached from here.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class ShopEndpoints:
     public: dict[str, str] = field(default_factory=dict)
     service_token: str = field(default="", repr=False)
     scale: dict[str, int] = field(default_factory=dict)
+    mongo_url: str = field(default="", repr=False)
 
     @property
     def shop_url(self) -> str:
@@ -41,8 +43,11 @@ class ShopEndpoints:
         return self.rabbitmq_ui.replace("://", f"://{OPERATOR}:{quote(self.passwords[OPERATOR], safe='')}@")
 
     def amqp_url(self, user: str) -> str:
-        host = self.amqp_base.rpartition("@")[2].removeprefix("amqp://").partition("/")[0]
-        return f"amqp://{user}:{self.passwords[user]}@{host}/{quote(self.vhost, safe='')}"
+        """With the scheme and the options of `amqp_base`, such as `amqps` and `cafile`."""
+        parts = urlsplit(self.amqp_base)
+        login = f"{user}:{quote(self.passwords[user], safe='')}"
+        netloc = f"{login}@{parts.netloc.rpartition('@')[2]}"
+        return parts._replace(netloc=netloc, path=f"/{quote(self.vhost, safe='')}").geturl()
 
 
 def recorded(state_dir: Path) -> ShopEndpoints | None:

@@ -4,20 +4,18 @@ import signal
 import sys
 import threading
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 import httpx
 import typer
-from pydantic import BaseModel, ValidationError
 from rich.text import Text
 
-from chassis.bus.topology import CLIENT
 from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
-from contracts import inventory, orders
-from contracts.values import OrderLine
+from contracts import orders
+from contracts.catalog import NAMES
 from journey.admin.broker import notices
 from journey.admin.broker.management import BrokerAdmin
 from journey.admin.diagnosis import doctor as doctor_
@@ -26,34 +24,54 @@ from journey.admin.endpoints import ShopEndpoints, recorded
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.instances import responding
 from journey.admin.ssl_context import tls
-from journey.cli import bench as bench_
 from journey.cli import demo as demo_
+from journey.cli.arguments import checked, order_line
+from journey.cli.attention import attention_app, refund_app
+from journey.cli.backup import backup_app
+from journey.cli.benchmarks import bench_app
 from journey.cli.client import client_app
-from journey.cli.console import MISUSED, NOT_AS_PROMISED, UsageError, console, log, place, run, state_dir
+from journey.cli.console import (
+    MISUSED,
+    NOT_AS_PROMISED,
+    UsageError,
+    console,
+    log,
+    run,
+    shop_endpoints,
+    state_dir,
+)
+from journey.cli.database import database_app
 from journey.cli.diagnose import explain_app
 from journey.cli.dlq import dlq_app
 from journey.cli.event_log import journal_app
+from journey.cli.orders import orders_app
 from journey.cli.progress import EarlyResults, ProgressLine
 from journey.cli.scale import scale_app
+from journey.cli.sending import send_command
 from journey.cli.staff import staff_app
+from journey.cli.stock import stock_app
 from journey.cli.topology import topology_app
 from journey.cli.watch import watch as watch_
 from journey.devenv.demo_users import ensure, people
 from journey.devenv.infra import resolve
 from journey.devenv.launcher import running_shop, start_shop, stop_shop
-from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import register, seed
-
-Checked = TypeVar("Checked", bound=BaseModel)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(topology_app, name="topology")
+app.add_typer(database_app, name="database")
 app.add_typer(dlq_app, name="dlq")
 app.add_typer(staff_app, name="staff")
 app.add_typer(client_app, name="client")
 app.add_typer(explain_app)
 app.add_typer(journal_app)
+app.add_typer(backup_app)
 app.add_typer(scale_app)
+app.add_typer(bench_app)
+app.add_typer(stock_app)
+app.add_typer(attention_app)
+app.add_typer(orders_app)
+app.add_typer(refund_app)
 
 
 @app.command()
@@ -138,11 +156,11 @@ def place_(
     """Place an order and print its id."""
 
     async def go() -> None:
-        wanted = tuple(_line(text) for text in lines)
+        wanted = tuple(order_line(text) for text in lines)
         order_id, shop = order or new_id(), await running_shop(state_dir())
         who = customer or (await register(shop, ["Customer"]))[0]
         command = orders.PlaceOrder(order_id=order_id, customer_id=who, lines=wanted, card_token=card)
-        await shop.send(CLIENT, command)
+        await shop.send(NAMES.client, command)
         typer.echo(f"{order_id}")
         console.print(
             f"[dim]customer {who}; `journey watch {order_id}`, `journey cancel {order_id} --customer {who}`"
@@ -156,19 +174,27 @@ def place_(
 @app.command()
 def cancel(order: UUID, customer: Annotated[UUID, typer.Option(help="customer id of the order")]) -> None:
     """Cancel an order that has not been dispatched yet."""
-    run(_send(CLIENT, orders.CancelOrder(order_id=order, customer_id=customer)))
+    run(send_command(NAMES.client, orders.CancelOrder(order_id=order, customer_id=customer)))
 
 
 @app.command()
-def dispatch(order: UUID) -> None:
+def dispatch(
+    order: UUID,
+    tracking: Annotated[
+        str, typer.Option(help="the carrier's tracking reference; also for an order dispatched before")
+    ] = "",
+) -> None:
     """Dispatch the parcel of a confirmed order, as the warehouse does."""
-    run(_send(OPERATOR, orders.DispatchOrder(order_id=order)))
+    commands: list[Command] = [orders.DispatchOrder(order_id=order)]
+    if tracking:
+        # before the dispatch, so that the mail about the dispatch contains the reference
+        commands.insert(0, checked(orders.RecordTracking, order_id=order, tracking=tracking))
 
+    async def go() -> None:
+        for command in commands:
+            await send_command(OPERATOR, command)
 
-@app.command()
-def receive(sku: str, quantity: int) -> None:
-    """Add received goods to the stock of an article."""
-    run(_send(OPERATOR, _checked(inventory.ReceiveStock, receipt_id=new_id(), sku=sku, quantity=quantity)))
+    run(go())
 
 
 @app.command("watch")
@@ -177,26 +203,8 @@ def watch_order(
     wait_s: Annotated[float, typer.Option(help="seconds to wait until the order is at rest")] = 60.0,
 ) -> None:
     """Show every message of an order's journey: time, service, status change, and the messages it caused."""
-    if not run(watch_(place(), str(order), console, wait_s=wait_s)):
+    if not run(watch_(shop_endpoints(), str(order), console, wait_s=wait_s)):
         raise typer.Exit(NOT_AS_PROMISED)
-
-
-@app.command()
-def stock() -> None:
-    """Show the stock of every article."""
-
-    async def go() -> None:
-        async with httpx.AsyncClient() as http:
-            address = (await responding(http, place().http))["inventory_svc"]
-            response = await http.get(f"{address}/stock", params={"limit": 100})
-        response.raise_for_status()
-        for shelf in response.json()["items"]:
-            console.print(
-                f"{shelf['sku']:<20} {shelf['available']:>8} available {shelf['reserved']:>6} reserved"
-                f" {shelf['sold']:>6} sold {shelf['received']:>8} received"
-            )
-
-    run(go())
 
 
 @app.command()
@@ -235,55 +243,9 @@ def doctor(
         raise typer.Exit(NOT_AS_PROMISED)
 
 
-@app.command()
-def bench(
-    orders: Annotated[int, typer.Option(min=100, max=50_000, help="orders per saturation round")] = 4_000,
-    rounds: Annotated[int, typer.Option(min=1, max=20)] = 3,
-    seconds: Annotated[float, typer.Option(min=1, max=120, help="seconds per round at a fixed rate")] = 10.0,
-) -> None:
-    """Benchmark the shop against a plain program with the same journey.
-
-    Takes minutes at full load; loopback only.
-    """
-
-    async def go() -> bool:
-        was_up = recorded(state_dir()) is not None
-        shop = await running_shop(state_dir()) if was_up else await bench_.own_shop(state_dir(), log)
-        if not isinstance(shop, ProcessShop):
-            raise UsageError("bench needs local processes: `journey down`, then `journey bench` starts them")
-        try:
-            return await bench_.run(shop, console, orders=orders, rounds=rounds, seconds=seconds)
-        finally:
-            if not was_up:
-                await bench_.end_own_shop(shop, log)
-
-    if not run(go()):
-        raise typer.Exit(NOT_AS_PROMISED)
-
-
 async def broker_alarms(endpoints: ShopEndpoints) -> list[str]:
     async with BrokerAdmin(endpoints.management_url) as admin:
         return await admin.alarms()
-
-
-async def _send(user: str, command: Command) -> None:
-    await (await running_shop(state_dir())).send(user, command)
-    console.print(f"[green]✓[/] the broker confirmed {command.TYPE}; `journey watch {command.subject}`")
-
-
-def _line(text: str) -> OrderLine:
-    sku, separator, quantity = text.partition("=")
-    if not separator or not quantity.lstrip("-").isdigit():
-        raise UsageError(f"{text!r} is not SKU=QUANTITY, e.g. TEA-GREEN=2")
-    return _checked(OrderLine, sku=sku, quantity=int(quantity))
-
-
-def _checked(kind: type[Checked], **values: Any) -> Checked:
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import aio_pika
-from pymongo import AsyncMongoClient
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -18,9 +17,11 @@ from bench.load import Load, Measured, Stalled, measure
 from bench.plain import PLAIN
 from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.identity import new_id
+from contracts.catalog import NAMES
 from contracts.inventory import ReceiveStock
 from contracts.products import ProductListed
 from contracts.values import Money
+from journey.admin.database.admin import DatabaseAdmin
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.progress_log import Log
@@ -58,6 +59,8 @@ class PlainShop:
         for name, process in zip(PLAIN, self._names, strict=True):
             environment = self._system.environment(f"{name}_svc") | {
                 "AMQP_URL": self.endpoints.amqp_url(f"{name}_svc"),
+                "SERVICE_TOKEN": self.endpoints.service_token,
+                "MONGO_URL": self._system.infrastructure.mongo_url,
                 "MONGO_DATABASE": f"plain_{self._run}_{name}",
                 "PROVIDER_DATABASE": f"plain_{self._run}_provider",
             }
@@ -105,11 +108,8 @@ async def _without_web(system: ProcessShop, vhost: str) -> None:
 async def _forget(system: ProcessShop, vhost: str, database_prefix: str) -> None:
     async with system.admin as admin:
         await admin.delete_vhost(vhost)
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(system.infrastructure.mongo_url)
-    async with client:
-        for name in await client.list_database_names():
-            if name.startswith(database_prefix):
-                await client.drop_database(name)
+    async with DatabaseAdmin(system.infrastructure.mongo_url) as database:
+        await database.drop(database_prefix)
 
 
 async def run(system: ProcessShop, console: Console, *, orders: int, rounds: int, seconds: float) -> bool:
@@ -124,15 +124,15 @@ async def run(system: ProcessShop, console: Console, *, orders: int, rounds: int
         await seed(system)
         await plain.up()
         customers = await register(system, ["Ada", "Grace", "Edsger", "Barbara"])
-        await _stock(system, system.endpoints)
-        await _stock(system, plain.endpoints, listed=True)
+        await add_stock(system, system.endpoints)
+        await add_stock(system, plain.endpoints, listed=True)
         for number in range(1, rounds + 1):
             for who, endpoints in (("ours", system.endpoints), ("plain", plain.endpoints)):
-                pids = _pids(system) if who == "ours" else plain.pids
+                pids = service_pids(system) if who == "ours" else plain.pids
                 for what in ("saturation", *(f"{rate}/s" for rate in RATES)):
                     label = f"round {number} of {rounds}: {who}, {what}"
                     results.setdefault((who, what), []).append(
-                        await _round(endpoints, pids, customers, what, label, orders, seconds, console)
+                        await measure_round(endpoints, pids, customers, what, label, orders, seconds, console)
                     )
     finally:
         await plain.down()
@@ -142,7 +142,7 @@ async def run(system: ProcessShop, console: Console, *, orders: int, rounds: int
     return _report(results, console)
 
 
-async def _round(
+async def measure_round(
     endpoints: ShopEndpoints,
     pids: dict[str, int],
     customers: list[UUID],
@@ -157,7 +157,7 @@ async def _round(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(label, total=total)
-        url = endpoints.amqp_url("client")
+        url = endpoints.amqp_url(NAMES.client)
         async with Load(
             url, list(STAPLES), customers, lambda done: progress.update(task, completed=done)
         ) as load:
@@ -210,7 +210,7 @@ def _report(results: dict[tuple[str, str], list[Measured]], console: Console) ->
     return all(promises.values())
 
 
-async def _stock(system: ProcessShop, endpoints: ShopEndpoints, *, listed: bool = False) -> None:
+async def add_stock(system: ProcessShop, endpoints: ShopEndpoints, *, listed: bool = False) -> None:
     """Enough stock of each article.
 
     The plain program has no product_svc, so its prices are published here.
@@ -232,7 +232,7 @@ async def _stock(system: ProcessShop, endpoints: ShopEndpoints, *, listed: bool 
     await asyncio.sleep(1)
 
 
-def _pids(system: ProcessShop) -> dict[str, int]:
+def service_pids(system: ProcessShop) -> dict[str, int]:
     return {name: record.pid for name in SERVICES if (record := system.processes.running(name))}
 
 

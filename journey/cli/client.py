@@ -9,7 +9,7 @@ import typer
 from journey.admin.broker.client_users import NotAllowed
 from journey.admin.broker.clients import AlreadyThere, ClientCredentials, Clients, Listed
 from journey.admin.broker.management import BrokerAdmin
-from journey.cli.console import UsageError, console, place, run
+from journey.cli.console import UsageError, console, run, shop_endpoints
 
 client_app = typer.Typer(
     no_args_is_help=True, help="Client programs: each has its own broker user and queues."
@@ -85,7 +85,7 @@ def remove(name: Name, as_json: AsJson = False) -> None:
 
 def _with_clients(work: Callable[[Clients], Awaitable[Any]]) -> Any:
     async def go() -> Any:
-        where = place()
+        where = shop_endpoints()
         async with BrokerAdmin(where.management_url) as admin:
             try:
                 return await work(Clients(admin, where))

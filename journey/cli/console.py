@@ -34,7 +34,7 @@ class UsageError(Exception):
     """Wrong command, argument or option; the text says how to correct it."""
 
 
-def place() -> ShopEndpoints:
+def shop_endpoints() -> ShopEndpoints:
     if (known := recorded(state_dir())) is None:
         raise UsageError("the shop is not running; start it with `journey up`")
     return compose_shop.located(known) if known.kind == "compose" else known

@@ -66,7 +66,8 @@ def entry_line(entry: AuditEntry) -> Text:
     text.append(f"{plain(entry.action):<8}", style="bold").append(
         f"{plain(entry.type)} {plain(entry.message_id)}"
     )
-    text.append(f"  {'from' if entry.action == 'drop' else 'to'} {plain(entry.queue)}", style="cyan")
+    if entry.queue:
+        text.append(f"  {'from' if entry.action == 'drop' else 'to'} {plain(entry.queue)}", style="cyan")
     text.append(f"  by {plain(entry.by)}")
     return text.append(f"  because {plain(entry.reason)}") if entry.reason else text
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.identity import new_id
 from contracts import orders
+from contracts.catalog import NAMES
 from contracts.notifications import MailSent
 from contracts.values import OrderLine
 from journey.admin import instances
@@ -66,11 +67,11 @@ class Demo:
         command = orders.PlaceOrder(
             order_id=order_id, customer_id=customer or self.ada, lines=lines, card_token=card_token
         )
-        await self.shop.send("client", command)
+        await self.shop.send(NAMES.client, command)
         return order_id
 
     async def cancel(self, order_id: UUID) -> None:
-        await self.shop.send("client", orders.CancelOrder(order_id=order_id, customer_id=self.ada))
+        await self.shop.send(NAMES.client, orders.CancelOrder(order_id=order_id, customer_id=self.ada))
 
     async def until(
         self, what: str, order_id: UUID, holds: Callable[[JourneyHistory], bool]
@@ -78,12 +79,12 @@ class Demo:
         """Poll the journey's history until the condition holds; raises NotAsPromised after `_WAIT_S`."""
         end = asyncio.get_running_loop().time() + _WAIT_S
         while True:
-            trail = await fetch(self.http, await self.addresses(), str(order_id))
-            if holds(trail):
-                return trail
+            history = await fetch(self.http, await self.addresses(), str(order_id))
+            if holds(history):
+                return history
             if asyncio.get_running_loop().time() > end:
                 raise NotAsPromised(
-                    f"{what}: order {order_id} is {trail.status('orders') or 'unknown'} instead"
+                    f"{what}: order {order_id} is {history.status('orders') or 'unknown'} instead"
                 )
             await asyncio.sleep(0.1)
 
@@ -92,12 +93,12 @@ class Demo:
     ) -> None:
         """Wait until the order, its payment and its goods have these statuses, then print the history."""
 
-        def holds(trail: JourneyHistory) -> bool:
+        def holds(history: JourneyHistory) -> bool:
             return (
-                trail.status("orders") == status
-                and payment in ("", trail.status("payments"))
-                and stock in ("", trail.status("reservations"))
-                and (not emitted or emitted in trail.emitted_types())
+                history.status("orders") == status
+                and payment in ("", history.status("payments"))
+                and stock in ("", history.status("reservations"))
+                and (not emitted or emitted in history.emitted_types())
             )
 
         await self.until(f"expected: {status} {payment} {stock}", order_id, holds)
@@ -234,13 +235,13 @@ async def run(shop: Shop, console: Console) -> bool:
 def show_findings(findings: list[Finding], console: Console) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     for finding in findings:
-        mark = "[green]holds" if finding.holds else "[bold red]broken"
+        outcome = "[green]holds" if finding.holds else "[bold red]broken"
         shown = [
             *finding.broken[:_SHOWN],
             *([f"and {more:,} more"] if (more := finding.count - _SHOWN) > 0 else []),
         ]
         shown += [f"[dim]{finding.left_out}"] if finding.left_out else []
-        table.add_row(mark, finding.promise, "\n".join(shown))
+        table.add_row(outcome, finding.promise, "\n".join(shown))
     console.print(table)
 
 

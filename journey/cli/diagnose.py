@@ -1,4 +1,4 @@
-"""`journey explain` and `journey stuck`: where an order stands,
+"""`journey explain`, `journey trace` and `journey stuck`: where an order stands, where its time went,
 and which orders have been waiting for too long.
 """
 
@@ -16,16 +16,18 @@ from chassis.messaging.untrusted import shortened
 from journey.admin.diagnosis import explain as explain_
 from journey.admin.diagnosis import stuck_search
 from journey.admin.diagnosis.explain import Explanation
-from journey.admin.diagnosis.pending_messages import span
-from journey.admin.diagnosis.snapshot import ALARM_REMEDY, ShopSnapshot
 from journey.admin.diagnosis.stuck import StuckOrder
 from journey.admin.diagnosis.stuck_search import LISTED_MAX, Search, StuckResult
+from journey.admin.durations import rough_duration
 from journey.admin.text_sanitizer import plain
-from journey.cli.console import NOT_AS_PROMISED, UNAVAILABLE, UsageError, console, place, run
+from journey.cli.console import NOT_AS_PROMISED, UNAVAILABLE, UsageError, console, run, shop_endpoints
 from journey.cli.progress import ProgressLine
+from journey.cli.snapshot_view import show_circumstances, show_remedies
+from journey.cli.trace import trace_app
 from journey.cli.watch import line
 
 explain_app = typer.Typer()
+explain_app.add_typer(trace_app)
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _JSON = typer.Option("--json", help="print JSON")
@@ -38,13 +40,13 @@ def explain(order: UUID, as_json: Annotated[bool, _JSON] = False) -> None:
 
     The exit code is 1 if no service knows the order, 3 if it is unknown but a service did not respond.
     """
-    found: Explanation = run(explain_.explain(place(), str(order)))
+    found: Explanation = run(explain_.explain(shop_endpoints(), str(order)))
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))
     else:
         show(found)
     if not found.known:
-        raise typer.Exit(UNAVAILABLE if found.trail.silent else NOT_AS_PROMISED)
+        raise typer.Exit(UNAVAILABLE if found.history.silent else NOT_AS_PROMISED)
 
 
 @explain_app.command()
@@ -74,7 +76,12 @@ def stuck(
 
         with ProgressLine(console, "comparing emitted and handled messages") as progress:
             return await stuck_search.find(
-                place(), waited, everything=everything, listed_max=limit, on_found=listed, on_progress=how_far
+                shop_endpoints(),
+                waited,
+                everything=everything,
+                listed_max=limit,
+                on_found=listed,
+                on_progress=how_far,
             )
 
     found: StuckResult = run(go())
@@ -100,10 +107,10 @@ def show(found: Explanation) -> None:
         console.print(
             f"if it is still waiting, it is cancelled at {_clock(found.deadline_at)}, {_when(found)}"
         )
-    if found.trail.steps:
+    if found.history.entries:
         console.print("\n[bold]done")
-    for step in found.trail.steps:
-        console.print(line(found.trail, step))
+    for entry in found.history.entries:
+        console.print(line(found.history, entry))
     if found.awaited:
         console.print("\n[bold]awaited")
         console.print(_awaited_table(found))
@@ -121,11 +128,8 @@ def show(found: Explanation) -> None:
             f"{dead_letter.error}"
         )
         console.print(Text(plain(what)))
-    show_circumstances(found.snapshot, found.trail.silent)
-    if found.remedies:
-        console.print("\n[bold]what to do:")
-    for remedy in found.remedies:
-        console.print(Text(plain(f"· {remedy}", lines=True)))
+    show_circumstances(found.snapshot, found.history.silent)
+    show_remedies(found.remedies)
 
 
 def _awaited_table(found: Explanation) -> Table:
@@ -133,24 +137,10 @@ def _awaited_table(found: Explanation) -> Table:
     for title in ("message", "by", "sent by", "since", "where it is"):
         table.add_column(title, no_wrap=True)
     for each, where in found.awaited:
-        since = f"{_clock(each.message.at)}, {span(found.at - each.message.at)} ago"
+        since = f"{_clock(each.message.at)}, {rough_duration(found.at - each.message.at)} ago"
         by = each.queue if each.certain else f"{each.queue} (perhaps)"
         table.add_row(_short(each.message.type), by, each.message.by, since, where.where)
     return table
-
-
-def show_circumstances(now: ShopSnapshot, silent: list[str]) -> None:
-    """Print the services that did not respond or are not ready, and the broker's problems."""
-    for service, why in now.unready.items():
-        console.print(Text(f"{service}: {why}", style="red"))
-    for service in set(silent) - now.unready.keys():
-        console.print(Text(f"{service}: it did not return what it has handled", style="red"))
-    if now.blocked:
-        console.print(
-            Text(f"the broker has an alarm: {now.blocked}\n  what to do: {ALARM_REMEDY}", style="bold red")
-        )
-    if now.broker_is_silent:
-        console.print(Text("the broker does not respond: queues and dead letters are unknown", style="red"))
 
 
 def show_stuck(found: StuckResult, older_than: str) -> None:
@@ -185,7 +175,7 @@ def _stuck_line(order: StuckOrder, at: datetime) -> Text:
         text.append(f" and {len(others)} more" if others else "", style="dim")
     elif not order.dead_letters:
         text.append(" awaits its deadline")
-    text.append(f", since {_clock(order.since)} ({span(at - order.since)})")
+    text.append(f", since {_clock(order.since)} ({rough_duration(at - order.since)})")
     if order.deadline_at is not None:
         text.append(f", deadline {_clock(order.deadline_at)}")
     if order.dead_letters:
@@ -197,7 +187,11 @@ def _stuck_line(order: StuckOrder, at: datetime) -> Text:
 def _when(found: Explanation) -> str:
     assert found.deadline_at is not None
     left = found.deadline_at - found.at
-    return f"in {span(left)}" if left > timedelta(0) else f"which was {span(-left)} ago: order_svc is late"
+    return (
+        f"in {rough_duration(left)}"
+        if left > timedelta(0)
+        else f"which was {rough_duration(-left)} ago: order_svc is late"
+    )
 
 
 def _clock(at: datetime) -> str:

@@ -23,12 +23,19 @@ from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.groups import DeadLetterGroups, group_dead_letters
 from journey.admin.dead_letters.reader import each as each_dead_letter
 from journey.admin.dead_letters.reader import queues_of
-from journey.admin.dead_letters.redrive import BATCH, DROP, REDRIVE, ActionResult, DeadLetterAction, settle
+from journey.admin.dead_letters.redrive import (
+    BATCH,
+    DROP,
+    REDRIVE,
+    ActionResult,
+    DeadLetterAction,
+    redrive_or_drop,
+)
 from journey.admin.dead_letters.selection import DeadLetterFilter, redrive_blocker
 from journey.admin.instances import responding
 from journey.admin.registry import CONSUMING_SERVICES
 from journey.admin.text_sanitizer import plain
-from journey.cli.console import NOT_AS_PROMISED, UsageError, console, place, run
+from journey.cli.console import NOT_AS_PROMISED, UsageError, console, run, shop_endpoints
 from journey.cli.dead_letter_view import entry_line, errors, in_full, listed, summary
 from journey.cli.event_log import moment
 
@@ -48,7 +55,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 By = Annotated[str, typer.Option("--as", help="operator's name for the audit log; by default user@host")]
 Batch = Annotated[int, typer.Option(min=1, max=1_000, help="messages per batch")]
 Rate = Annotated[float, typer.Option(min=0, help="messages per second at most; 0: no limit")]
-_REFUSALS_SHOWN_MAX = 20
+_REJECTIONS_SHOWN_MAX = 20
 
 
 @dlq_app.command("list")
@@ -118,12 +125,12 @@ def redrive(
         )
     _can_ask(yes or dry_run)
     going, refused = _judged(choice, service)
-    for dead_letter, why in refused[:_REFUSALS_SHOWN_MAX]:
+    for dead_letter, why in refused[:_REJECTIONS_SHOWN_MAX]:
         console.print(
             Text(f"refused: {plain(dead_letter.type)} {plain(dead_letter.id)}: {plain(why)}", style="yellow")
         )
-    if len(refused) > _REFUSALS_SHOWN_MAX:
-        console.print(f"[yellow]refused: {len(refused) - _REFUSALS_SHOWN_MAX} more")
+    if len(refused) > _REJECTIONS_SHOWN_MAX:
+        console.print(f"[yellow]refused: {len(refused) - _REJECTIONS_SHOWN_MAX} more")
     whole = _carried_out(
         going, DeadLetterAction(REDRIVE, by or _me(), batch=batch, rate=rate), dry_run=dry_run, yes=yes
     )
@@ -176,7 +183,7 @@ def audit(
     begin = moment(since) if since else None
 
     async def go() -> list[audit_.AuditEntry]:
-        return await audit_.read(place().amqp_url(OPERATOR), begin)
+        return await audit_.read(shop_endpoints().amqp_url(OPERATOR), begin)
 
     entries: list[audit_.AuditEntry] = run(go())
     if as_json:
@@ -194,7 +201,7 @@ async def _meant(choice: DeadLetterFilter, service: str) -> AsyncGenerator[DeadL
         raise UsageError(f"--service {service!r} is unknown; choose from {', '.join(CONSUMING_SERVICES)}")
     missing = set(choice.ids)
     queues = queues_of([service] if service else CONSUMING_SERVICES)
-    async with aclosing(each_dead_letter(place().amqp_url(OPERATOR), queues)) as dead_letters:
+    async with aclosing(each_dead_letter(shop_endpoints().amqp_url(OPERATOR), queues)) as dead_letters:
         async for dead_letter in dead_letters:
             if choice.matches(dead_letter):
                 missing.discard(dead_letter.id)
@@ -237,7 +244,7 @@ def _judged(choice: DeadLetterFilter, service: str) -> tuple[list[DeadLetter], l
 
     async def go() -> None:
         async with httpx.AsyncClient(timeout=5) as http, aclosing(_meant(choice, service)) as dead_letters:
-            addresses = await responding(http, place().http)
+            addresses = await responding(http, shop_endpoints().http)
             async for dead_letter in dead_letters:
                 if why := await redrive_blocker(dead_letter, http, addresses, utc_now()):
                     refused.append((dead_letter.brief, why))
@@ -251,7 +258,7 @@ def _judged(choice: DeadLetterFilter, service: str) -> tuple[list[DeadLetter], l
 def _carried_out(
     dead_letters: Sequence[DeadLetter], act: DeadLetterAction, *, dry_run: bool, yes: bool
 ) -> bool:
-    """Print the plan, ask for confirmation, carry it out. Returns whether all letters were settled."""
+    """Print the plan, ask for confirmation, carry it out. Returns whether all dead letters were settled."""
     for group in group_dead_letters(dead_letters):
         back = ", ".join(plain(queue) for queue in sorted(group.origin_queues))
         where = f"back to {back}" if act.action == REDRIVE else f"of {group.service}"
@@ -263,7 +270,8 @@ def _carried_out(
         console.print("nothing was done")
         return True
     with _progress(act.action, len(dead_letters)) as progress:
-        done: ActionResult = run(settle(place().amqp_url(OPERATOR), dead_letters, act, progress))
+        work = redrive_or_drop(shop_endpoints().amqp_url(OPERATOR), dead_letters, act, progress)
+        done: ActionResult = run(work)
     console.print(f"[green]✓[/] {done.settled} of {len(dead_letters)}: {act.action}, by {plain(act.by)}")
     if done.missing:
         console.print(f"[yellow]{done.missing} were gone: another command holds or settled them")

@@ -22,20 +22,20 @@ from journey.admin.event_log import backfill as backfill_
 from journey.admin.event_log import journal as journal_
 from journey.admin.event_log.order_events import ProjectedOrder
 from journey.admin.event_log.replay import Comparison, Replay, compared
-from journey.admin.registry import SERVICES
-from journey.cli.console import NOT_AS_PROMISED, UsageError, console, log, place, run
+from journey.admin.registry import CONSUMING_SERVICES
+from journey.cli.console import NOT_AS_PROMISED, UsageError, console, log, run, shop_endpoints
 
 journal_app = typer.Typer()
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHOWN_MAX = 20
 _HEADER_BYTES_MAX = _REASON_BYTES_MAX = 1_000
-_SINCE = "how far back: 30s, 10m, 2h, 3d, or a time such as 2026-01-31T12:00 (UTC unless it has an offset)"
+SINCE = "how far back: 30s, 10m, 2h, 3d, or a time such as 2026-01-31T12:00 (UTC unless it has an offset)"
 
 
 @journal_app.command()
 def journal(
-    since: Annotated[str | None, typer.Option(help=_SINCE + "; by default everything")] = None,
+    since: Annotated[str | None, typer.Option(help=SINCE + "; by default everything")] = None,
     order: Annotated[UUID | None, typer.Option(help="only the journey of this order")] = None,
     type_: Annotated[
         str | None, typer.Option("--type", help="only this wire type, e.g. order.placed.v1")
@@ -51,7 +51,7 @@ def journal(
     async def go() -> int:
         shown = 0
         begin = None if since is None else moment(since)
-        async with aclosing(journal_.read(place().amqp_url(OPERATOR), begin)) as entries:
+        async with aclosing(journal_.read(shop_endpoints().amqp_url(OPERATOR), begin)) as entries:
             async for entry in entries:
                 if wanted(entry):
                     show(entry)
@@ -76,7 +76,7 @@ def replay(
     with Replay(only="" if order is None or check else str(order)) as rebuilt:
 
         async def go() -> Comparison | None:
-            here = place()
+            here = shop_endpoints()
             await rebuilt.advance(here, _silently if as_json else log)
             return await compared(rebuilt, here, wait_s=wait_s) if check else None
 
@@ -99,8 +99,8 @@ def replay(
 
 @journal_app.command()
 def backfill(
-    service: Annotated[str, typer.Argument(help=f"one of {', '.join(SERVICES)}")],
-    since: Annotated[str, typer.Option(help=_SINCE)],
+    service: Annotated[str, typer.Argument(help=f"one of {', '.join(CONSUMING_SERVICES)}")],
+    since: Annotated[str, typer.Option(help=SINCE)],
     rate: Annotated[float, typer.Option(min=1, help="messages per second at most")] = 500.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
 ) -> None:
@@ -110,13 +110,13 @@ def backfill(
     Choosing too early a time, or running it twice, is harmless: a service recognizes handled messages by
     their ids.
     """
-    if service not in SERVICES:
-        raise UsageError(f"{service!r} is not a service; choose from {', '.join(SERVICES)}")
+    if service not in CONSUMING_SERVICES:
+        raise UsageError(f"{service!r} is not a service; choose from {', '.join(CONSUMING_SERVICES)}")
     begin = moment(since)
     done = backfill_.Backfilled()
 
     async def go() -> None:
-        here, consumer = place(), SERVICES[service]()
+        here, consumer = shop_endpoints(), CONSUMING_SERVICES[service]()
         async with aclosing(backfill_.missed(here, consumer, begin, done, log)) as batches:
             if dry_run:
                 async for _ in batches:
@@ -147,7 +147,7 @@ def moment(text: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -
         named = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"--since: {text!r} is not a time; use {_SINCE.removeprefix('how far back: ')}"
+            f"--since: {text!r} is not a time; use {SINCE.removeprefix('how far back: ')}"
         ) from None
     named = named if named.tzinfo else named.replace(tzinfo=UTC)
     if named > now():

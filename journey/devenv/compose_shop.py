@@ -7,14 +7,17 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.message import Command
+from contracts.catalog import NAMES
 from journey.admin import instances
 from journey.admin.broker.management import BrokerAdmin
 from journey.admin.endpoints import GATEWAY, ShopEndpoints, forget, record, recorded
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.plan_or_apply import DIFFERENCES
 from journey.admin.private_files import write_private
 from journey.admin.progress_log import Log
 from journey.admin.registry import SERVICES, SHOP_PORT, shop_topology
@@ -22,9 +25,10 @@ from journey.client import Client
 from journey.devenv.infra import docker, ports
 from journey.devenv.process_shop import ROOT, VHOST, dead_letters
 
-IMAGES = ["rabbitmq:4-management", "mongo:7", "axllent/mailpit:latest", "python:3.13-slim"]
-OPERATOR_PASSWORD = "operator-of-this-machine"
+IMAGES = ["rabbitmq:4-management", "mongo:7", "axllent/mailpit:latest", "python:3.13-slim-bookworm"]
 USUAL = {"SHOP_PORT": SHOP_PORT, "AMQP_PORT": 25673, "RABBITMQ_UI_PORT": 15673, "MAILBOX_PORT": 8026}
+# The second one publishes the ports that the commands of this machine need.
+FILES = os.pathsep.join(str(ROOT / name) for name in ("compose.yaml", "compose.tools.yaml"))
 _SERVICE_PORT = 8080
 NOT_RUNNING = "http://127.0.0.1:1"  # address of a service without a container: nothing listens there
 UP_S_MAX = 900.0
@@ -37,8 +41,8 @@ async def unusable(log: Log) -> str:
         await docker.require_images(IMAGES, log)
     except InfrastructureUnavailable as error:
         return error.reason
-    code, _ = await _run("docker", "compose", "version", limit_s=20)
-    return "`docker compose` is not installed" if code else ""
+    ended = await _run("docker", "compose", "version", limit_s=20)
+    return "`docker compose` is not installed" if ended.returncode else ""
 
 
 class ComposeShop:
@@ -64,12 +68,12 @@ class ComposeShop:
             if self._endpoints is None:  # nothing was up before, so leave nothing half-started
                 await self._compose("down", "--timeout", "28")
             raise
-        passwords = {name: await self._secret(name) for name in (*SERVICES, "client")}
+        passwords = {name: await self._secret(name) for name in (*SERVICES, NAMES.client)}
         self._endpoints = ShopEndpoints(
             kind="compose",
             vhost=VHOST,
             amqp_base=f"amqp://127.0.0.1:{numbers['AMQP_PORT']}",
-            passwords=passwords | {OPERATOR: os.environ.get("OPERATOR_PASSWORD", OPERATOR_PASSWORD)},
+            passwords=passwords | {OPERATOR: await self._in_operator("/operator/password")},
             http=await self._addresses(),
             rabbitmq_ui=f"http://127.0.0.1:{numbers['RABBITMQ_UI_PORT']}",
             mailbox_url=f"http://127.0.0.1:{numbers['MAILBOX_PORT']}",
@@ -81,7 +85,7 @@ class ComposeShop:
         log("all containers are healthy")
 
     async def down(self, log: Log) -> None:
-        await self._compose("down", "--timeout", "28")
+        await self._compose("down", "--timeout", "28", settings={"COMPOSE_PROFILES": "*"})
         forget(self.state_dir)
         log("containers stopped; their volumes are kept")
 
@@ -131,6 +135,21 @@ class ComposeShop:
         async with self._admin() as admin:
             await admin.apply(shop_topology(), VHOST, self.endpoints.passwords)
 
+    async def database_plan(self) -> list[str]:
+        """The database is reached from inside the network only."""
+        ended = await self._administer("plan")
+        # Compose itself ends with 1, too, for example without the container; it then prints no difference.
+        if ended.returncode != 0 and not (ended.returncode == DIFFERENCES and ended.stdout.strip()):
+            raise _failed("exec", ended)
+        return ended.stdout.splitlines()
+
+    async def apply_database(self) -> None:
+        if (ended := await self._administer("apply")).returncode != 0:
+            raise _failed("exec", ended)
+
+    async def _administer(self, act: str) -> CompletedProcess[str]:
+        return await self._run("exec", "-T", "operator", "python", "-m", "journey.admin.database", act)
+
     def _admin(self) -> BrokerAdmin:
         return BrokerAdmin(self.endpoints.management_url)
 
@@ -163,24 +182,35 @@ class ComposeShop:
         return addresses(await self._compose("ps", "--format", "json"))
 
     async def _secret(self, name: str) -> str:
-        return (await self._compose("exec", "-T", "operator", "cat", f"/credentials/{name}")).strip()
+        return await self._in_operator(f"/credentials/{name}")
+
+    async def _in_operator(self, file: str) -> str:
+        return (await self._compose("exec", "-T", "operator", "cat", file)).strip()
 
     async def _compose(self, *arguments: str, settings: Mapping[str, str] | None = None) -> str:
+        """The output of a command. Raises InfrastructureUnavailable if it fails."""
+        ended = await self._run(*arguments, settings=settings)
+        if ended.returncode != 0:
+            raise _failed(arguments[0], ended)
+        return ended.stdout
+
+    async def _run(self, *arguments: str, settings: Mapping[str, str] | None = None) -> CompletedProcess[str]:
         path = self.state_dir / "compose_ports.json"
         numbers = json.loads(path.read_text()) if path.exists() else {}
-        code, output = await _run(
+        return await _run(
             "docker",
             "compose",
             *arguments,
-            environment={**os.environ, **numbers, **(settings or {})},
+            environment=_environment({**numbers, **(settings or {})}),
             limit_s=UP_S_MAX,
         )
-        if code:
-            raise InfrastructureUnavailable(
-                f"docker compose {arguments[0]} failed: {output.strip()[-800:]}",
-                "check `docker compose logs`",
-            )
-        return output
+
+
+def _failed(command: str, ended: CompletedProcess[str]) -> InfrastructureUnavailable:
+    text = "\n".join(filter(None, (ended.stdout.strip(), ended.stderr.strip())))
+    return InfrastructureUnavailable(
+        f"docker compose {command} failed: {text[-800:]}", "check `docker compose logs`"
+    )
 
 
 def addresses(listing: str) -> dict[str, str]:
@@ -211,6 +241,7 @@ def located(endpoints: ShopEndpoints) -> ShopEndpoints:
         listed = subprocess.run(
             ["docker", "compose", "ps", "--format", "json"],
             cwd=ROOT,
+            env=_environment({}),
             capture_output=True,
             text=True,
             timeout=20,
@@ -221,9 +252,15 @@ def located(endpoints: ShopEndpoints) -> ShopEndpoints:
     return replace(endpoints, http=addresses(listed.stdout))
 
 
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """COMPOSE_FILE of the environment names further files, as for `docker compose`."""
+    files = os.pathsep.join(filter(None, (FILES, os.environ.get("COMPOSE_FILE"))))
+    return {"JOURNEY_ALLOW_FAULTS": "1", **os.environ, **settings, "COMPOSE_FILE": files}
+
+
 async def _run(
     *arguments: str, environment: Mapping[str, str] | None = None, limit_s: float
-) -> tuple[int, str]:
+) -> CompletedProcess[str]:
     try:
         process = await asyncio.create_subprocess_exec(
             *arguments,
@@ -231,14 +268,17 @@ async def _run(
             env=dict(environment) if environment else None,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=asyncio.subprocess.PIPE,
         )
     except FileNotFoundError:
-        return 127, f"{arguments[0]} is not installed"
+        return CompletedProcess(arguments, 127, "", f"{arguments[0]} is not installed")
     try:
         async with asyncio.timeout(limit_s):
-            output, _ = await process.communicate()
+            output, errors = await process.communicate()
     except TimeoutError:
         process.kill()
-        return 124, f"{' '.join(arguments[:3])} took longer than {limit_s:.0f} s"
-    return process.returncode or 0, output.decode(errors="replace")
+        return CompletedProcess(
+            arguments, 124, "", f"{' '.join(arguments[:3])} took longer than {limit_s:.0f} s"
+        )
+    texts = (each.decode(errors="replace") for each in (output, errors))
+    return CompletedProcess(arguments, process.returncode or 0, *texts)

@@ -41,12 +41,12 @@ class DemoCustomer:
         )
         return UUID(response.raise_for_status().json()["id"])
 
-    async def follow(self, order_id: UUID) -> AsyncIterator[Json]:
-        """Yield the order's live updates until it is at rest.
+    async def follow(self, order_id: UUID, after: int = 0) -> AsyncIterator[Json]:
+        """Yield the order's live updates until it is at rest, beginning after the one with this `seq`.
 
-        After a broken stream it resumes with Last-Event-ID.
+        When the gateway ends a stream early, it resumes with Last-Event-ID.
         """
-        seen = ""
+        seen = str(after or "")
         while True:
             async for event in self._stream(order_id, seen):
                 seen = event.get("id", seen)

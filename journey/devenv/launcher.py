@@ -42,7 +42,7 @@ async def start_shop(
         memory = MemoryShop(found, deadline_s)
         await memory.up(log)
         return memory
-    system = ProcessShop(state_dir, found)
+    system = ProcessShop(state_dir, found, allow_faults=True)
     await system.up(log, web=True)
     if settings:
         await system.set("order_svc", **settings)
@@ -59,7 +59,7 @@ async def running_shop(state_dir: Path) -> Any:
         return shop
     if known is None or found is None:
         raise InfrastructureUnavailable("the shop is not running", "start it with `journey up`")
-    return ProcessShop(state_dir, found)
+    return ProcessShop(state_dir, found, allow_faults=True)
 
 
 async def stop_shop(state_dir: Path, log: Log) -> None:

@@ -5,6 +5,8 @@ It has the gateway, but not the staff pages: they need a real broker.
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,11 +14,13 @@ from chassis import telemetry
 from chassis.application import ApplicationParts, application_of
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.clock import utc_now
+from chassis.fault_switches import FaultSwitches
 from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
 from chassis.runtime import Runtime
 from chassis.settings import Settings, load_settings
+from chassis.telemetry.tracing_setup import start_tracing
 from chassis.web.app import Server, create_app
 from contracts.catalog import CATALOG
 from gateway.__main__ import serve_public_api
@@ -54,10 +58,12 @@ class MemoryShop:
         self._stores = {name: MemoryStore() for name in CONSUMING_SERVICES}
         self._other_stores: defaultdict[str, MemoryStore] = defaultdict(MemoryStore)
         self._runtimes: dict[str, Runtime] = {}
+        self._stop_tracing: Callable[[], None] = lambda: None
         self._servers: dict[str, tuple[Server, asyncio.Task[None]]] = {}
 
     async def up(self, log: Log) -> None:
         telemetry.configure("warning", pretty=True)
+        self._stop_tracing = start_tracing()
         for name in CONSUMING_SERVICES:
             self.start(name)
         await self.ready(list(CONSUMING_SERVICES))
@@ -67,7 +73,12 @@ class MemoryShop:
         parts = self._parts(name)
         bus = MemoryBus(self._broker, name)
         runtime = Runtime(
-            parts.service, bus, self._stores[name], effects=parts.effects, lifespan=parts.lifespan
+            parts.service,
+            bus,
+            self._stores[name],
+            effects=parts.effects,
+            lifespan=parts.lifespan,
+            faults=FaultSwitches(parts.faults),
         )
         settings = Settings(**_UNUSED, http_port=_port(self.endpoints.http[name]))
         server = Server(create_app(runtime, parts.routes(runtime) if parts.routes else None), settings)
@@ -93,6 +104,7 @@ class MemoryShop:
     async def down(self, log: Log) -> None:
         for name in list(self._runtimes):
             await self.stop(name)
+        self._stop_tracing()
         log("stopped")
 
     async def send(self, user: str, *commands: Command) -> None:
@@ -113,9 +125,10 @@ class MemoryShop:
         if name in SERVICES:
             application = application_of(name)
             settings = load_settings(application.settings, **self._settings())
-            return application.build(settings, self._other_stores.__getitem__)
+            return _partitioned(application.build(settings, self._other_stores.__getitem__), settings)
         gateway = self._gateway_settings()
-        return ApplicationParts(gateway_service(gateway.ttl), lifespan=partial(serve_public_api, gateway))
+        parts = ApplicationParts(gateway_service(gateway.ttl), lifespan=partial(serve_public_api, gateway))
+        return _partitioned(parts, gateway)
 
     def _gateway_settings(self) -> GatewaySettings:
         return GatewaySettings(**self._settings())
@@ -134,6 +147,11 @@ class MemoryShop:
             "public_url": self.endpoints.shop_url,
             "public_port": _port(self.endpoints.shop_url),
         }
+
+
+def _partitioned(parts: ApplicationParts, settings: Settings) -> ApplicationParts:
+    service = replace(parts.service, partitions=settings.partitions_of(parts.service.name))
+    return replace(parts, service=service)
 
 
 def _port(address: str) -> int:

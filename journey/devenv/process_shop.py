@@ -1,8 +1,6 @@
 """The whole shop as processes on this machine: infrastructure, topology, one process per service instance."""
 
 import asyncio
-import os
-import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,18 +8,25 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from chassis.bus.topology import CLIENT
 from chassis.bus.topology_model import Topology
-from chassis.messaging.envelope import OPERATOR
+from chassis.connection_urls import password_of
 from chassis.messaging.message import Command
+from contracts.catalog import NAMES
 from journey.admin import instances
 from journey.admin.broker import management
-from journey.admin.endpoints import GATEWAY, ShopEndpoints, forget, instances_file, record, recorded
+from journey.admin.broker.management_login import credentials_of
+from journey.admin.database.target import FILE, DatabaseTarget, derived_target
+from journey.admin.endpoints import GATEWAY, ShopEndpoints, forget, record, recorded
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.instances import MOST, process_of
-from journey.admin.private_files import write_private
 from journey.admin.progress_log import Log
-from journey.admin.registry import CONSUMING_SERVICES, SERVICES, WEB_PROGRAMS, shop_topology
+from journey.admin.registry import (
+    CONSUMING_SERVICES,
+    SERVICES,
+    WEB_PROGRAMS,
+    shop_database_users,
+    shop_topology,
+)
 from journey.admin.ssl_context import tls
 from journey.client import Client
 from journey.devenv import addresses
@@ -29,8 +34,9 @@ from journey.devenv.infra import causes
 from journey.devenv.infra import resolve as find
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.infra.processes import Processes
+from journey.devenv.process_environment import ROOT as ROOT
+from journey.devenv.process_environment import ProcessEnvironment, replaced_passwords, service_token
 
-ROOT = Path(__file__).resolve().parents[2]
 VHOST = "journey"
 READY_S_MAX = 120.0
 
@@ -48,25 +54,41 @@ class ProcessShop:
         settings: Mapping[str, str] | None = None,
         delay_scale: float = 1.0,
         own_ports: bool = False,
+        allow_faults: bool = False,
     ) -> None:
+        """`allow_faults`: staff can cause faults for demonstrations, see chassis/fault_switches.py."""
         self.state_dir = state_dir
         self.infrastructure = infrastructure
         self.processes = Processes(state_dir)
         self._settings = dict(settings or {})
-        self._topology: Topology = shop_topology(delay_scale)
+        self._allow_faults = allow_faults
+        self._topology: Topology = shop_topology(delay_scale, self._settings.get("PARTITIONS"))
+        url = infrastructure.mongo_url
+        secret = password_of(url) or password_of(infrastructure.management_url)
+        users = shop_database_users(database_prefix)
+        self.database: DatabaseTarget = derived_target(url, database_prefix, users, secret=secret)
+        passwords = management.derived_passwords(self._topology, infrastructure.management_url)
+        if infrastructure.kind == "local":  # no other checkout uses these servers
+            administrator = credentials_of(infrastructure.management_url)[0]
+            passwords |= replaced_passwords(state_dir, passwords.keys() - {administrator})
+            self.database.passwords.update(replaced_passwords(state_dir, self.database.passwords, FILE))
         before = None if own_ports else recorded(state_dir)
         http, public = addresses.of_all(usual=not own_ports)
         self.endpoints = ShopEndpoints(
             kind=infrastructure.kind,
             vhost=vhost,
             amqp_base=infrastructure.amqp_url,
-            passwords=management.derived_passwords(self._topology, infrastructure.management_url),
+            passwords=passwords,
             http=http | (before.http if before else {}),
             rabbitmq_ui=_without_password(infrastructure.management_url),
             mailbox_url=infrastructure.mailbox_url,
             database_prefix=database_prefix,
             public=public | (before.public if before else {}),
-            service_token=_service_token(state_dir),
+            service_token=service_token(state_dir),
+            mongo_url=url,
+        )
+        self.processes_environment = ProcessEnvironment(
+            state_dir, self.endpoints, self.database, infrastructure.smtp_url
         )
 
     @property
@@ -77,13 +99,19 @@ class ProcessShop:
         async with self.admin as admin:
             await admin.apply(self._topology, self.endpoints.vhost, self.endpoints.passwords)
 
+    async def apply_database(self) -> None:
+        await self.database.apply()
+
+    async def database_plan(self) -> list[str]:
+        return await self.database.plan()
+
     async def up(self, log: Log, *, web: bool = False) -> None:
         """Start what is not running, with every instance that `scale` has set.
 
-        `doors`: also gateway and operations.
+        `web`: also gateway and operations.
         """
-        log("applying the topology: exchanges, queues, policies, one broker user per service")
-        await self.apply_topology()
+        log("applying the topology, and one user per service on the broker and on the database")
+        await asyncio.gather(self.apply_topology(), self.database.apply())
         record(self.state_dir, self.endpoints)
         names = [*instances.of_services(self.endpoints.http), *(WEB_PROGRAMS if web else ())]
         for name in names:
@@ -178,7 +206,7 @@ class ProcessShop:
         forget(self.state_dir)
         log(f"stopped {', '.join(names)}" if names else "no service was running")
 
-    def client(self, user: str = CLIENT) -> Client:
+    def client(self, user: str = NAMES.client) -> Client:
         return self.client_at(self.endpoints, user)
 
     @staticmethod
@@ -201,34 +229,9 @@ class ProcessShop:
         return self.state_dir / "log" / f"{name}.log"
 
     def environment(self, name: str, instance: int = 1) -> dict[str, str]:
-        """The environment of one process: the settings of all services, of which each reads its own."""
-        endpoints = self.endpoints
-        found = self.infrastructure
-        process = process_of(name, instance)
-        return {
-            **_inherited(),
-            "PYTHONPATH": str(ROOT),
-            "MONGO_URL": found.mongo_url,
-            "MONGO_DATABASE": f"{endpoints.database_prefix}{name}",
-            "PROVIDER_DATABASE": f"{endpoints.database_prefix}card_provider",
-            "HTTP_HOST": "127.0.0.1",
-            "HTTP_PORT": addresses.port_of(endpoints.http[process]),
-            "SMTP_URL": found.smtp_url,
-            "SHOP_URL": endpoints.shop_url,
-            "SERVICE_TOKEN": endpoints.service_token,
-            "INSTANCES_FILE": str(instances_file(self.state_dir)),
-            **{f"{each.upper()}_URL": endpoints.http[each] for each in (*SERVICES, *WEB_PROGRAMS)},
-            **(self._of_the_operator() if name == "operations" else {"AMQP_URL": endpoints.amqp_url(name)}),
-            **(_of_the_gateway(endpoints.public[process]) if name == GATEWAY else {}),
-            **self._settings,
-        }
-
-    def _of_the_operator(self) -> dict[str, str]:
-        return {
-            "AMQP_URL": self.endpoints.amqp_url(OPERATOR),
-            "RABBITMQ_MANAGEMENT_URL": self.endpoints.management_url,
-            "RABBITMQ_UI_URL": self.endpoints.rabbitmq_ui,
-        }
+        """The environment of one process; see journey/devenv/process_environment.py."""
+        faults = {"JOURNEY_ALLOW_FAULTS": "1"} if self._allow_faults else {}
+        return {**self.processes_environment.of(name, instance), **faults, **self._settings}
 
 
 def _detail(response: httpx.Response) -> str:
@@ -243,29 +246,6 @@ def dead_letters(depths: Mapping[str, management.Depth]) -> dict[str, int]:
     """Service -> number of dead letters; services without a count are missing."""
     return {
         name: depths[f"{name}.dead"].ready or 0 for name in CONSUMING_SERVICES if f"{name}.dead" in depths
-    }
-
-
-def _of_the_gateway(public: str) -> dict[str, str]:
-    return {"PUBLIC_HOST": "127.0.0.1", "PUBLIC_PORT": addresses.port_of(public), "PUBLIC_URL": public}
-
-
-def _service_token(state_dir: Path) -> str:
-    """The token with which services authenticate to each other; created once,
-    then kept in the state directory.
-    """
-    path = state_dir / "service_token"
-    if not path.exists():
-        write_private(path, secrets.token_urlsafe(24))
-    return path.read_text()
-
-
-def _inherited() -> dict[str, str]:
-    """The variables that a child process needs; everything else could be taken for a setting."""
-    return {
-        key: value
-        for key, value in os.environ.items()
-        if key in ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "TZ")
     }
 
 

@@ -4,7 +4,7 @@
 
 import sys
 
-from journey.devenv.infra.__main__ import main
+from journey.devenv.infra.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

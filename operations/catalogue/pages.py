@@ -16,7 +16,7 @@ from chassis.messaging.message import Command
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import products
 from contracts.http.products import ArticlePage, ArticleView
-from contracts.values import MINOR_UNITS, Money
+from contracts.values import Money, parse_amount
 from operations.web import forms
 from operations.web.forms import StaffForm
 from operations.web.staff_pages import StaffPages, get, post, wait_briefly
@@ -157,13 +157,7 @@ def _listing(form: StaffForm, sku: str) -> products.ListProduct | None:
 def _money(form: StaffForm) -> dict[str, object]:
     """Parses an amount such as 29.90. Invalid input is left for the contract to reject."""
     currency = form["currency"].upper()
-    whole, _, part = form["price"].replace(",", ".").partition(".")
-    decimals = MINOR_UNITS.get(currency, 2)
-    digits = whole + part.ljust(decimals, "0")
-    is_amount = (
-        whole and digits.isascii() and digits.isdigit() and len(part) <= decimals and len(digits) <= 15
-    )
-    return {"amount_minor": int(digits) if is_amount else None, "currency": currency}
+    return {"amount_minor": parse_amount(form["price"], currency), "currency": currency}
 
 
 def _major(price: dict[str, Any]) -> str:

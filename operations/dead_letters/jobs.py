@@ -155,7 +155,7 @@ class RedriveJobs:
         try:
             async with service_lock:
                 with self._dead_letters.suspended(job.services):
-                    done = await self._broker.settle(
+                    done = await self._broker.redrive_or_drop(
                         job.dead_letters, act, lambda count: self._progress(job, count)
                     )
             job.processed = done.settled
@@ -223,7 +223,7 @@ class RedriveJobs:
 def _handled_ids(response: httpx.Response) -> set[str]:
     """Empty if the response is not a list of handled messages; the next call asks again."""
     try:
-        return {step.message_id for step in _HANDLED_MESSAGES.validate_json(response.content)}
+        return {message.message_id for message in _HANDLED_MESSAGES.validate_json(response.content)}
     except ValidationError:
         return set()
 

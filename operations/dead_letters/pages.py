@@ -15,13 +15,13 @@ from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.groups import DeadLetterGroup
 from journey.admin.dead_letters.redrive import DROP, REDRIVE
 from journey.admin.dead_letters.selection import redrive_blocker
+from journey.admin.diagnosis.timeline import message_name
 from operations.access import current_user_id
 from operations.dead_letters.cache import DeadLetterCache
 from operations.dead_letters.jobs import RedriveJob, RedriveJobs
 from operations.web import forms
 from operations.web.forms import StaffForm
 from operations.web.staff_pages import PageTools, StaffPages, get, post
-from operations.web.templating import message_name
 
 RATES = {
     "1": "1 a second",

@@ -16,10 +16,14 @@ from contracts.http.access import AccessToken
 from operations.access import StaffAccess
 from operations.dead_letters.jobs import RedriveJobs
 from operations.monitoring import service_map
+from operations.monitoring.fault_panel import FaultPanel
+from operations.monitoring.history import History
 from operations.monitoring.poller import SystemPoller
+from operations.monitoring.timelines import Timelines, flow_rates, timelines
 from operations.web.staff_pages import PageTools, StaffPages, get
 from operations.web.templating import count
 
+_PARTS = ("alerts", "asof", "drawn", "figures", "queues", "flows", "timelines")
 _STREAMS_MAX = 100
 _PING_S = 15.0
 _STREAM_S = 600.0
@@ -34,16 +38,21 @@ class MapPages(StaffPages):
         tools: PageTools,
         *,
         poller: SystemPoller,
+        history: History,
+        faults: FaultPanel | None,
         jobs: RedriveJobs,
         access: StaffAccess,
         stopping: asyncio.Event,
     ) -> None:
         super().__init__(tools)
         self._poller = poller
+        self._history = history
+        self._faults = faults
         self._jobs = jobs
         self._access = access
         self._stopping = stopping
         self._made: tuple[object, dict[str, str]] = (None, {})
+        self._lines: tuple[object, Timelines] | None = None
         self.streams = 0
 
     def routes(self) -> Iterable[APIRoute]:
@@ -73,8 +82,19 @@ class MapPages(StaffPages):
             "edges": service_map.edges(),
             "message_flows": service_map.message_flows(),
             "service_map": service_map,
+            "flow_rates": flow_rates(self._history, self._tools.clock()),
+            "timelines": self._timelines(),
+            "faults": self._faults.states if self._faults is not None else None,
             "stuck_count": self._tools.renderer.counts()["stuck_count"],
         }
+
+    def _timelines(self) -> Timelines:
+        """Drawn when there is a new sample, or the first time in a slot."""
+        now = self._tools.clock()
+        state = (self._history.latest, self._history.times(now))
+        if self._lines is None or self._lines[0] != state:
+            self._lines = state, timelines(self._history, now)
+        return self._lines[1]
 
     async def stream(
         self, token: AccessToken, run_id: str, may_stay: Callable[[], Awaitable[bool]] | None = None
@@ -113,10 +133,12 @@ class MapPages(StaffPages):
             news.cancel()
 
     def _parts(self) -> dict[str, str]:
-        state = (self._poller.snapshot, self._tools.renderer.counts()["stuck_count"])
+        stuck = self._tools.renderer.counts()["stuck_count"]
+        faults = self._faults.states if self._faults is not None else None
+        state = (self._poller.snapshot, stuck, self._timelines(), faults)
         if self._made[0] != state:
             context = self._context()
-            names = ("alerts", "asof", "drawn", "figures", "queues")
+            names = (*_PARTS, "faults") if faults else _PARTS
             parts = {name: self._tools.renderer.render_fragment(f"_{name}.html", **context) for name in names}
             for name, number in self._tools.renderer.counts().items():
                 parts[name.replace("_", "-")] = count(number) if number else ""

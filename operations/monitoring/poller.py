@@ -4,24 +4,32 @@ and notifies them of each update.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from typing import Any
 
 import httpx
-from prometheus_client import Gauge
 
 from chassis import telemetry
 from chassis.bus.protocol import BusUnavailable
 from chassis.clock import Clock
+from chassis.telemetry.instruments import Label, gauge, own
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import AdminUnavailable
 from journey.admin.diagnosis.snapshot import why_unready
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from operations.broker import Broker, QueueStats
+from operations.monitoring.broker_metrics import watch_broker
 from operations.monitoring.snapshot import MonitoringSnapshot, current_snapshot, unknown_snapshot
 
 _POLLS_BETWEEN_LOSSES = 5
+_POLLS_BETWEEN_MEASUREMENTS = 5  # of the topology and of bounded queues
 # A gauge, because the totals are older than this process.
-LOST_MESSAGES = Gauge("journey_lost_messages", "Messages that a full queue discarded, in all", ["queue"])
+LOST_MESSAGES = gauge(
+    own("lost_messages"),
+    "Messages that a full queue discarded, in all",
+    labels=(Label("queue", "a queue of the shop; `other queues` for all queues of clients"),),
+    recorded_in="operations/monitoring/poller.py",
+)
 
 
 class SystemPoller:
@@ -67,7 +75,7 @@ class SystemPoller:
         while True:
             try:
                 self._losses = await self._broker.losses()
-                for queue, number in self._losses.lost.items():
+                for queue, number in self._losses.by_own_queue.items():
                     LOST_MESSAGES.labels(queue).set(number)
             except (InfrastructureUnavailable, BusUnavailable) as away:
                 telemetry.log.warning("losses of full queues are temporarily not counted", error=str(away))
@@ -87,16 +95,9 @@ class SystemPoller:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        tasks = [
-            asyncio.create_task(self.run(), name="watch"),
-            asyncio.create_task(self.count_losses(), name="count losses"),
-        ]
-        try:
+        measured = watch_broker(self._broker, self._poll_s * _POLLS_BETWEEN_MEASUREMENTS)
+        async with running(self.run(), self.count_losses(), measured):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _queue_stats(self) -> QueueStats | AdminUnavailable:
         try:
@@ -109,3 +110,15 @@ class SystemPoller:
             *(why_unready(self._http, address) for address in self._addresses.values())
         )
         return dict(zip(self._addresses, responses, strict=True))
+
+
+@contextlib.asynccontextmanager
+async def running(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs these in the background, and cancels them at the end."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

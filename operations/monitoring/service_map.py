@@ -27,16 +27,21 @@ GRID = {
 }
 # Below the chosen positions, in the order in which fewest arrows pass through other services.
 _SPARE_ROWS, _SPARE_COLUMNS = 3, (1, 0, 2, 3)
+_LABEL_AT = 0.4
 _OFFSET = 14  # half the distance between the two arrows of services that exchange messages in both directions
 
 
 @dataclass(frozen=True)
 class MessageFlow:
-    """`publisher` emits these messages, and `consumer` handles them."""
+    """`publisher` emits these messages, and `consumer` handles them.
+
+    `types`: the names of their classes; `wire_types`: their types on the wire, in the same order.
+    """
 
     publisher: str
     consumer: str
     types: tuple[str, ...]
+    wire_types: tuple[str, ...]
 
 
 @cache
@@ -45,15 +50,17 @@ def message_flows() -> tuple[MessageFlow, ...]:
 
     A service's commands to itself are not a flow. The staff's commands come from operations.
     """
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str], list[type[Message]]] = {}
     for name, make in CONSUMING_SERVICES.items():
         for message_type in make().by_type:
             for publisher in _publishers(message_type):
                 if publisher != name:
-                    found.setdefault((publisher, name), []).append(message_type.__name__)
+                    found.setdefault((publisher, name), []).append(message_type)
     return tuple(
-        MessageFlow(publisher, consumer, tuple(types))
-        for (publisher, consumer), types in sorted(found.items())
+        MessageFlow(
+            publisher, consumer, tuple(each.__name__ for each in types), tuple(each.TYPE for each in types)
+        )
+        for (publisher, consumer), types in sorted(found.items(), key=lambda item: item[0])
     )
 
 
@@ -84,6 +91,12 @@ class Edge:
     flow: MessageFlow
     start: tuple[float, float]
     end: tuple[float, float]
+
+    @property
+    def label(self) -> tuple[float, float]:
+        """Where the rate stands: nearer to the start, away from the label of the flow back."""
+        (x1, y1), (x2, y2) = self.start, self.end
+        return x1 + (x2 - x1) * _LABEL_AT, y1 + (y2 - y1) * _LABEL_AT
 
     @property
     def path(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from journey.admin.broker.input_queues import by_input_queue
 from journey.admin.broker.management import Traffic
 from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from operations.broker import QueueStats
@@ -103,12 +104,13 @@ class MonitoringSnapshot:
 
     @property
     def services(self) -> list[ServiceStats]:
+        traffic = by_input_queue(self.traffic)
         return [
             ServiceStats(
                 name,
                 self.unready.get(name),
-                self.queue(f"{name}.events"),
-                self.queue(f"{name}.commands"),
+                traffic.get(f"{name}.events", UNKNOWN),
+                traffic.get(f"{name}.commands", UNKNOWN),
                 self.queue(f"{name}.dead"),
             )
             for name in CONSUMING_SERVICES

@@ -1,29 +1,40 @@
-"""The pages of orders: recent orders, stuck orders, and the timeline of one order."""
+"""The pages of orders: stuck orders, and the timeline of one order."""
 
 from collections.abc import Iterable
-from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
-from chassis.web.http_client import UpstreamUnavailable
+from chassis.messaging.message import Command
 from contracts import orders
-from contracts.http.orders import OrderPage, OrderStatus
+from contracts.http.orders import OrderStatus
 from contracts.values import Id
 from journey.admin.diagnosis.explain import Explanation, explain_under
-from operations import service_responses
+from journey.admin.diagnosis.timeline import build_timeline
+from journey.admin.diagnosis.waterfall import Waterfall, build_waterfall
 from operations.access import current_user_id
 from operations.broker import CommandNotSent
-from operations.orders import timeline
+from operations.orders.diagrams import OrderDiagrams
 from operations.orders.stuck_orders import AGES, USUAL_AGE, PendingReason, StuckOrders
+from operations.orders.timeline_page import TimelinePage, timeline_page
+from operations.web.forms import StaffForm, read_form
 from operations.web.staff_pages import PageTools, StaffPages, get, post
 
-_ON_A_PAGE = 20
-_STATUSES = tuple(status.value for status in OrderStatus if status is not OrderStatus.NEW)
+_TRACKING_HINT = "Nothing was sent. A tracking reference has 4 to 40 letters, digits and dashes."
+
+
+def _tracking(order_id: UUID, form: StaffForm) -> orders.RecordTracking:
+    """Carriers print references in groups, so blanks and lower-case letters are accepted."""
+    tracking = "".join(form["tracking"].split()).upper()
+    try:
+        return orders.RecordTracking(order_id=order_id, tracking=tracking)
+    except ValidationError:
+        raise HTTPException(422, _TRACKING_HINT) from None
 
 
 class OrderPages(StaffPages):
@@ -34,9 +45,9 @@ class OrderPages(StaffPages):
     def routes(self) -> Iterable[APIRoute]:
         return (
             get("/ops/stuck", self.stuck),
-            get("/ops/orders", self.recent),
             get("/ops/orders/{order_id}", self.one),
             post("/ops/orders/{order_id}/dispatch", self.dispatch),
+            post("/ops/orders/{order_id}/tracking", self.track),
         )
 
     async def stuck(self, request: Request, age: str = USUAL_AGE) -> Response:
@@ -44,42 +55,23 @@ class OrderPages(StaffPages):
         found = await self._stuck_orders.find(age)
         return self._render(request, "stuck.html", found=found, ages=AGES, age=age)
 
-    async def recent(self, request: Request, q: str = "", status: str = "", after: str = "") -> Response:
-        """Opens an order by id; otherwise lists the newest first, as order_svc returns them."""
-        wanted, wrong = q.strip(), ""
-        if wanted:
-            if (id_ := _uuid(wanted)) is not None:
-                return RedirectResponse(f"/ops/orders/{id_}", 303)
-            wrong = "Enter the whole id, e.g. 0198c0de-…; it is in every mail about the order."
-        status = status if status in _STATUSES else ""
-        page, away = await self._page_of_orders(status, after)
-        return self._render(
-            request,
-            "orders.html",
-            422 if wrong else 200,
-            items=page["items"],
-            next=page["next"],
-            away=away,
-            q=wanted,
-            wrong=wrong,
-            status=status,
-            statuses=_STATUSES,
-        )
-
     async def one(
         self, request: Request, order_id: Id, begin: int = 1, message: str = "", said: str = ""
     ) -> Response:
         explanation = await self._explained(order_id)
-        messages = timeline.build_timeline(
-            explanation.trail, [pending for pending, _ in explanation.awaited], explanation.dead_letters
+        messages = build_timeline(
+            explanation.history, [pending for pending, _ in explanation.awaited], explanation.dead_letters
         )
         if not messages and not explanation.order:
             raise HTTPException(404, f"{explanation.verdict[0].upper()}{explanation.verdict[1:]}.")
+        page = timeline_page(messages, begin, message)
+        whole = build_waterfall(messages, explanation.history.silent, now=explanation.at)
         return self._render(
             request,
             "order.html",
             explanation=explanation,
-            page=timeline.timeline_page(messages, begin, message),
+            page=page,
+            diagrams=OrderDiagrams(_shown(whole, page)),
             waits=[
                 PendingReason.of(pending, where, explanation.snapshot)
                 for pending, where in explanation.awaited
@@ -88,44 +80,40 @@ class OrderPages(StaffPages):
             chosen=message,
             said=said,
             may_dispatch=explanation.status == OrderStatus.CONFIRMED,
+            is_dispatched=explanation.status == OrderStatus.DISPATCHED,
         )
 
     async def dispatch(self, request: Request, order_id: Id) -> Response:
-        """order_svc decides. A repeated request is safe."""
-        try:
-            command = orders.DispatchOrder(order_id=order_id)
-            await self._tools.broker.send_command(command, str(current_user_id(request)))
-        except CommandNotSent as error:
-            raise HTTPException(503, f"The command was not sent: {error}") from None
-        form = await request.form()
-        if form.get("back") == "stock":
+        """order_svc decides. A repeated request is safe. A tracking reference is optional."""
+        form = await read_form(request)
+        commands: list[Command] = [orders.DispatchOrder(order_id=order_id)]
+        if form["tracking"]:
+            # before the dispatch, so that the mail about the dispatch contains the reference
+            commands.insert(0, _tracking(order_id, form))
+        await self._send_all(request, commands)
+        if form["back"] == "stock":
             return RedirectResponse(f"/ops/stock?{urlencode({'dispatched': str(order_id)})}#picking", 303)
         return RedirectResponse(f"/ops/orders/{order_id}?said=dispatch", 303)
+
+    async def track(self, request: Request, order_id: Id) -> Response:
+        """Note the tracking reference of a dispatched order; a later one replaces it."""
+        command = _tracking(order_id, await read_form(request))
+        await self._send_all(request, [command])
+        return RedirectResponse(f"/ops/orders/{order_id}?said=tracking", 303)
+
+    async def _send_all(self, request: Request, commands: Iterable[Command]) -> None:
+        try:
+            for command in commands:
+                await self._tools.broker.send_command(command, str(current_user_id(request)))
+        except CommandNotSent as error:
+            raise HTTPException(503, f"The command was not sent: {error}") from None
 
     async def _explained(self, order_id: UUID) -> Explanation:
         return await explain_under(await self._stuck_orders.circumstances(), self._tools.http, str(order_id))
 
-    async def _page_of_orders(self, status: str, after: str) -> tuple[dict[str, Any], str]:
-        """A page of orders, and the reason if there is none."""
-        query = {"limit": str(_ON_A_PAGE), **({"status": status} if status else {})}
-        if (last := _uuid(after)) is not None:
-            query["after"] = str(last)
-        nothing: dict[str, Any] = {"items": [], "next": None}
-        try:
-            response = await self._tools.services["order_svc"].get("/orders", params=query)
-            if response.is_success:
-                return service_responses.parse_response(response, OrderPage, "order_svc"), ""
-        except UpstreamUnavailable:
-            return (
-                nothing,
-                "order_svc does not respond, so its orders cannot be listed. You can still open an order "
-                "by its id.",
-            )
-        return nothing, f"order_svc responded with {response.status_code}."
 
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+def _shown(whole: Waterfall, page: TimelinePage) -> Waterfall:
+    """Of the messages on the page only: an order may have thousands."""
+    if not page.rows:
+        return whole
+    return whole.part(page.rows[0].message.number, page.rows[-1].message.number)

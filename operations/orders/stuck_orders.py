@@ -11,6 +11,7 @@ import httpx
 
 from chassis import telemetry
 from chassis.clock import Clock
+from journey.admin.broker.input_queues import by_input_queue
 from journey.admin.diagnosis.pending_messages import PendingDelivery
 from journey.admin.diagnosis.snapshot import Location, LocationKind, ShopSnapshot, locate
 from journey.admin.diagnosis.stuck import StuckOrder
@@ -31,7 +32,7 @@ def known_circumstances(
 ) -> ShopSnapshot:
     """The cached state in the form that journey's diagnosis takes."""
     unready = {name: why for name, why in snapshot.unready.items() if why}
-    depths = None if snapshot.unknown_since or snapshot.as_of is None else snapshot.traffic
+    depths = None if snapshot.unknown_since or snapshot.as_of is None else by_input_queue(snapshot.traffic)
     return ShopSnapshot(
         addresses,
         unready,

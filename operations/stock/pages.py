@@ -1,4 +1,4 @@
-"""The pages of the stock: shelves, receipts, and the picking list."""
+"""The page of the stock: shelves, those with few pieces, receipts, and the picking list."""
 
 import asyncio
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse
 from chassis.messaging.identity import new_id
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import inventory
-from contracts.http.inventory import ReservationPage, ShelfPage, ShelfView
+from contracts.http.inventory import USUAL_LOW_STOCK, ReservationPage, ShelfPage, ShelfView
 from operations.web import forms
 from operations.web.forms import StaffForm
 from operations.web.staff_pages import StaffPages, get, post, wait_briefly
@@ -25,8 +25,8 @@ class StockPages(StaffPages):
     def routes(self) -> Iterable[APIRoute]:
         return get("/ops/stock", self.stock), post("/ops/stock/receipts", self.receive)
 
-    async def stock(self, request: Request, after: str = "", pick: str = "") -> Response:
-        return await self._show(request, StaffForm(), after=after, pick=pick)
+    async def stock(self, request: Request, after: str = "", pick: str = "", low: str = "") -> Response:
+        return await self._show(request, StaffForm(), after=after, pick=pick, low=low)
 
     async def receive(self, request: Request) -> Response:
         """Record received goods.
@@ -59,10 +59,19 @@ class StockPages(StaffPages):
         return RedirectResponse(f"/ops/stock?{urlencode(query)}", 303)
 
     async def _show(
-        self, request: Request, form: StaffForm, *, after: str = "", pick: str = "", status: int = 200
+        self,
+        request: Request,
+        form: StaffForm,
+        *,
+        after: str = "",
+        pick: str = "",
+        low: str = "",
+        status: int = 200,
     ) -> Response:
-        shelves, picking = await asyncio.gather(
+        """`after`, `pick`, `low`: where the lists of shelves, of picks and of low stock begin."""
+        shelves, low_stock, picking = await asyncio.gather(
             self._page("/stock", ShelfPage, {"after": after}),
+            self._page("/stock", ShelfPage, {"low": "true", "after": low}),
             self._page("/reservations", ReservationPage, {"status": "committed", "after": pick}),
         )
         return self._render(
@@ -70,6 +79,8 @@ class StockPages(StaffPages):
             "stock.html",
             status,
             shelves=shelves,
+            low_stock=low_stock,
+            low_max=(low_stock or {}).get("low_stock", USUAL_LOW_STOCK),
             picking=picking,
             form=form,
             receipt_id=form["receipt_id"] or str(new_id()),

@@ -8,6 +8,9 @@ from pydantic import ValidationError
 
 _HINTS = {
     "sku": "Use capital letters, digits and dashes, e.g. KETTLE-BLUE; 32 characters at most.",
+    "change": "Enter a whole number other than 0, from -10,000,000 to 10,000,000.",
+    "reference": "Enter the number of the transfer or receipt: 3 to 64 letters, digits and . / : - _",
+    "reason": "Choose one of the reasons.",
     "quantity": "Enter a whole number from 1 to 10,000,000.",
     "category": "Use lower-case letters, digits and dashes, e.g. kitchen; 40 characters at most.",
     "title": "Use 1 to 120 characters, at least one of them visible, and none that changes the writing "
@@ -45,6 +48,16 @@ class StaffForm:
             return int(text)
         self.errors[name] = _HINTS.get(name, "Enter a whole number.")
         return None
+
+    def signed_number(self, name: str) -> int | None:
+        """None, with an error, if it is not a whole number with or without a sign."""
+        text = self[name].replace("\N{MINUS SIGN}", "-")
+        sign = -1 if text.startswith("-") else 1
+        number = StaffForm({name: text[1:] if text[:1] in ("-", "+") else text}).whole_number(name)
+        if number is None:
+            self.errors[name] = _HINTS.get(name, "Enter a whole number.")
+            return None
+        return sign * number
 
 
 async def read_form(request: Request) -> StaffForm:

@@ -1,5 +1,6 @@
 """Renders pages from templates, and formats numbers, times and money. All external text is escaped."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,21 +12,22 @@ from uuid import UUID
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from chassis.clock import Clock
-from contracts.catalog import CATALOG
 from contracts.values import Money, format_money
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.groups import group_id
-from journey.admin.diagnosis.pending_messages import span
+from journey.admin.diagnosis.timeline import message_name
+from journey.admin.durations import rough_duration
 from journey.admin.text_sanitizer import plain, pretty
 from operations.settings import OperationsSettings
 
 HERE = Path(__file__).parent
 THEMES = ("light", "dark")
 _PAYLOAD_CHARS_MAX = 100_000
+_CODE = re.compile("`([^`]+)`")
 _NAVIGATION = (
     ("/ops", "Map"),
     ("/ops/dead-letters", "Dead letters"),
@@ -64,6 +66,8 @@ class PageRenderer:
         self._templates.filters |= {
             "count": count,
             "rate": rate,
+            "flow_text": flow_text,
+            "flow_class": flow_class,
             "time": self.time,
             "ago": self.ago,
             "until": self.until,
@@ -71,6 +75,7 @@ class PageRenderer:
             "plain": plain,
             "pretty": partial(pretty, chars_max=_PAYLOAD_CHARS_MAX),
             "short": short,
+            "with_code": with_code,
             "without": without,
             "message_name": message_name,
             "dead_letter_path": dead_letter_path,
@@ -107,11 +112,11 @@ class PageRenderer:
         return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="milliseconds"), text)
 
     def ago(self, at: datetime | None) -> str:
-        return "at an unknown time" if at is None else f"{span(self._clock() - at)} ago"
+        return "at an unknown time" if at is None else f"{rough_duration(self._clock() - at)} ago"
 
     def until(self, at: datetime) -> str:
         left = at - self._clock()
-        return f"in {span(left)}" if left.total_seconds() > 0 else "any moment"
+        return f"in {rough_duration(left)}" if left.total_seconds() > 0 else "any moment"
 
 
 def count(number: float | None) -> str:
@@ -120,6 +125,20 @@ def count(number: float | None) -> str:
 
 def rate(number: float | None) -> str:
     return "unknown" if number is None else f"{number:,.1f}"
+
+
+def flow_text(per_second: float | None) -> str:
+    """The rate of a message flow; one that is not 0 is never shown as 0."""
+    if per_second is None:
+        return "? /s"
+    return "under 0.1/s" if 0 < per_second < 0.1 else f"{per_second:,.1f}/s"
+
+
+def flow_class(per_second: float | None) -> str:
+    """The class that determines the width of an arrow on the map."""
+    if per_second is None:
+        return "flow-unknown"
+    return "flow-none" if not per_second else "flow-some" if per_second < 10 else "flow-many"
 
 
 def money(amount: Money | dict[str, Any]) -> str:
@@ -133,6 +152,11 @@ def short(id_: str | UUID) -> str:
     return str(id_)[-8:].upper()
 
 
+def with_code(text: str) -> Markup:
+    """Escaped text. What errors put between backticks, such as a command, becomes code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
+
+
 def without(error: str, type_: str) -> str:
     """The error text without the type, which is shown beside it."""
     return error.removeprefix(f"{type_}: ")
@@ -141,9 +165,3 @@ def without(error: str, type_: str) -> str:
 def dead_letter_path(dead_letter: DeadLetter) -> str:
     """The page of one dead letter. The sender of the message chose its id, so it may be any text."""
     return f"/ops/dead-letters/{group_id(dead_letter)}/letter?{urlencode({'id': dead_letter.id})}"
-
-
-def message_name(type_: str) -> str:
-    """OrderPlaced for order.placed.v1; an unknown type is returned unchanged."""
-    contract = CATALOG.get(type_)
-    return contract.__name__ if contract else plain(type_)

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 from playwright.async_api import Browser, BrowserContext
 
+from chassis.messaging.envelope import OPERATOR
+from contracts.orders import DispatchOrder, RecordTracking
 from journey.devenv.catalogue import CATALOGUE
 from tests.browser.page_objects import log_in, put_into_basket
 from tests.support.eventually import until
@@ -65,7 +68,12 @@ class PageCatalogue:
             CataloguedPage("ops-stuck", "/ops/stuck", "staff"),
             CataloguedPage("ops-orders", "/ops/orders", "staff"),
             CataloguedPage("ops-order", f"/ops/orders/{some}", "staff"),
+            CataloguedPage("ops-order-refunded", f"/ops/orders/{self.orders['refunded']}", "staff"),
+            CataloguedPage("ops-order-dispatched", f"/ops/orders/{self.orders['dispatched']}", "staff"),
+            CataloguedPage("ops-payment", f"/ops/orders/{self.orders['attention']}/payment", "staff"),
+            CataloguedPage("ops-order-stuck", f"/ops/orders/{self.orders['stuck']}", "staff"),
             CataloguedPage("ops-stock", "/ops/stock", "staff"),
+            CataloguedPage("ops-stock-correction", "/ops/stock/corrections?sku=TEA-GREEN", "staff"),
             CataloguedPage("ops-catalogue", "/ops/catalogue", "staff"),
         ]
 
@@ -79,9 +87,15 @@ async def filled_catalogue(shop: BrowserShop) -> PageCatalogue:
             "refunded": await shop.order(program, "TEA-BLACK", 3),
             "declined": await shop.order(program, "LAMP-DESK", card="tok_declined"),
             "sold-out": await shop.order(program, "SAMOVAR-RARE"),
+            "attention": await shop.order(program, "CUP-WHITE", card="tok_capture_refused"),
+            "dispatched": await shop.order(program, "CUP-WHITE"),
         }
-        for name, state in (("confirmed", "confirmed"), ("refunded", "confirmed"), ("declined", "cancelled")):
-            await shop.wait_for_state(program, made[name], state)
+        for name in ("confirmed", "refunded", "dispatched"):
+            await shop.wait_for_state(program, made[name], "confirmed")
+        await shop.wait_for_state(program, made["declined"], "cancelled")
+        await shop.wait_for_state(program, made["attention"], "needs_attention")
+        await dispatch(shop, made["dispatched"])
+        await shop.wait_for_state(program, made["dispatched"], "dispatched")
         await shop.wait_for_state(program, made["sold-out"], "cancelled")
         await shop.cancel(program, made["refunded"])
         await shop.wait_for_state(program, made["refunded"], "cancelled")
@@ -94,6 +108,13 @@ async def filled_catalogue(shop: BrowserShop) -> PageCatalogue:
         catalogue.orders = made
         await give_address(program)
     return catalogue
+
+
+async def dispatch(shop: BrowserShop, order_id: str) -> None:
+    """Dispatches the order with a tracking reference."""
+    order = UUID(order_id)
+    track = RecordTracking(order_id=order, tracking="RR123456785DE")
+    await shop.system.send(OPERATOR, DispatchOrder(order_id=order), track)
 
 
 async def has_dead_letters(shop: BrowserShop, count: int) -> bool:

@@ -43,9 +43,16 @@ _CUT_OFF = """() => [...document.querySelectorAll('main *, header *, footer *')]
     return clips && seen && e.innerText && exceeds;
   }).map(e => `${e.tagName.toLowerCase()}.${[...e.classList].join('.')}: ${e.innerText.slice(0, 60)}`)"""
 
+_OUTSIDE_ITS_BOX = """() => [...document.querySelectorAll('svg.map .box')].flatMap(box => {
+    const edge = box.querySelector('rect').getBoundingClientRect();
+    return [...box.querySelectorAll('text')]
+      .filter(text => edge.width && text.getBoundingClientRect().right > edge.right)
+      .map(text => `${text.textContent} is wider than its box`);
+  })"""
+
 # Describes the focused element and its style, and the style of the previous element without focus. The focus
 # indicator may also be drawn by a following or surrounding element.
-_STEP = """() => {
+_FOCUS = """() => {
   const drawn = s =>
     [s.outlineStyle, s.outlineWidth, s.outlineColor, s.boxShadow, s.backgroundColor, s.borderColor];
   const of = getComputedStyle, styles = e => [of(e), of(e, '::after'), of(e.parentElement ?? e)];
@@ -58,7 +65,8 @@ _STEP = """() => {
   globalThis.__focused = now === document.body ? null : now;
   const name = (now.getAttribute('aria-label') || now.labels?.[0]?.innerText || now.innerText || now.value
     || now.name || '').trim().replace(/\\s+/g, ' ').slice(0, 60);
-  return {tag: now.tagName.toLowerCase(), name, look: look(now), shown, plain_before: plain};
+  const again = now === before;
+  return {tag: now.tagName.toLowerCase(), name, look: look(now), shown, again, plain_before: plain};
 }"""
 
 
@@ -137,24 +145,32 @@ async def clipped_texts(page: Page) -> list[str]:
     return found
 
 
+async def labels_outside_boxes(page: Page) -> list[str]:
+    """Texts of the service map that are wider than the box of their service."""
+    found: list[str] = await page.evaluate(_OUTSIDE_ITS_BOX)
+    return found
+
+
 async def tab_through(page: Page) -> list[FocusedElement]:
     """All elements that the Tab key focuses, until it leaves the page or reaches the first element again."""
     await page.evaluate("() => { document.activeElement?.blur(); globalThis.__focused = null }")
-    steps: list[dict[str, Any]] = []
+    focused: list[dict[str, Any]] = []
     marked: list[bool] = []
     for _ in range(TABS_MAX):
         await page.keyboard.press("Tab")
-        step = await page.evaluate(_STEP)
-        if steps:
-            marked.append(step["plain_before"] != steps[-1]["look"])
-        if step["tag"] in ("body", "html"):
-            return [_stop(step, mark) for step, mark in zip(steps, marked, strict=True)]
-        steps.append(step)
-    raise AssertionError(f"Tab was pressed {TABS_MAX} times and has not left the page: {steps[-3:]}")
+        focus = await page.evaluate(_FOCUS)
+        if focus["again"]:
+            continue  # another field of the same element: day, month and year of a date
+        if focused:
+            marked.append(focus["plain_before"] != focused[-1]["look"])
+        if focus["tag"] in ("body", "html"):
+            return [_element(focus, is_marked) for focus, is_marked in zip(focused, marked, strict=True)]
+        focused.append(focus)
+    raise AssertionError(f"Tab was pressed {TABS_MAX} times and has not left the page: {focused[-3:]}")
 
 
-def _stop(step: dict[str, Any], marked: bool) -> FocusedElement:
-    return FocusedElement(step["tag"], step["name"], step["shown"], marked)
+def _element(focus: dict[str, Any], marked: bool) -> FocusedElement:
+    return FocusedElement(focus["tag"], focus["name"], focus["shown"], marked)
 
 
 async def tab_to(page: Page, name: str) -> None:
@@ -162,7 +178,7 @@ async def tab_to(page: Page, name: str) -> None:
     await page.wait_for_load_state()
     for _ in range(TABS_MAX):
         await page.keyboard.press("Tab")
-        step = await page.evaluate(_STEP)
-        if re.search(name, step["name"], re.IGNORECASE):
+        focus = await page.evaluate(_FOCUS)
+        if re.search(name, focus["name"], re.IGNORECASE):
             return
     raise AssertionError(f"the keyboard does not reach {name!r} on {page.url}")

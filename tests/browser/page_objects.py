@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from playwright.async_api import CDPSession, Page, expect
+from playwright.async_api import CDPSession, Locator, Page, expect
 
 from tests.support.shops.browser import Person
 
@@ -21,6 +21,12 @@ async def fill_log_in(page: Page, person: Person) -> None:
     await page.get_by_label("E-mail address").fill(person.email)
     await page.get_by_label("Password", exact=True).fill(person.password)
     await page.get_by_role("main").get_by_role("button", name="Log in").click()
+
+
+def service_row(page: Page, service: str) -> Locator:
+    """The service's row in the first table of operations' start page, that of the services."""
+    services = page.get_by_role("table", name="Services", exact=True)
+    return services.get_by_role("row").filter(has=page.get_by_role("rowheader", name=service))
 
 
 async def log_out(page: Page) -> None:
@@ -99,10 +105,10 @@ class LivePageReader:
         follower = LivePageReader(page, session)
         await session.send("Network.enable")
         await page.goto(f"/orders/{order_id}")
-        await follower.leave_mark()
+        await follower.set_page_marker()
         return follower
 
-    async def leave_mark(self) -> None:
+    async def set_page_marker(self) -> None:
         await self.page.evaluate("globalThis.__mark = 'same page'")
 
     async def same_page(self) -> bool:

@@ -1,6 +1,6 @@
 """`make screenshots`: all pages, 390 and 1280 pixels wide, light and dark, in build/screenshots.
 
-It also writes the pictures that README.md shows.
+It also writes the screenshots that README.md and the documents show.
 """
 
 import asyncio
@@ -27,21 +27,23 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
 @dataclass(frozen=True)
-class ReadmePicture:
-    """The upper part of a page, as README.md shows it.
+class DocumentScreenshot:
+    """The upper part of a page, or one element of it, as README.md or a document shows it.
 
-    `name` is the page's name in the catalogue of pages.
+    `name` is the page's name in the catalogue of pages; `element` is a selector.
     """
 
     name: str
     file: str
     height: int
+    element: str = ""
 
 
 README_WIDTH = 1080
-README_PICTURES = (
-    ReadmePicture("order-refunded", "docs/screenshots/order.png", 672),
-    ReadmePicture("ops-dead-letters", "docs/screenshots/dead-letters.png", 545),
+DOCUMENT_SCREENSHOTS = (
+    DocumentScreenshot("order-refunded", "docs/screenshots/order.png", 672),
+    DocumentScreenshot("ops-dead-letters", "docs/screenshots/dead-letters.png", 545),
+    DocumentScreenshot("ops-order", "docs/screenshots/order-history.png", 800, "section:has(.waterfall)"),
 )
 
 
@@ -64,9 +66,9 @@ async def take_screenshots(path: Path, folder: Path) -> int:
                 }
                 for shown in catalogue.pages():
                     taken += await _all_forms(tabs[shown.who], shown.path, folder / shown.name)
-                    for picture in README_PICTURES:
-                        if picture.name == shown.name:
-                            await _take_readme_picture(tabs[shown.who], picture)
+                    for screenshot in DOCUMENT_SCREENSHOTS:
+                        if screenshot.name == shown.name:
+                            await _take_document_screenshot(tabs[shown.who], screenshot)
                 await contact_sheets(browser, folder)
                 await browser.close()
         finally:
@@ -84,12 +86,15 @@ async def _all_forms(page: Page, path: str, stem: Path) -> int:
     return len(SIZES) * len(SCHEMES)
 
 
-async def _take_readme_picture(page: Page, picture: ReadmePicture) -> None:
-    await page.set_viewport_size({"width": README_WIDTH, "height": picture.height})
+async def _take_document_screenshot(page: Page, screenshot: DocumentScreenshot) -> None:
+    await page.set_viewport_size({"width": README_WIDTH, "height": screenshot.height})
     await page.emulate_media(color_scheme="light", reduced_motion="reduce")
-    path = ROOT / picture.file
+    path = ROOT / screenshot.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=path)
+    if screenshot.element:
+        await page.locator(screenshot.element).screenshot(path=path)
+    else:
+        await page.screenshot(path=path)
 
 
 async def contact_sheets(browser: Browser, folder: Path) -> None:

@@ -64,7 +64,7 @@ class Seen:
     violations: Found = field(default_factory=dict)
     overflows: Found = field(default_factory=dict)
     keyboard: Found = field(default_factory=dict)
-    words: Found = field(default_factory=dict)
+    screen_reader: Found = field(default_factory=dict)
     complaints: list[BrowserErrors] = field(default_factory=list)
 
     async def axe(self, one: CataloguedPage, page: Page) -> None:
@@ -119,7 +119,7 @@ class Seen:
         if title in titles.values() and one.path not in ("/basket", "/ops/dead-letters"):
             wrong.append(f"it is not the only one called {title!r}")
         titles[one.name] = title
-        self.words[one.name] = wrong
+        self.screen_reader[one.name] = wrong
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
@@ -160,7 +160,7 @@ def nothing(found: Found) -> None:
     )
 
 
-async def test_axe_finds_no_barrier_on_any_page(seen: Seen) -> None:
+async def test_axe_finds_no_accessibility_violation_on_any_page(seen: Seen) -> None:
     nothing(seen.violations)
 
 
@@ -183,7 +183,7 @@ async def test_pages_cause_no_browser_errors_and_no_third_party_requests(
 
 
 async def test_every_page_has_a_title_and_a_heading(seen: Seen) -> None:
-    nothing(seen.words)
+    nothing(seen.screen_reader)
 
 
 async def test_progress_is_an_ordered_list_with_a_text_per_state(
@@ -276,10 +276,9 @@ async def test_the_first_view_is_small_fast_and_stable(window: Window) -> None:
     )
     await page.goto("/")
     await page.wait_for_load_state("networkidle")
-    without_pictures = sum(size for id_, size in sizes.items() if kinds.get(id_) != "Image")
-    assert without_pictures <= 100_000
+    without_images = sum(size for id_, size in sizes.items() if kinds.get(id_) != "Image")
+    assert without_images <= 100_000
     assert await page.evaluate("__shift") <= 0.05
     print(
-        f"{without_pictures:.0f} bytes without pictures; painted after "
-        f"{await page.evaluate('__paint'):.0f} ms"
+        f"{without_images:.0f} bytes without pictures; painted after {await page.evaluate('__paint'):.0f} ms"
     )

@@ -118,7 +118,7 @@ async def session_cookie(page: Page) -> str:
     return next(cookie["value"] for cookie in await page.context.cookies() if cookie["name"] == "__Host-sid")
 
 
-async def test_a_shopper_finds_neither_operations_nor_what_is_others(
+async def test_customers_cannot_open_staff_pages_or_orders_of_others(
     shop: BrowserShop, ada: Person, olga: Person, window: Window
 ) -> None:
     async with await shop.program(ada) as hers:
@@ -195,8 +195,8 @@ async def test_markup_in_article_names_is_escaped_everywhere(
     await page.goto(f"/p/{skus[0]}")
     await expect(page.get_by_role("heading", level=1)).to_have_text(f"Odd {MARKUP[0]}")
     for sku in skus:
-        picture = await page.request.get(f"/pictures/{sku}.svg")
-        assert picture.status == 200 and "<img" not in await picture.text()
+        image = await page.request.get(f"/pictures/{sku}.svg")
+        assert image.status == 200 and "<img" not in await image.text()
     assert alerts == []
 
 

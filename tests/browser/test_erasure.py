@@ -6,13 +6,15 @@ import asyncio
 import base64
 import json
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from pymongo import AsyncMongoClient
 
-from chassis.bus.topology import JOURNAL
 from chassis.messaging.envelope import OPERATOR
+from contracts.catalog import NAMES
+from contracts.orders import DispatchOrder, RecordTracking
 from journey.admin.event_log import journal
 from journey.devenv.infra.model import Infrastructure
 from tests.support.eventually import until
@@ -27,6 +29,9 @@ pytestmark = [
 
 NAME = "Wilhelmina Featherstonehaugh"
 STREET = "77 Unmistakable Lane"
+TRACKING = "RR424242424DE"
+# docs/retention.md lists them
+KEEP_TRACKING = {"order_svc.orders", "gateway.journeys", "notification_svc.mails", "journal"}
 MESSAGES_MAX = 5_000
 Json = dict[str, Any]
 
@@ -35,7 +40,10 @@ async def test_erasure_is_complete_even_if_an_order_ends_later(
     shop: BrowserShop, real_infrastructure: Infrastructure
 ) -> None:
     wilma = await shop.register_user(NAME)
-    secrets = (wilma.email, NAME, NAME.split()[1], STREET, wilma.password)
+    new_email = f"new.{wilma.email}"
+    secrets = (wilma.email, new_email, NAME, NAME.split()[1], STREET, wilma.password)
+    async with await shop.program(wilma) as program:
+        await dispatched_with_reference(shop, program)
     await shop.system.stop("payment_svc")
     async with await shop.program(wilma) as program:
         address = {
@@ -48,12 +56,15 @@ async def test_erasure_is_complete_even_if_an_order_ends_later(
         }
         response = await program.post("/api/v1/users/me/addresses", json=address)
         assert response.is_success, response.text
+        await request_email_change(program, new_email, wilma.password)
         order_id = await shop.order(program, "TEA-GREEN")
         await shop.wait_for_state(program, order_id, "placed")
         found = await kept(shop, real_infrastructure)
         assert [endpoints for endpoints, text in found if wilma.email in text], (
             "the test does not find the data that it must check"
         )
+        export = (await program.get("/api/v1/users/me/export")).json()
+        assert STREET in str(export) and order_id in str(export["services"]["order_svc"])
         erased = await program.post("/api/v1/users/me/erasure", json={"password": wilma.password})
         assert erased.status_code == 204, erased.text
     shop.system.start("payment_svc")
@@ -72,6 +83,24 @@ async def test_erasure_is_complete_even_if_an_order_ends_later(
     assert any(order_id in text for endpoints, text in found if endpoints.startswith("journal")), (
         "the journal was not read"
     )
+    prefix = shop.system.endpoints.database_prefix
+    tracked = {name.removeprefix(prefix).partition(" ")[0] for name, text in found if TRACKING in text}
+    assert {"order_svc.orders"} <= tracked <= KEEP_TRACKING
+
+
+async def dispatched_with_reference(shop: BrowserShop, program: httpx.AsyncClient) -> None:
+    order_id = await shop.order(program, "TEA-GREEN")
+    await shop.wait_for_state(program, order_id, "confirmed")
+    order = UUID(order_id)
+    track = RecordTracking(order_id=order, tracking=TRACKING)
+    await shop.system.send(OPERATOR, track, DispatchOrder(order_id=order))
+    await shop.wait_for_state(program, order_id, "dispatched")
+
+
+async def request_email_change(program: httpx.AsyncClient, email: str, password: str) -> None:
+    change = {"email": email, "password": password}
+    response = await program.post("/api/v1/users/me/email-change", json=change)
+    assert response.status_code == 202, response.text
 
 
 async def ended(shop: BrowserShop, order_id: str) -> bool:
@@ -84,7 +113,7 @@ async def nothing_moves(shop: BrowserShop) -> bool:
     async with shop.system.admin as admin:
         depths = await admin.depths(shop.system.endpoints.vhost)
     return not any(
-        depth.ready for name, depth in depths.items() if name != JOURNAL and not name.endswith(".dead")
+        depth.ready for name, depth in depths.items() if name != NAMES.journal and not name.endswith(".dead")
     )
 
 

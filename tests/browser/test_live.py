@@ -75,8 +75,8 @@ async def at_rest(program: httpx.AsyncClient, order_id: str) -> bool:
         return response.status_code == 204
 
 
-async def connection(page: Page, words: str) -> None:
-    await expect(page.locator("[data-line]")).to_have_text(re.compile(words))
+async def connection(page: Page, text: str) -> None:
+    await expect(page.locator("[data-line]")).to_have_text(re.compile(text))
 
 
 async def test_steps_update_live_with_limited_screen_reader_announcements(

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import Window
-from tests.browser.page_objects import log_in
+from tests.browser.conftest import PHONE, Window
+from tests.browser.page_objects import log_in, service_row
 from tests.support.eventually import until
 from tests.support.shops.browser import BUGGY, WAIT_S, BrowserShop, Person
 
@@ -85,8 +85,8 @@ def tally(page: Page, name: str) -> Locator:
 
 async def numbers(page: Page) -> dict[str, int]:
     """Reads all numbers at once, because the page may change between reads."""
-    words = [line for line in (await page.locator(".tallies").inner_text()).splitlines() if line.strip()]
-    return {name: int(number.replace(",", "")) for name, number in zip(words[::2], words[1::2], strict=True)}
+    lines = [line for line in (await page.locator(".tallies").inner_text()).splitlines() if line.strip()]
+    return {name: int(number.replace(",", "")) for name, number in zip(lines[::2], lines[1::2], strict=True)}
 
 
 async def asked_about_the_group(page: Page) -> int:
@@ -202,7 +202,7 @@ async def test_the_map_shows_outages_and_recoveries_within_seconds(
     await log_in(page, olga)
     await page.goto("/ops")
     await page.evaluate("globalThis.__mark = 1")
-    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="notification_svc"))
+    row = service_row(page, "notification_svc")
     await expect(row).to_contain_text("running")
     await shop.system.stop("notification_svc")
     await expect(row).to_contain_text("no consumer")
@@ -213,13 +213,13 @@ async def test_the_map_shows_outages_and_recoveries_within_seconds(
     assert await page.evaluate("globalThis.__mark === 1")
 
 
-async def test_without_broker_figures_the_map_shows_unknown_instead_of_zero(
+async def test_without_broker_metrics_the_map_shows_unknown_instead_of_zero(
     shop: BrowserShop, olga: Person, window: Window
 ) -> None:
     page = await window()
     await log_in(page, olga)
     await page.goto("/ops")
-    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="order_svc"))
+    row = service_row(page, "order_svc")
     await expect(row.locator("[data-label=Ready]")).to_have_text(re.compile(r"\d"))
     await shop.management.leave()
     try:
@@ -254,3 +254,27 @@ async def test_an_order_timeline_is_complete_and_message_links_stay_valid(
     await page.reload()
     assert await chosen.get_by_role("heading").inner_text() == name
     await expect(chosen).to_be_in_viewport()
+
+
+async def test_an_orders_diagrams_need_no_script(
+    shop: BrowserShop, window: Window, ada: Person, olga: Person
+) -> None:
+    async with await shop.program(ada) as program:
+        order_id = await shop.order(program, "KETTLE-BLUE")
+        await shop.wait_for_state(program, order_id, "confirmed")
+    page = await window(java_script_enabled=False, viewport=PHONE)
+    await log_in(page, olga)
+    await page.goto(f"/ops/orders/{order_id}")
+    authorize = page.locator(".waterfall tbody tr").filter(has_text="Authorize").last
+    await expect(authorize).to_contain_text(" effect")
+    bar = authorize.locator("rect.effect")
+    chart = await authorize.locator("svg").bounding_box()
+    drawn = await bar.bounding_box()
+    assert chart is not None and drawn is not None
+    assert chart["x"] <= drawn["x"] and drawn["x"] + drawn["width"] <= chart["x"] + chart["width"] + 1
+    assert chart["width"] <= PHONE["width"]
+    diagram = page.get_by_role("img", name="Sequence diagram of the order")
+    await expect(diagram.get_by_text("outside", exact=True)).to_be_visible()
+    await page.get_by_text("The diagram as a table").click()
+    row = page.locator("#sequence-table tr").filter(has_text="OrderPlaced").first
+    await expect(row).to_contain_text("order_svc")

@@ -24,7 +24,7 @@ A tick mark is near it.
 """
 
 # Runs in a page of its own. Returns the share of pixels that differ by more than a quarter of the range from
-# black to white, and the number of coloured pixels in the first picture.
+# black to white, and the number of coloured pixels in the first screenshot.
 _COMPARE = """async ([one, other]) => {
   const pixels = async (png) => {
     const image = new Image();
@@ -73,6 +73,6 @@ async def taken(page: Page) -> dict[str, str]:
     """A screenshot of each icon, by the label next to it."""
     signs: dict[str, Any] = {}
     for row in await page.get_by_role("list", name="The states of a step").get_by_role("listitem").all():
-        word = (await row.locator(".state").inner_text()).strip()
-        signs[word] = base64.b64encode(await row.locator(".shape").screenshot()).decode()
+        label = (await row.locator(".state").inner_text()).strip()
+        signs[label] = base64.b64encode(await row.locator(".shape").screenshot()).decode()
     return signs

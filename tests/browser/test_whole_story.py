@@ -75,8 +75,8 @@ async def test_a_new_customer_registers_orders_and_cancels(shop: BrowserShop, wi
     await expect(page.get_by_role("row").filter(has_text=re.compile("cancelled", re.I))).to_have_count(1)
 
 
-async def has_mail(shop: BrowserShop, email: str, word: str) -> bool:
-    return any(word in subject.lower() for subject in await shop.subjects(email))
+async def has_mail(shop: BrowserShop, email: str, text: str) -> bool:
+    return any(text in subject.lower() for subject in await shop.subjects(email))
 
 
 async def test_without_javascript_the_shop_works_from_registration_to_log_out(

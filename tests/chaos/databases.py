@@ -35,10 +35,10 @@ class Members(LocalMongo):
     def _settle_ports(self) -> None:
         """A member announces the port of its proxy, and keeps its own port when it restarts."""
         if not (self.dir / "settings.json").exists():
-            self._keep(self._announced, initiated=False)
+            self._keep(ports=self._announced)
 
-    def _start_node(self, mongod: Path, node: int, port: int) -> None:
-        super()._start_node(mongod, node, self._listening[self.ports.index(port)])
+    def _start_node(self, program: Path, node: int, port: int) -> None:
+        super()._start_node(program, node, self._listening[self.ports.index(port)])
 
     async def restart(self, moments: random.Random) -> None:
         await self.processes.stop(_process(await self._the_primary()))
@@ -106,8 +106,7 @@ class Members(LocalMongo):
 
     def _member(self, node: int) -> AsyncMongoClient[dict[str, Any]]:
         """A direct connection to one member, past its proxy, whatever its state."""
-        port = self._listening[node - 1]
-        return AsyncMongoClient("127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=2_000)
+        return self._client(self._listening[node - 1], login=True)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from typing import Literal
 
 from journey.admin.private_files import private_dir
 from journey.admin.progress_log import Log
-from journey.devenv.infra import local_mongo, local_rabbit
+from journey.devenv.infra import local_rabbit, mongod
 from journey.devenv.infra.mailbox_process import MAILBOX, start_mailbox
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.infra.processes import Processes
@@ -51,7 +51,7 @@ async def ground(state_dir: Path, nodes: Literal[1, 3], log: Log) -> AsyncIterat
     """
     home = Path(tempfile.mkdtemp(prefix=f"ground-of-{nodes}-", dir=private_dir(state_dir)))
     await local_rabbit.find_or_install(log)
-    await local_mongo.find_or_download(log)
+    await mongod.find_or_download(log)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(Processes(home).kill, MAILBOX)
         smtp_url, mailbox_url = await start_mailbox(home, log)

@@ -18,8 +18,8 @@ from contracts.notifications import MailKind
 from journey.admin.broker.management import AdminUnavailable
 from journey.admin.dead_letters import reader
 from journey.admin.diagnosis import order_lists
+from journey.admin.diagnosis.books import CONFIRMED
 from journey.admin.diagnosis.journey_history import fetch
-from journey.admin.diagnosis.promises import CONFIRMED
 from journey.admin.registry import SERVICES
 from journey.devenv.shop import copies_in_mailbox
 from tests.chaos.load import Shoppers
@@ -186,10 +186,12 @@ async def _gather(http: httpx.AsyncClient, addresses: Mapping[str, str], dead: d
 
 
 async def _story(http: httpx.AsyncClient, shoppers: Shoppers, order_id: UUID) -> str:
-    trail = await fetch(http, shoppers.system.endpoints.http, str(order_id))
-    steps = [f"{step.service} {step.type} {step.status_from}->{step.status_to}" for step in trail.steps]
-    unheard = [f"{step.service} emitted {output['type']}" for step, output in trail.unheard()]
-    return f"the story of {order_id}: {'; '.join(steps)}. Not handled: {', '.join(unheard)}"
+    history = await fetch(http, shoppers.system.endpoints.http, str(order_id))
+    entries = [
+        f"{entry.service} {entry.type} {entry.status_from}->{entry.status_to}" for entry in history.entries
+    ]
+    unhandled = [f"{entry.service} emitted {output['type']}" for entry, output in history.unhandled()]
+    return f"the story of {order_id}: {'; '.join(entries)}. Not handled: {', '.join(unhandled)}"
 
 
 _KINDS = {"confirmed": MailKind.ORDER_CONFIRMED, "cancelled": MailKind.ORDER_CANCELLED}

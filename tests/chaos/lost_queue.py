@@ -4,15 +4,13 @@ and everything is repaired as an operator would do it.
 
 import asyncio
 import random
-from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from chassis.clock import utc_now
-from journey.admin.event_log import backfill
 from journey.admin.progress_log import Log
-from journey.admin.registry import SERVICES
 from journey.devenv.process_shop import ProcessShop
 from tests.chaos.environment import Fault
+from tests.support.set_back_databases import backfilled
 
 # Events are restored from the journal, and a service's commands to itself follow from the events. Other
 # services' commands cannot be restored: order_svc's commands come from customers, and no journal has them.
@@ -28,7 +26,6 @@ LOSABLE = (
 REMEMBERED_S = 2.0
 # All queued messages are younger than this (no fault lasts longer); handled ones are recognized by their ids.
 LONGEST_WAIT = timedelta(seconds=90)
-RATE = 1_000.0
 
 
 def lost_queue(system: ProcessShop, log: Log) -> Fault:
@@ -40,19 +37,7 @@ def lost_queue(system: ProcessShop, log: Log) -> Fault:
         await asyncio.sleep(moments.uniform(0, 3))
         await system.apply_topology()
         await asyncio.sleep(REMEMBERED_S)
-        count = await _backfilled(system, queue.partition(".")[0], since)
+        count = await backfilled(system, queue.partition(".")[0], since)
         log(f"{queue} was deleted; {count} events were backfilled")
 
     return Fault("broker: a queue deleted", strike)
-
-
-async def _backfilled(system: ProcessShop, name: str, since: datetime) -> int:
-    service, done = SERVICES[name](), backfill.Backfilled()
-    missed = backfill.missed(system.endpoints, service, since, done, lambda text: None)
-    async with (
-        aclosing(missed) as batches,
-        backfill.throttled_publisher(system.endpoints, service, RATE) as inlet,
-    ):
-        async for batch in batches:
-            await inlet.give(batch)
-    return done.count

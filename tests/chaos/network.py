@@ -19,18 +19,18 @@ class Balancer(Proxy):
 
     def __init__(self, urls: Sequence[str]) -> None:
         super().__init__(urls[0], 0)
-        self._places = [(endpoints.hostname, endpoints.port) for endpoints in map(urlsplit, urls)]
+        self._servers = [(endpoints.hostname, endpoints.port) for endpoints in map(urlsplit, urls)]
         self._turn = 0
         self.away: set[int] = set()
         """Numbers of the servers that get no connections."""
 
     async def _connect(self) -> tuple[StreamReader, StreamWriter]:
         self._turn += 1
-        for step in range(len(self._places)):
-            number = (self._turn + step) % len(self._places)
+        for offset in range(len(self._servers)):
+            number = (self._turn + offset) % len(self._servers)
             if number not in self.away:
                 with suppress(OSError):
-                    return await asyncio.open_connection(*self._places[number])
+                    return await asyncio.open_connection(*self._servers[number])
         raise ConnectionRefusedError("no server takes connections")
 
 
@@ -50,7 +50,7 @@ class Network:
         await self._well()
 
     async def black_hole(self, moments: random.Random) -> None:
-        """Nothing arrives, without an error; data sent meanwhile arrives late."""
+        """Nothing arrives, without an error; data sent during the fault arrives late."""
         for proxy in self._proxies:
             proxy.freeze()
         try:

@@ -1,4 +1,4 @@
-"""The final table: each fault, how often it was injected, and its effect on the orders placed meanwhile."""
+"""The final table: each fault, how often it was injected, and its effect on the orders placed during it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -73,11 +73,14 @@ class Outcome:
         return len(chosen & self.check_result.lost.keys()), len(chosen & self.check_result.doubled.keys())
 
 
-def show(outcomes: list[Outcome], seed: int, console: Console) -> None:
-    for outcome in outcomes:
-        console.print(_table(outcome))
-        for problem in outcome.check_result.problems:
-            console.print(problem, style="red")
+def show(outcome: Outcome, console: Console) -> None:
+    """Print a phase as soon as it has ended, because the next one may fail before its end."""
+    console.print(_table(outcome))
+    for problem in outcome.check_result.problems:
+        console.print(problem, style="red")
+
+
+def show_total(outcomes: list[Outcome], seed: int, console: Console) -> None:
     orders = sum(len(outcome.placed) for outcome in outcomes)
     faults = sum(len(outcome.struck) for outcome in outcomes)
     wrong = (

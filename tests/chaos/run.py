@@ -31,7 +31,7 @@ CALM_S = 1.0
 SERVICES_OFTENER = 3
 SETTLED_S_MAX = 150.0
 # Mails in flight between "accepted by the mail server" and "recorded" at a fault: notification_svc's
-# `effects_max`.
+# `effects.concurrent_max`.
 MAILS_IN_HAND = 8 * len(INSTANCES)
 
 
@@ -51,7 +51,7 @@ async def phase(plan: Plan, state_dir: Path, log: Log) -> Outcome:
     """Everything that is started here is stopped here, whatever happens."""
     async with (
         ground(state_dir / "ground", plan.nodes, log) as under,
-        _shop(under, state_dir / "shop", log) as system,
+        running_shop(under, state_dir / "shop", name="chaos", log=log) as system,
     ):
         fleet = Fleet(system, log)
         log("starting a second instance of each service")
@@ -100,14 +100,14 @@ async def _under_fire(
             await asyncio.sleep(CALM_S)
         await fleet.all_back()
 
-    watch = asyncio.create_task(fleet.watch())
+    restarting = asyncio.create_task(fleet.restart_ended())
     try:
         async with shoppers.client() as client, asyncio.TaskGroup() as both:
             both.create_task(strike_on())
             both.create_task(shoppers.keep_ordering(client, plan.orders_per_second, enough))
     finally:
-        watch.cancel()
-        await asyncio.wait([watch])
+        restarting.cancel()
+        await asyncio.wait([restarting])
     return struck
 
 
@@ -142,12 +142,15 @@ def _too_little(plan: Plan, orders: int, faults: int) -> list[str]:
 
 
 @asynccontextmanager
-async def _shop(under: ChaosEnvironment, state_dir: Path, log: Log) -> AsyncIterator[ProcessShop]:
+async def running_shop(
+    under: ChaosEnvironment, state_dir: Path, *, name: str, log: Log
+) -> AsyncIterator[ProcessShop]:
+    """`name`: of its virtual host, and the prefix of its databases."""
     system = ProcessShop(
         state_dir,
         under.infrastructure,
-        vhost="chaos",
-        database_prefix="chaos_",
+        vhost=name,
+        database_prefix=f"{name}_",
         settings={"JOURNEY_ALLOW_FAULTS": "1"},
         delay_scale=DELAY_SCALE,
         own_ports=True,

@@ -14,10 +14,9 @@ from journey.admin.registry import SERVICES
 from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
 from tests.chaos.environment import Fault
+from tests.support.order_neighbours import part_in_orders
 
 INSTANCES = (1, 2)
-# Services that take part in every order's saga are affected more often.
-BUSY = {"order_svc": 3, "inventory_svc": 3, "payment_svc": 3, "notification_svc": 2}
 BACK_S_MAX = 150.0
 FROZEN_S = 5.0, 15.0
 OUTAGE_S = 3.0, 10.0
@@ -71,7 +70,7 @@ class Fleet:
         """Its connections stay open, and it keeps its unacknowledged messages."""
         async with self._one(moments) as (name, instance):
             record = self.system.processes.running(_process(name, instance))
-            if record is None:  # it has just ended; `watch` restarts it
+            if record is None:  # it has just ended; `restart_ended` restarts it
                 return
             process = psutil.Process(record.pid)
             process.suspend()
@@ -106,7 +105,7 @@ class Fleet:
                 for switch in switches:
                     (await http.delete(switch)).raise_for_status()
 
-    async def watch(self) -> None:
+    async def restart_ended(self) -> None:
         """Restarts ended instances, as `restart: always` does in compose."""
         while True:
             for (name, instance), struck in self._struck.items():
@@ -121,7 +120,7 @@ class Fleet:
     @asynccontextmanager
     async def _one(self, moments: random.Random) -> AsyncIterator[tuple[str, int]]:
         free = [each for each, struck in self._struck.items() if not struck.locked()]
-        [chosen] = moments.choices(free, weights=[BUSY.get(name, 1) for name, _ in free])
+        [chosen] = moments.choices(free, weights=[part_in_orders(name) for name, _ in free])
         async with self._struck[chosen]:
             yield chosen
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tests.chaos.environment import Fault
 from tests.chaos.invariants import CheckResult, doubled, longest_gap, lost, mails
-from tests.chaos.report import InjectedFault, Outcome, show
+from tests.chaos.report import InjectedFault, Outcome, show, show_total
 from tests.chaos.run import Plan, phase, rounds
 from tests.support.in_memory_doctor import World
 
@@ -29,7 +29,8 @@ async def test_a_shop_under_fire_loses_and_doubles_nothing(tmp_path: Path) -> No
     plan = Plan(seed, nodes=1, orders=ORDERS, faults=FAULTS, seconds_max=240, orders_per_second=6)
     console = Console(width=160)
     outcome = await phase(plan, tmp_path, console.print)
-    show([outcome], seed, console)
+    show(outcome, console)
+    show_total([outcome], seed, console)
     problems = outcome.check_result.problems
     assert not problems, f"CHAOS_SEED={seed}"
 
@@ -47,7 +48,7 @@ def test_a_seed_repeats_its_faults_each_before_any_twice() -> None:
     assert {name for name, _ in dealt(1)[: len(faults)]} == set("abcdefg")
 
 
-def test_two_faults_of_one_server_never_meet() -> None:
+def test_one_server_never_has_two_faults_at_once() -> None:
     async def strike(moments: random.Random) -> None: ...
 
     faults = tuple(
@@ -82,7 +83,7 @@ def test_an_order_that_is_unknown_or_ended_otherwise_is_lost() -> None:
         ("cancelled", ["captured", "refunded", "refunded"], True),
     ],
 )
-def test_money_taken_or_given_back_twice_is_seen(status: str, effects: list[str], is_doubled: bool) -> None:
+def test_a_double_capture_or_refund_is_reported(status: str, effects: list[str], is_doubled: bool) -> None:
     order_id = uuid4()
     world = World(
         orders={str(order_id): order(status)}, ledger=[moved(order_id, effect) for effect in effects]
@@ -90,7 +91,7 @@ def test_money_taken_or_given_back_twice_is_seen(status: str, effects: list[str]
     assert (order_id in doubled(world)) is is_doubled
 
 
-def test_an_ending_without_its_mail_is_seen() -> None:
+def test_an_ended_order_without_its_mail_is_reported() -> None:
     reported, untold = uuid4(), uuid4()
     sentences = list(
         mails(
@@ -100,7 +101,7 @@ def test_an_ending_without_its_mail_is_seen() -> None:
     assert sentences == [f"order {untold} is cancelled, but its mail is missing"]
 
 
-def test_the_longest_gap_is_one_that_touches_the_fault() -> None:
+def test_the_longest_gap_overlaps_the_fault() -> None:
     endings = [NOON + timedelta(seconds=seconds) for seconds in (0, 1, 31, 32, 40)]
     gap = longest_gap(endings, began=NOON + timedelta(seconds=30), healed=NOON + timedelta(seconds=33))
     assert gap == timedelta(seconds=30)

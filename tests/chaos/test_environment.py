@@ -138,7 +138,7 @@ EVIDENCE: dict[str, Callable[[Seen], bool]] = {
 
 
 @dataclass
-class Watch:
+class Observer:
     """Writes all the time, and observes the processes of one kind of server."""
 
     bystander: Bystander
@@ -194,13 +194,13 @@ def processes(state_dir: Path, kind: str) -> dict[str, psutil.Process]:
     return found
 
 
-async def suffer(watch: Watch, faults: list[Fault]) -> None:
+async def suffer(observer: Observer, faults: list[Fault]) -> None:
     for fault in faults:
-        seen = await watch.during(fault)
-        evidence = next(evidence for word, evidence in EVIDENCE.items() if word in fault.name)
+        seen = await observer.during(fault)
+        evidence = next(evidence for part, evidence in EVIDENCE.items() if part in fault.name)
         assert evidence(seen), f"{fault.name} did not strike: {seen}"
-        assert not stopped(watch.processes().values())
-    assert not await watch.bystander.missing(watch.confirmed)
+        assert not stopped(observer.processes().values())
+    assert not await observer.bystander.missing(observer.confirmed)
 
 
 @pytest.mark.parametrize("nodes", NODES)
@@ -209,8 +209,8 @@ async def test_every_fault_strikes_and_heals_and_loses_nothing(nodes: Literal[1,
         started = processes(tmp_path, "")
         sender = await Sender.started(made.infrastructure.amqp_url)
         writer = Writer(made.infrastructure.mongo_url)
-        at_the_broker = Watch(sender, partial(processes, tmp_path, "rabbit"))
-        at_the_database = Watch(writer, partial(processes, tmp_path, "mongo"))
+        at_the_broker = Observer(sender, partial(processes, tmp_path, "rabbit"))
+        at_the_database = Observer(writer, partial(processes, tmp_path, "mongo"))
         async with asyncio.TaskGroup() as both:
             both.create_task(
                 suffer(at_the_broker, [fault for fault in made.faults if "broker" in fault.name])

@@ -7,7 +7,7 @@ import pytest
 
 from chassis.messaging.envelope import WireMessage
 from journey.admin.dead_letters import audit_log
-from journey.admin.dead_letters.redrive import DROP, REDRIVE, DeadLetterAction, settle
+from journey.admin.dead_letters.redrive import DROP, REDRIVE, DeadLetterAction, redrive_or_drop
 from tests.support.dead_letter_fixtures import INBOX, SERVICE, Scene, dying_on
 from tests.support.infrastructure import VirtualHost
 from tests.support.recording_consumer import placed
@@ -28,8 +28,8 @@ async def test_every_action_is_audited_before_it_happens(scene: Scene) -> None:
     await scene.die(kept, dropped)
     by_id = {dead_letter.id: dead_letter for dead_letter in await scene.dead_letters()}
     begin = datetime.now(UTC)
-    await settle(scene.operator, [by_id[kept.message_id or ""]], BACK)
-    await settle(
+    await redrive_or_drop(scene.operator, [by_id[kept.message_id or ""]], BACK)
+    await redrive_or_drop(
         scene.operator, [by_id[dropped.message_id or ""]], DeadLetterAction(DROP, "Ada", "paid by hand")
     )
     first, second = await audit_log.read(scene.operator)

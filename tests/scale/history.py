@@ -30,9 +30,9 @@ def order_id(number: int) -> str:
     return f"01890a5d-0000-7000-8000-{number:012}"
 
 
-def _at_rest(key: Any, state: Json, handled_type: Any, says: list[Json]) -> Json:
+def _at_rest(key: Any, state: Json, handled_type: Any, emits: list[Json]) -> Json:
     """A document; the database fills in what begins with a dollar sign."""
-    output = {"id": handled_type, "type": "x", "at": "$$NOW", "from": "", "to": "", "says": says}
+    output = {"id": handled_type, "type": "x", "at": "$$NOW", "from": "", "to": "", "says": emits}
     return {
         "_id": key,
         "version": {"$literal": 1},

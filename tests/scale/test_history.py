@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(3600)]
 
 ORDERS = int(os.environ.get("SCALE_ORDERS", "50000"))
 MISSED = 50
-WITH_ACCOUNTS = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
+WITH_HANDLING_RECORDS = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
 MEGABYTE = 1 << 20
 PEAK_MAX = 200 * MEGABYTE  # half of it is the code of `journey`
 SHOWN = 5
@@ -97,13 +97,13 @@ async def journey(system: ProcessShop, *arguments: str) -> Ended:
 
 
 async def examined(system: ProcessShop, ask: Callable[[], Awaitable[object]]) -> int:
-    """The number of documents that the services' databases examine meanwhile."""
+    """The number of documents that the services' databases examine during the block."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
             AsyncMongoClient[dict[str, Any]](system.infrastructure.mongo_url)
         )
         databases = [
-            client.get_database(f"{system.endpoints.database_prefix}{name}") for name in WITH_ACCOUNTS
+            client.get_database(f"{system.endpoints.database_prefix}{name}") for name in WITH_HANDLING_RECORDS
         ]
         async with AsyncExitStack() as profiled:
             counts = [await profiled.enter_async_context(read_documents(database)) for database in databases]
@@ -136,7 +136,8 @@ async def _dated(system: ProcessShop) -> None:
     async def is_compared() -> bool:
         async with httpx.AsyncClient() as http:
             responses = [
-                (await http.get(f"{system.endpoints.http[name]}/retention")).json() for name in WITH_ACCOUNTS
+                (await http.get(f"{system.endpoints.http[name]}/retention")).json()
+                for name in WITH_HANDLING_RECORDS
             ]
         return all(rule["done_at"] for rules in responses for rule in rules)
 
@@ -222,7 +223,7 @@ async def _doctor(system: ProcessShop) -> None:
     whole = await journey(system, "doctor", "--wait-s", "0")
     assert whole.code == 1 and f"and {MISSED - SHOWN} more" in whole.output, whole.output + whole.errors
     assert _broken(whole) == _broken(recent), "nothing else is wrong"
-    assert "comparing orders: " in whole.errors or whole.took_s < 10, "it tells how far it is"
+    assert "comparing orders: " in whole.errors or whole.took_s < 10, "it reports its progress"
     assert max(recent.peak, whole.peak) < PEAK_MAX
 
 

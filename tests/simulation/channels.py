@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from pamqp.commands import Basic
+from pamqp.commands import Basic, Queue
 from pamqp.frame import unmarshal
 
 from chassis.bus.aiormq_frames.messages import RawDelivery
@@ -18,7 +18,7 @@ from chassis.messaging.envelope import WireMessage
 if TYPE_CHECKING:
     from tests.simulation.fake_broker import Broker
 
-WATCH_S = 0.3
+RECONNECT_S = 0.3
 # The time until a broker notices that a process is gone, for example by missing heartbeats when a machine
 # dies. By then the next process has its full prefetch.
 NOTICED_S = 4.0
@@ -43,7 +43,7 @@ class Consuming:
         await subscription.consume()
         self._subscriptions.append(subscription)
         if self._reconnecting is None:
-            self._reconnecting = asyncio.create_task(self._watch())
+            self._reconnecting = asyncio.create_task(self._reconnect())
         return subscription
 
     async def channel(self, take: Callable[[Any, RawDelivery], None]) -> "Channel":
@@ -52,9 +52,9 @@ class Consuming:
         self._channels.append(Channel(self._broker, take))
         return self._channels[-1]
 
-    async def _watch(self) -> None:
+    async def _reconnect(self) -> None:
         while True:
-            await asyncio.sleep(WATCH_S)
+            await asyncio.sleep(RECONNECT_S)
             for subscription in self._subscriptions:
                 with contextlib.suppress(BusUnavailable):
                     await subscription.consume()
@@ -97,6 +97,10 @@ class Channel:
 
     async def basic_cancel(self, tag: str) -> None:
         self._consumers[tag].end()
+
+    async def queue_declare(self, queue: str, *, passive: bool) -> Queue.DeclareOk:
+        assert passive
+        return Queue.DeclareOk(queue, len(self._broker.queues[queue]), len(self._consumers))
 
     async def close(self) -> None:
         self.lose()

@@ -11,7 +11,7 @@ Branch = tuple[str, str, str]  # kind, status, message
 reached: Counter[Branch] = Counter()
 
 
-def watched(service: ServiceDefinition) -> ServiceDefinition:
+def counted_branches(service: ServiceDefinition) -> ServiceDefinition:
     """The same service, with its decisions counted in `reached`."""
     aggregates = tuple(replace(aggregate, decide=_counting(aggregate)) for aggregate in service.aggregates)
     return replace(service, aggregates=aggregates)

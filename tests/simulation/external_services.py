@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 from chassis.core.definition import EffectUnavailable
-from contracts.notifications import MailKind
 from contracts.values import Money
 from notification_svc.mail import Deliver, Sent
 from payment_svc import payment as card
@@ -100,12 +99,12 @@ def _about_another(response: Document) -> Document:
 
 
 class FakeMailServer:
-    """The number of copies of each mail that were accepted, by subject and kind,
+    """The number of copies of each mail that were accepted, by subject, kind and part,
     which make up its Message-ID.
     """
 
     def __init__(self) -> None:
-        self.taken: Counter[tuple[str, MailKind]] = Counter()
+        self.taken: Counter[tuple[str, str]] = Counter()
 
 
 class MailBox:
@@ -122,7 +121,7 @@ class MailBox:
         if fault is Kind.AWAY_NOT_DONE:
             raise EffectUnavailable("the mail server does not answer")
         await asyncio.sleep(POST_S)
-        self._post.taken[str(mail.about), mail.kind] += 1
+        self._post.taken[str(mail.about), f"{mail.kind}:{mail.part}" if mail.part else mail.kind] += 1
         await self._host.leaves(fault)
         if fault is Kind.AWAY_DONE:
             raise EffectUnavailable("the mail server hung up")

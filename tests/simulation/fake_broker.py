@@ -10,14 +10,15 @@ from typing import Any
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemorySubscription, returned, returns
 from chassis.bus.protocol import BusUnavailable, Delivery, Receive, Subscription, Unroutable
 from chassis.bus.retry_ladder import DEAD, REJECTED, RetryLadder
-from chassis.bus.topology import given_up_key
 from chassis.bus.topology_model import Topology
+from chassis.bus.topology_policies import given_up_key
 from chassis.messaging.envelope import WireMessage
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from tests.simulation.channels import Consuming
 from tests.simulation.faults import Counted, Kind, Moment
 
-DELAYS_MS = {rung.name: rung.delay_ms for rung in RetryLadder().rungs}
+LADDER = RetryLadder()
+DELAYS_MS = {rung.name: rung.delay_ms for rung in LADDER.rungs}
 
 LATE_S = 200.0  # longer than any backoff, shorter than the order's deadline
 LATER_S = 40.0
@@ -37,6 +38,7 @@ class Broker(MemoryBroker):
         self.under_way = 0
         self.came_back: Counter[str] = Counter()  # the maximum of returns of one message, by journey
         self.poison: set[str | None] = set()
+        self.refused: Counter[str] = Counter()  # how often a fault refused what a message led to, by its id
         self.received: Callable[[WireMessage], None] = lambda wire_message: None
 
     def route(self, wire_message: WireMessage) -> Exception | None:
@@ -104,12 +106,16 @@ class Broker(MemoryBroker):
             "routing-keys": keys,
         }
         key, headers = given_up_key(queue), {**wire_message.headers, "x-death": [death]}
-        dead = replace(wire_message, exchange=DEAD, routing_key=key, headers=headers)
-        for bound in self._topology.bound(DEAD, key):
+        exchange = self._topology.catalog.names.dead
+        dead = replace(wire_message, exchange=exchange, routing_key=key, headers=headers)
+        for bound in self._topology.bound(exchange, key):
             super()._arrive(bound, dead)
 
     def explains(self, dead_letter: DeadLetter) -> bool:
-        return dead_letter.by_broker or dead_letter.wire_message.message_id in self.poison
+        """Whether faults caused it; for instance, they refused what it led to in every retry queue."""
+        unroutable = dead_letter.error_type == Unroutable.__name__
+        refused = unroutable and self.refused[dead_letter.id] >= LADDER.attempts_max
+        return dead_letter.by_broker or refused or dead_letter.wire_message.message_id in self.poison
 
     def take_dead(self, service: str) -> list[DeadLetter]:
         dead_letters = [dead_letter_of(service, wire_message) for wire_message in self.dead(service)]
@@ -169,6 +175,8 @@ class FakeConnection:
                 )
                 return [BusUnavailable("no confirmation")] * len(wire_messages)
             case Kind.REFUSED:
+                causes = {str(each.headers.get("causation_id", "")) for each in wire_messages}
+                self._broker.refused.update(causes)
                 return [Unroutable("no queue takes it")] * len(wire_messages)
         results = await self._inner.publish(wire_messages)
         await self._host.leaves(kind)

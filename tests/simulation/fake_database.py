@@ -7,7 +7,8 @@ from typing import Any
 
 from chassis.bus.memory import MemoryStore
 from chassis.messaging.envelope import Envelope
-from chassis.store.protocol import Change, Dated, Loaded, StoreUnavailable
+from chassis.store.conditions import IndexPath, Where
+from chassis.store.protocol import Change, Dated, DueAggregate, Loaded, StatusCount, StoreUnavailable
 from tests.simulation.faults import Kind, Moment
 
 ROLLED_BACK_AFTER_S = 0.4
@@ -87,7 +88,7 @@ class Cable:
         self._host = host
         self._name = name
 
-    async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
+    async def start(self, kinds: Mapping[str, Collection[IndexPath]]) -> None:
         await self._disk.start(kinds)
 
     async def stop(self) -> None:
@@ -128,7 +129,7 @@ class Cable:
             raise StoreUnavailable("no answer")
         return done and fault is not Kind.UNKNOWN_DONE
 
-    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
+    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, DueAggregate]:
         await self._host.alive()
         return await self._disk.due(kind, now, limit)
 
@@ -137,6 +138,12 @@ class Cable:
     ) -> list[tuple[Loaded, list[Envelope]]]:
         await self._host.alive()
         return await self._disk.unpublished(kind, older_than, limit)
+
+    async def count_unpublished(self, kind: str, limit: int) -> int:
+        return await self._disk.count_unpublished(kind, limit)
+
+    async def count_in_status(self, kind: str, status: str, limit: int) -> StatusCount:
+        return await self._disk.count_in_status(kind, status, limit)
 
     async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
         await self._host.alive()
@@ -150,8 +157,15 @@ class Cable:
         await self._host.alive()
         return await self._disk.keep(kind, until)
 
-    async def find(self, kind: str, where: Mapping[str, Any] | None = None, **page: Any) -> list[Loaded]:
+    async def find(self, kind: str, where: Where | None = None, **page: Any) -> list[Loaded]:
         return await self._disk.find(kind, where, **page)
+
+    async def count_by(self, kind: str, path: str, where: Where | None = None) -> dict[str, int]:
+        return await self._disk.count_by(kind, path, where)
+
+    async def set_derived(self, kind: str, values: Mapping[str, tuple[int, Mapping[str, str]]]) -> int:
+        await self._host.alive()
+        return await self._disk.set_derived(kind, values)
 
     async def changed(self, kind: str, since: datetime, **page: Any) -> list[Loaded]:
         return await self._disk.changed(kind, since, **page)

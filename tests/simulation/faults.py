@@ -1,19 +1,19 @@
 """The possible faults, where they can strike, and the plans that select them: a list, or a seed.
 
-A place identifies one operation of a run: which service performs which operation, and on which occurrence
-(1st, 2nd, …). The same place in two runs is the same operation, so if one fault is left out, all others still
-strike where they did.
+A fault point identifies one operation of a run: which service performs which operation, and on which
+occurrence (1st, 2nd, …). The same fault point in two runs is the same operation, so if one fault is left out,
+all others still strike where they did.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 
 class Kind(StrEnum):
-    """The fault at a place.
+    """The fault at a fault point.
 
     `AWAY_…`: the caller gets no response, and cannot tell whether the operation was done.
     """
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     UNKNOWN_DONE = "unknown, though done"
     ROLLED_BACK = "no answer, seen for a moment, then rolled back"
     DELIVERED_LATER = "unknown, delivered later"
-    REFUSED = "refused: nobody takes it"
+    REFUSED = "refused: no queue takes it"
     CONNECTION_LOST = "connection lost before the acknowledgement"
     HALF = "done for half the amount"
     OTHER_CURRENCY = "done in another currency"
@@ -39,12 +39,12 @@ class Kind(StrEnum):
     BROKER_AWAY = "the broker is away for a minute"
     DATABASE_AWAY = "a database is away for a minute"
     CLOCK_JUMPS = "the clock jumps past every deadline"
-    POISON = "somebody sends what nobody understands"
+    POISON = "an unknown client sends a message of an unknown type"
     FORGED = "a stranger forges a command of the staff"
 
 
 class Moment(StrEnum):
-    """The operation at a place."""
+    """The operation at a fault point."""
 
     LOAD = "loads"
     SAVE = "saves"
@@ -100,7 +100,7 @@ class FaultPoint(NamedTuple):
 
     @property
     def service(self) -> str:
-        """The service of the place; for a queue, its consumer."""
+        """The service of the fault point; for a queue, its consumer."""
         return self.who.partition(".")[0]
 
     def __str__(self) -> str:
@@ -142,10 +142,13 @@ class Seeded:
     RATES = (0.002, 0.01, 0.03, 0.08)
     STRIKES_MAX = 200
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, rate: float | None = None, kinds: Collection[Kind] = ()) -> None:
+        """`rate`, `kinds`: instead of those that the seed chooses."""
         self._seed = seed
-        self._rate = self.RATES[seed % len(self.RATES)]
-        self._kinds = {kind for kind in Kind if chance(seed, f"swarm {kind}") < 0.6}
+        self._rate = self.RATES[seed % len(self.RATES)] if rate is None else rate
+        # By name, so that the days of a seed do not depend on the texts.
+        chosen = {kind for kind in Kind if chance(seed, f"swarm {kind.name}") < 0.6}
+        self._kinds = set(kinds) or chosen
         self._strikes = 0
 
     def at(self, fault_point: FaultPoint) -> Kind | None:
@@ -166,7 +169,7 @@ def chance(seed: int, what: str) -> float:
 
 
 class Counted:
-    """Numbers the repetitions of a place, and records the faults that struck: `note(who, does, what,
+    """Numbers the repetitions of a fault point, and records the faults that struck: `note(who, does, what,
     kind)`.
     """
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from chassis.messaging.envelope import COMMANDS, WireMessage, wrap
+from chassis.messaging.envelope import WireMessage, wrap
 from chassis.messaging.message import Command
 from chassis.messaging.senders import CLIENT, senders
 from contracts import inventory, orders, products, users
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from contracts.roles import Role
 from contracts.values import Money
 from tests.simulation import virtual_time
@@ -18,7 +18,7 @@ from tests.simulation.world import World
 _CHEAP = Money(amount_minor=1, currency="EUR")
 _UNDER = orders.PlaceOrder.TYPE  # a client may send these
 # Headers of a message that its service has checked, or that an operator redrives.
-_CLAIMS = {"attempt": 1, "postponed": 1, "origin_exchange": COMMANDS}
+_CLAIMS = {"attempt": 1, "postponed": 1, "origin_exchange": NAMES.commands}
 _WAYS: dict[str, Callable[[Command], dict[str, Any]]] = {
     "disguised": lambda command: {},
     "CC": lambda command: {"CC": [command.TYPE]},
@@ -52,6 +52,6 @@ def forge(
     )
     headers = {**wrapped.headers, **_WAYS[way](command)}
     wire_message: WireMessage = replace(wrapped, routing_key=_UNDER, headers=headers, user_id=CLIENT)
-    world.watch.forged.add(wire_message.message_id)
+    world.monitor.forged.add(wire_message.message_id)
     world.trace.note(CLIENT, f"forges, {way}:", world.called(wire_message))
     world.broker.route(wire_message)

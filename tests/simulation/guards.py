@@ -13,12 +13,13 @@ from unittest.mock import patch
 from uuid import uuid4
 
 import chassis.bus.rabbitmq_subscription
-import chassis.core.definition
+import chassis.core.deadline
 import chassis.core.retry
 import chassis.core.working_copy
 import chassis.runtime
 import chassis.store.cached
 import payment_svc.decider
+import payment_svc.partial_refunds
 import payment_svc.provider
 from chassis.bus.memory import MemoryStore
 from chassis.bus.protocol import BusUnavailable, Unroutable
@@ -30,11 +31,11 @@ from chassis.messaging import envelope
 from chassis.messaging.envelope import Envelope, WireMessage
 from chassis.messaging.message import Message
 from chassis.messaging.origin import ORIGIN_HEADERS, handed_back, why_forged
-from contracts import orders
+from contracts import orders, payments
 from contracts.http.inventory import ReservationStatus as Goods
 from contracts.http.orders import OrderStatus as Order
+from contracts.http.payments import PaymentStatus as Payment
 from payment_svc import payment as card
-from payment_svc.payment import PaymentStatus as Payment
 from payment_svc.provider_responses import parse_response
 from tests.simulation import scenarios, virtual_time
 from tests.simulation.external_services import ProviderLine
@@ -78,16 +79,17 @@ async def _handled_looked_up_first(self: Cable, kind: str, keys: Any) -> Any:
 
 
 async def _wrapped_again(self: Cable, kind: str, wanted: Mapping[str, Any]) -> Any:
-    said = await _EMITTED(self, kind, wanted)
+    emitted = await _EMITTED(self, kind, wanted)
     now = virtual_time.now().isoformat(timespec="microseconds")
     return {
-        id_: tuple(replace(envelope, time=now) for envelope in envelopes) for id_, envelopes in said.items()
+        id_: tuple(replace(envelope, time=now) for envelope in envelopes)
+        for id_, envelopes in emitted.items()
     }
 
 
 async def _nothing_stored(self: Cable, kind: str, wanted: Mapping[str, Any]) -> Any:
-    said = await _EMITTED(self, kind, wanted)
-    return dict.fromkeys(said, ())
+    emitted = await _EMITTED(self, kind, wanted)
+    return dict.fromkeys(emitted, ())
 
 
 async def _saved_one_by_one(self: Cable, changes: Any, *, together: bool = False) -> bool:
@@ -127,9 +129,9 @@ def _now(_: Envelope) -> str:
     return virtual_time.now().isoformat(timespec="microseconds")
 
 
-def _gullible(wire_message: WireMessage, contract: type[Message], reader: str) -> str:
+def _gullible(wire_message: WireMessage, contract: type[Message], reader: str, **names: Any) -> str:
     """Accepts everything that the service itself or the operator republishes."""
-    return "" if handed_back(wire_message, reader) else why_forged(wire_message, contract, reader)
+    return "" if handed_back(wire_message, reader) else why_forged(wire_message, contract, reader, **names)
 
 
 def _as_claimed(dead_letter: WireMessage, *args: Any, **named: Any) -> WireMessage:
@@ -156,6 +158,7 @@ _SAVE = Cable.save
 _PUBLISH = FakeConnection.publish
 _SUBSCRIBE = FakeConnection.subscribe
 _VERSION = MemoryStore._version
+_FIND_REFUND = payment_svc.partial_refunds._find
 _ASK, _EFFECT_RUNNER = ProviderLine._ask, EffectRunner.__init__
 
 
@@ -176,10 +179,16 @@ def _reading(off: Callable[[], AbstractContextManager[Any]]) -> Callable[[], Abs
     return both
 
 
+def _finds_pending(payment: Any, refund_id: Any) -> Any:
+    """A refund that is done is not recognised."""
+    refund = _FIND_REFUND(payment, refund_id)
+    return None if refund is None or refund.done else refund
+
+
 @contextmanager
 def _random_ids() -> Iterator[None]:
     with ExitStack() as stack:
-        for module in (chassis.core.working_copy, chassis.core.definition):
+        for module in (chassis.core.working_copy, chassis.core.deadline):
             stack.enter_context(patch.object(module, "derived_id", lambda *parts: str(uuid4())))
         yield
 
@@ -236,6 +245,26 @@ def _not_notified_of_cancellation(known: Any) -> Any:
     return decide
 
 
+def _each_failure_counts(known: Any) -> Any:
+    """Whatever staff have resolved before."""
+
+    def decide(state: Any, handled_type: Any, context: Context[Any]) -> Any:
+        failed = isinstance(handled_type, payments.PaymentFailed)
+        return known(replace(state, resolved=-1) if failed else state, handled_type, context)
+
+    return decide
+
+
+def _settlements_unknown(known: Any) -> Any:
+    """The captured total is refunded, although the card provider does not have it."""
+
+    def decide(state: Any, handled_type: Any, context: Context[Any]) -> Any:
+        cancelled = isinstance(handled_type, orders.OrderCancelled)
+        return known(replace(state, settlements=()) if cancelled else state, handled_type, context)
+
+    return decide
+
+
 @contextmanager
 def _changed(name: str, kind: str, change: Callable[[Any], Any]) -> Iterator[None]:
     with ExitStack() as stack:
@@ -254,9 +283,7 @@ def _with(service: ServiceDefinition, kind: str, change: Callable[[Any], Any]) -
 
 
 def replace_aggregates(service: ServiceDefinition, aggregates: tuple[Any, ...]) -> ServiceDefinition:
-    return ServiceDefinition(
-        service.name, aggregates, catalog=service.catalog, effects_max=service.effects_max
-    )
+    return ServiceDefinition(service.name, aggregates, catalog=service.catalog, effects=service.effects)
 
 
 GUARDS = (
@@ -308,7 +335,7 @@ GUARDS = (
         _without(
             payment_svc.provider,
             "parse_response",
-            lambda asked, said: parse_response(asked, said | {"key": asked.key}),
+            lambda asked, response: parse_response(asked, response | {"key": asked.key}),
         ),
     ),
     Guard("provider's idempotency key", _without(ProviderLine, "_ask", _asked_under_a_new_key)),
@@ -344,8 +371,33 @@ GUARDS = (
         _deaf("payment_svc", "payments", Payment.CAPTURED, orders.OrderCancelled),
         (REFUNDED,),
     ),
+    Guard(
+        "a key of its own for a repeated request",
+        _without(payment_svc.decider, "key", lambda payment, effect: f"{payment.order_id}:{effect}"),
+        ("capture repeated",),
+    ),
+    Guard(
+        "failure that arrives after its resolution",
+        lambda: _changed("order_svc", "orders", _each_failure_counts),
+        ("settled",),
+    ),
+    Guard(
+        "settled payment of a cancelled order left to staff",
+        lambda: _changed("payment_svc", "payments", _settlements_unknown),
+        ("settled or cancelled",),
+    ),
+    Guard(
+        "refunds never exceed the captured total",
+        _without(payment_svc.partial_refunds, "refundable_minor", lambda payment: payment.total.amount_minor),
+        ("refunded in parts",),
+    ),
+    Guard(
+        "one refund for each refund id",
+        _without(payment_svc.partial_refunds, "_find", _finds_pending),
+        ("refunded in parts",),
+    ),
     Guard("deadline", _deaf("order_svc", "orders", Order.PLACED, orders.DeadlinePassed), (LATE,)),
-    Guard("sender, key and copies", _without(envelope, "why_forged", lambda *_: ""), (), days=True),
+    Guard("sender, key and copies", _without(envelope, "why_forged", lambda *_, **names: ""), (), days=True),
     Guard(
         "first sender of what is handed back",
         _without(envelope, "why_forged", _gullible),

@@ -9,25 +9,23 @@ from chassis.core.definition import EffectHandler
 from chassis.runtime import Runtime
 from tests.simulation import virtual_time
 from tests.simulation.channels import Consuming
-from tests.simulation.external_services import MailBox, ProviderLine
 from tests.simulation.fake_broker import FakeConnection
 from tests.simulation.fake_database import Cable
 from tests.simulation.faults import Kind, Moment
+from tests.simulation.simulated_effects import SIMULATED_EFFECTS, effect_handler
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-# The services whose effects have a simulated outside world, in Instance._effects.
-SIMULATED_EFFECTS = ("payment_svc", "notification_svc")
 RESTART_S = 1.0
 LONG_S = 600.0
 DEATHS_MAX = 60
-WATCH_S = 20.0  # rarely, because a long wait would consist mostly of these checks
+CHECK_S = 20.0  # rarely, because a long wait would consist mostly of these checks
 
 
 class Instance:
     def __init__(self, world: "World", name: str) -> None:
-        self._world = world
+        self.world = world
         self.name = name
         self.dead = False
         cable = Cable(world.disks[name], self, world.name)
@@ -37,7 +35,8 @@ class Instance:
         effects = self._effects if name in SIMULATED_EFFECTS else None
         self.runtime = Runtime(service, self.wire, cable, effects=effects, clock=virtual_time.now)
         self.runtime.retention_after_s = None  # every document here was written by this version
-        self.runtime.watch_s = self.runtime.probe_s = WATCH_S
+        self.runtime.sample_s = None  # no decision depends on a gauge
+        self.runtime.timer_check_s = self.runtime.probe_s = CHECK_S
         self._starting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -45,11 +44,7 @@ class Instance:
 
     @asynccontextmanager
     async def _effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
-        world = self._world
-        if self.name == "payment_svc":
-            yield world.performs(ProviderLine(world.provider, self, world.name), virtual_time.now)
-        else:
-            yield MailBox(world.post, self, world.name).deliver
+        yield effect_handler(self)
 
     async def alive(self) -> None:
         if self.dead:
@@ -58,22 +53,22 @@ class Instance:
     async def reaches(self, moment: Moment, what: str) -> Kind | None:
         """A fault point before an operation: takes its time, and may crash this process."""
         await self.alive()
-        if self._world.size.delays is not None:
-            await asyncio.sleep(self._world.delay(f"{self.name} {moment} {what}"))
+        if self.world.size.delays is not None:
+            await asyncio.sleep(self.world.delay(f"{self.name} {moment} {what}"))
             await self.alive()
-        kind = self._world.plan.at(self.name, moment, what)
+        kind = self.world.plan.at(self.name, moment, what)
         if kind is None:
-            self._world.trace.note(self.name, moment, what)
+            self.world.trace.note(self.name, moment, what)
         if kind is Kind.CRASH_BEFORE:
             await self.crash(RESTART_S)
         return kind
 
     async def survives(self, keys: Iterable[str]) -> None:
         """Crash if it is about to write the outcome of a fatal message."""
-        if fatal := next((key for key in keys if key in self._world.fatal), None):
-            self._world.deaths[fatal] += 1
-            if self._world.deaths[fatal] == DEATHS_MAX:
-                self._world.watch.broken.append(f"{DEATHS_MAX} deaths over {self._world.name(fatal)}")
+        if fatal := next((key for key in keys if key in self.world.fatal), None):
+            self.world.deaths[fatal] += 1
+            if self.world.deaths[fatal] == DEATHS_MAX:
+                self.world.monitor.broken.append(f"{DEATHS_MAX} deaths over {self.world.name(fatal)}")
             await self.crash(RESTART_S)
 
     async def leaves(self, kind: Kind | None) -> None:
@@ -83,7 +78,7 @@ class Instance:
             await self.crash(RESTART_S if kind is Kind.CRASH_AFTER else LONG_S)
 
     async def crash(self, back_after_s: float) -> NoReturn:
-        self._world.fell(self, back_after_s)
+        self.world.fell(self, back_after_s)
         await _forever()
         raise AssertionError("the dead do not go on")
 

@@ -6,33 +6,36 @@ from typing import Any
 
 from chassis.bus.retry_ladder import DEAD
 from chassis.core.retry import RETURNS_MAX
-from chassis.messaging.envelope import COMMANDS, EVENTS, WireMessage
+from chassis.messaging.envelope import WireMessage
 from chassis.store.protocol import Change
+from contracts.catalog import NAMES
+from contracts.http.inventory import CorrectionStatus
 from contracts.http.orders import OrderStatus
 from contracts.notifications import MailKind
 from contracts.orders import CancellationRefused, DeadlinePassed, DispatchRefused, PlacementRefused
 from journey.admin.diagnosis.promises import LEDGER, MONEY
 from payment_svc.ledger import Outcome
+from tests.simulation.scenarios import PIECES, RARE
 from tests.simulation.world import CLIENT, OPERATOR, World
 from tests.support import in_memory_doctor
 
 # Copies of one message while a service dies over another one: a few, before that one is suspect.
 COPIES_MAX = 5
 # Refusals that need not be stored, because they are reproducible. All copies are still checked to be equal.
-_UNREMEMBERED = {refusal.TYPE for refusal in (CancellationRefused, DispatchRefused, PlacementRefused)}
+_UNREMEMBERED = {contract.TYPE for contract in (CancellationRefused, DispatchRefused, PlacementRefused)}
 # The allowed transitions of an order; all others break an invariant. A cancelled or rejected order stays so.
-_STEPS: dict[str, set[str]] = {
+_TRANSITIONS: dict[str, set[str]] = {
     OrderStatus.NEW: set(OrderStatus),
     OrderStatus.PLACED: {OrderStatus.CONFIRMED, OrderStatus.CANCELLED},
     OrderStatus.CONFIRMED: {OrderStatus.DISPATCHED, OrderStatus.CANCELLED, OrderStatus.NEEDS_ATTENTION},
     OrderStatus.DISPATCHED: {OrderStatus.NEEDS_ATTENTION},
-    OrderStatus.NEEDS_ATTENTION: {OrderStatus.CANCELLED},
+    OrderStatus.NEEDS_ATTENTION: {OrderStatus.CANCELLED, OrderStatus.CONFIRMED, OrderStatus.DISPATCHED},
     OrderStatus.CANCELLED: set(),
     OrderStatus.REJECTED: set(),
 }
 
 
-class Watch:
+class Monitor:
     """Observes every final write and every message that the broker accepted."""
 
     def __init__(self) -> None:
@@ -58,14 +61,14 @@ class Watch:
         if kind == "orders":
             for before, after in (handled.status for handled in change.handled):
                 was = self._statuses.get(change.loaded.key, OrderStatus.NEW)
-                if before != was or (after != before and after not in _STEPS[before]):
+                if before != was or (after != before and after not in _TRANSITIONS[before]):
                     self.broken.append(f"an order that was {was} became {after}, by a step from {before}")
                 self._statuses[change.loaded.key] = after
                 if after == OrderStatus.CONFIRMED:
                     self.confirmed.add(change.loaded.key)
 
     def routed(self, wire_message: WireMessage) -> None:
-        if wire_message.exchange not in (COMMANDS, EVENTS):
+        if wire_message.exchange not in (NAMES.commands, NAMES.events):
             return
         id_ = wire_message.message_id or ""
         headers = {
@@ -97,7 +100,7 @@ class Watch:
 
 def at_rest(world: World) -> Iterator[str]:
     """Every broken invariant when the shop is at rest."""
-    yield from world.watch.emitted_without_a_cause()
+    yield from world.monitor.emitted_without_a_cause()
     seen = _as_the_doctor_sees(world)
     for finding in in_memory_doctor.examine(seen):
         yield from (sentence for sentence in finding.broken if not _differs(world, finding.promise, sentence))
@@ -107,6 +110,7 @@ def at_rest(world: World) -> Iterator[str]:
     yield from _fatal(world)
     yield from _mails(world)
     yield from _catalogue(world)
+    yield from _counted(world)
     yield from _welcomed(world)
     yield from _erased(world)
 
@@ -144,7 +148,7 @@ def _card(world: World) -> Iterator[str]:
         if (
             not entry.voided
             and not entry.captured_minor
-            and world.watch.status(order) == OrderStatus.CANCELLED
+            and world.monitor.status(order) == OrderStatus.CANCELLED
         ):
             yield f"{world.name(order)} is cancelled, but money is still set aside on its card"
 
@@ -159,7 +163,7 @@ def _differs(world: World, promise: str, sentence: str) -> bool:
 
 def _as_ordered(world: World) -> Iterator[str]:
     """No order is confirmed if the provider authorised another amount or currency."""
-    for order in world.watch.confirmed:
+    for order in world.monitor.confirmed:
         total = world.disks["order_svc"].everything()["orders"][order]["total"]
         entry = world.provider.book.get(f"{order}:authorize")
         if entry is not None and entry.amount.model_dump() != total:
@@ -184,7 +188,7 @@ def _fatal(world: World) -> Iterator[str]:
     healthy = [times for journey, times in world.broker.came_back.items() if journey not in world.fatal]
     if world.deaths and (times := max(healthy)) > RETURNS_MAX // 2:
         yield f"a message came back {times} times, though no service dies over it"
-    if world.deaths and (copies := max(world.watch.copies.values())) > COPIES_MAX:
+    if world.deaths and (copies := max(world.monitor.copies.values())) > COPIES_MAX:
         yield f"{copies} copies of one message"
 
 
@@ -213,6 +217,19 @@ def _catalogue(world: World) -> Iterator[str]:
     for sku, product in products.items():
         if product["status"] == "listed" and prices.get(sku, {}).get("money") != product["price"]:
             yield f"order_svc has a wrong price for {sku}"
+
+
+def _counted(world: World) -> Iterator[str]:
+    """Every receipt and every correction counts once, also beside orders for the last piece."""
+    inventory = world.disks["inventory_svc"].everything()
+    expected = Counter(PIECES)
+    expected[RARE] += sum(receipt["counted"] for receipt in inventory.get("receipts", {}).values())
+    for correction in inventory.get("corrections", {}).values():
+        if correction["status"] == CorrectionStatus.APPLIED:
+            expected[correction["sku"]] += correction["change"]
+    for sku, shelf in inventory.get("shelves", {}).items():
+        if shelf["received"] != expected[sku]:
+            yield f"{sku}: {shelf['received']} received, but {expected[sku]} were delivered and corrected"
 
 
 def _welcomed(world: World) -> Iterator[str]:

@@ -1,19 +1,16 @@
 """Every pair of faults, except those whose effect is the sum of their single effects.
 
-Some kinds leave nothing behind that other kinds do not: what is retried immediately (no answer, not done),
+Some kinds leave nothing behind that other kinds do not: what is retried immediately (no response, not done),
 and what only causes a redelivery (a lost acknowledgement). They are no part of a pair. Two faults are
 independent
 
 * if no service is affected by both. A fault affects the service that it strikes, and those that do more or
-  less after
-  it than on a day without faults.
+  less after it than on a day without faults.
 * if the effect of the first has ended before the second strikes: it changed no decision, and from there on
-  every
-  service does what it does on a day without faults. But two faults at order_svc are dependent: it decides
-  which came first, the customer, the deadline or another event, and a delay is enough to change that.
+  every service does what it does on a day without faults. But two faults at order_svc are dependent: it
+  decides which came first, the customer, the deadline or another event, and a delay is enough to change that.
 * if only one of them strikes notification_svc: it handles the events of others and emits none that they
-  handle. In
-  the first scenarios these pairs are run all the same.
+  handle. In the first scenarios these pairs are run all the same.
 
 Two faults that cause a long wait are always dependent, because waits add up.
 
@@ -64,7 +61,7 @@ Decisions = Counter[tuple[str, str, str, str]]  # the aggregate, the message typ
 
 
 class Alone(NamedTuple):
-    """A run with one fault: the affected services, the places that are still reached,
+    """A run with one fault: the affected services, the fault points that are still reached,
     those of them where no service is affected any longer, and the number of each decision.
     """
 
@@ -76,7 +73,7 @@ class Alone(NamedTuple):
 
 @cache
 def alone(scenario: str) -> Mapping[Fault, Alone]:
-    """The runs with one of the TELLING faults each, in the order of their places."""
+    """The runs with one of the TELLING faults each, in the order of their fault points."""
     usual, usually_decided = _usual(scenario)
     usual_fault_points = set(usual.fault_points)
     found = {}
@@ -95,7 +92,7 @@ def alone(scenario: str) -> Mapping[Fault, Alone]:
 
 
 def as_usual(fault_points: Sequence[FaultPoint], usual: Sequence[FaultPoint]) -> Sequence[FaultPoint]:
-    """The longest end of a run in which each service passes the same places as usual, in that order."""
+    """The longest end of a run in which each service passes the same fault points as usual, in that order."""
     begin = 0
     backwards = [*enumerate(fault_points, 1)][::-1]
     for service in {fault_point.service for fault_point in fault_points}:
@@ -154,8 +151,8 @@ def every_pair(scenario: str, part: int, parts: int) -> Tally:
 def _all(scenario: str, part: int, parts: int) -> Iterator[tuple[Fault, Fault]]:
     """Every n-th fault, with each fault that can strike after it.
 
-    If the second place is no longer reached once the first fault has struck, the pair equals that single
-    fault.
+    If the second fault point is no longer reached once the first fault has struck, the pair equals that
+    single fault.
     """
     known = alone(scenario)
     for first in islice(known, part, None, parts):

@@ -22,11 +22,16 @@ from tests.simulation.scenarios import (
     CUP,
     PRICE,
     RARE,
+    SAMPLE,
     TEA,
     cancelling,
+    cancelling_as_staff,
     customer_id,
     order_id,
     placing,
+    refunding,
+    retrying,
+    settling,
     stocked,
 )
 from tests.simulation.world import CLIENT, OPERATOR, World
@@ -36,7 +41,11 @@ from user_svc.accounts.user import AccountRuleViolation, Erase, Register
 AWAY_S = 60.0
 JUMP_S = 2_000.0  # past every deadline, but within the provider's storage of keys
 REQUEST_S_MAX = 5.0
-CARDS = ("tok_visa",) * 8 + ("tok_declined", "tok_capture_refused")
+CORRECTED = 0.15  # the share of steps at which staff correct the stock, too
+TRACKED = 0.5  # the share of dispatches with a tracking reference, whose command may come first
+FREE = 0.1  # the share of orders whose total is zero
+REVIEWED = 0.3  # the share of steps at which staff decide about an order's payment, too
+CARDS = ("tok_visa",) * 8 + ("tok_declined", "tok_capture_refused", "tok_capture_refused_once")
 
 
 class Day:
@@ -47,7 +56,7 @@ class Day:
         self._seed = seed
         self._steps = steps
         self._placed: list[tuple[int, orders.PlaceOrder]] = []
-        self._accounts: list[UUID] = []
+        self._user_ids: list[UUID] = []
         self._erased_first: set[UUID] = set()
         self._step = 0
 
@@ -58,6 +67,10 @@ class Day:
             self._step = step
             self._trouble()
             self._pick("what", self._acts)()
+            if self._chance("correct") < CORRECTED:
+                self._correct()
+            if self._chance("review") < REVIEWED:
+                self._review()
             hurried = self._chance("hurry") < 0.7  # so that many actions are nearly simultaneous
             await asyncio.sleep(self._chance("pause") * (0.1 if hurried else 20.0))
         await self._world.rest()
@@ -82,7 +95,10 @@ class Day:
     def _order(self) -> None:
         number = len(self._placed) + 1
         wanted = [sku for sku in (TEA, CUP, RARE) if self._chance(sku) < 0.5] or [TEA]
-        placed = placing(self._world, number, *wanted, card=self._pick("card", CARDS))
+        card = self._pick("card", CARDS)
+        if self._chance("free") < FREE:
+            wanted, card = [SAMPLE], orders.NO_CARD
+        placed = placing(self._world, number, *wanted, card=card)
         self._placed.append((number, placed))
         self._world.go(self._world.send(placed, CLIENT, f"place-{number}"))
 
@@ -109,10 +125,33 @@ class Day:
         if self._placed:
             number, _ = self._pick("parcel", self._placed)
             self._world.soon(orders.DispatchOrder(order_id=order_id(number)), OPERATOR)
+            if self._chance("tracking") < TRACKED:
+                tracking = f"RR{self._step:09}"
+                track = orders.RecordTracking(order_id=order_id(number), tracking=tracking)
+                self._world.soon(track, OPERATOR)
+
+    def _review(self) -> None:
+        """Staff decide about an order's payment; most need no decision, and then it is refused."""
+        confirmed = self._world.monitor.confirmed
+        if known := [each for each in self._placed if str(each[1].order_id) in confirmed]:
+            number, _ = self._pick("reviewed", known)
+            decide = self._pick("decision", (retrying, retrying, settling, cancelling_as_staff))
+            self._world.soon(decide(number), OPERATOR)
+            part = 1 + int(self._chance("part") * 2 * PRICE.amount_minor)
+            self._world.soon(refunding(number, self._step, part), OPERATOR)
 
     def _restock(self) -> None:
         receipt = UUID(int=(0x03 << 120) | self._step)
         self._world.soon(inventory.ReceiveStock(receipt_id=receipt, sku=RARE, quantity=1), OPERATOR)
+
+    def _correct(self) -> None:
+        """Correct the stock: of the article that nearly runs out, and of one with plenty."""
+        correction = UUID(int=(0x05 << 120) | self._step)
+        sku, change = self._pick("correction", ((RARE, 1), (RARE, -1), (CUP, -2)))
+        command = inventory.CorrectStock(
+            correction_id=correction, sku=sku, change=change, reason=inventory.CorrectionReason.COUNT
+        )
+        self._world.soon(command, OPERATOR)
 
     def _change_price(self) -> None:
         price = Money(amount_minor=PRICE.amount_minor + self._step, currency="EUR")
@@ -127,14 +166,14 @@ class Day:
     def _register(self) -> None:
         user_id = UUID(int=(0x04 << 120) | self._step)
         self._world.names[str(user_id)] = f"u{self._step}"
-        self._accounts.append(user_id)
+        self._user_ids.append(user_id)
         at = self._world.clock()
         asked = Register(user_id, f"u{self._step}@example.org", "Ada", "hash", at)
         self._world.go(self._over_http(user_id, asked, "register"))
 
     def _erase(self) -> None:
-        if self._accounts:
-            user_id = self._accounts.pop(0)
+        if self._user_ids:
+            user_id = self._user_ids.pop(0)
             self._world.go(self._over_http(user_id, Erase(), "erase"))
 
     async def _over_http(self, user_id: UUID, asked: Any, what: str) -> None:

@@ -25,7 +25,7 @@ class Run:
 
 
 def play(name: str, plan: Plan, *, prepare: Prepare = lambda world: None, with_trace: bool = False) -> Run:
-    """Run one scenario under one plan; `tell`: include its trace."""
+    """Run one scenario under one plan; `with_trace`: include its trace."""
     scenario = FATAL_MESSAGE if name == FATAL_MESSAGE.name else SCENARIOS[name]
     size = Size(scenario.services, real_subscriptions=scenario.real_subscriptions)
     return _play(lambda world: play_out(scenario, world), plan, size, prepare, with_trace)
@@ -43,12 +43,12 @@ def _play(
     act: Callable[[World], Awaitable[None]], plan: Plan, size: Size, prepare: Prepare, with_trace: bool
 ) -> Run:
     async def go() -> Run:
-        world = World(plan, size, invariants.Watch())
+        world = World(plan, size, invariants.Monitor())
         prepare(world)
         broken = ""
         try:
             await act(world)
-            broken = "; ".join([*world.watch.broken, *invariants.at_rest(world)][:3])
+            broken = "; ".join([*world.monitor.broken, *invariants.at_rest(world)][:3])
         except AssertionError as error:
             broken = f"{error}" + (f": {error.__cause__!r}" if error.__cause__ else "")
         finally:

@@ -11,6 +11,7 @@ from chassis.core.definition import ServiceDefinition
 from chassis.store.protocol import Change, Loaded
 from contracts import inventory, orders, payments
 from contracts.http.orders import OrderStatus
+from contracts.payments import SettlementReason
 from contracts.values import Money, OrderLine
 from inventory_svc.stock import Shelf
 from journey.admin.registry import SERVICES
@@ -19,25 +20,28 @@ from order_svc.service import order_service
 from product_svc.product import Product
 from product_svc.product import ProductStatus as Listing
 from product_svc.service import PRODUCTS
-from tests.simulation.coverage import watched
+from tests.simulation.coverage import counted_branches
 from tests.simulation.faults import Kind
 from tests.simulation.world import OPERATOR, World
 
 TEA = "TEA-GREEN"
 CUP = "CUP-WHITE"
 RARE = "SAMOVAR-RARE"
-PIECES = {TEA: 1000, CUP: 1000, RARE: 1}
+STAFF = UUID(int=0x06 << 120)
+SAMPLE = "TEA-SAMPLE"
+PIECES = {TEA: 1000, CUP: 1000, RARE: 1, SAMPLE: 1000}
 PRICE = Money(amount_minor=420, currency="EUR")
+PRICES = dict.fromkeys(PIECES, PRICE) | {SAMPLE: Money(amount_minor=0, currency="EUR")}
 FATAL = 6
 ORDERS_AROUND = 170
 PAUSE_S = 0.8
 SHORT_S = 30.0  # the deadline of the scenario that waits for it
 
 FOUR = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
-WHOLE: dict[str, ServiceDefinition] = {name: watched(make()) for name, make in SERVICES.items()}
+WHOLE: dict[str, ServiceDefinition] = {name: counted_branches(make()) for name, make in SERVICES.items()}
 # Messages do not linger here, so that copies that arrive at the same moment are handled concurrently.
 SAGA: dict[str, ServiceDefinition] = {name: replace(WHOLE[name], linger_s=0.0) for name in FOUR}
-HURRIED: dict[str, ServiceDefinition] = SAGA | {"order_svc": watched(order_service(SHORT_S))}
+HURRIED: dict[str, ServiceDefinition] = SAGA | {"order_svc": counted_branches(order_service(SHORT_S))}
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,10 @@ async def stocked(world: World) -> None:
     for sku, pieces in PIECES.items():
         shelf = Shelf(sku, received=pieces, available=pieces)
         await world.disks["inventory_svc"].save([Change(Loaded("shelves", sku), shelves.codec.dump(shelf))])
-        price = Price(revision=1, money=PRICE)
+        price = Price(revision=1, money=PRICES[sku])
         await world.disks["order_svc"].save([Change(Loaded("prices", sku), prices.codec.dump(price))])
         if "product_svc" in world.disks:
-            product = Product(Listing.LISTED, sku=sku, title=sku, price=PRICE, revision=1)
+            product = Product(Listing.LISTED, sku=sku, title=sku, price=PRICES[sku], revision=1)
             await world.disks["product_svc"].save(
                 [Change(Loaded("products", sku), PRODUCTS.codec.dump(product))]
             )
@@ -88,13 +92,41 @@ def cancelling(number: int) -> orders.CancelOrder:
     return orders.CancelOrder(order_id=order_id(number), customer_id=customer_id(number))
 
 
+def cancelling_as_staff(number: int) -> orders.CancelAsStaff:
+    return orders.CancelAsStaff(order_id=order_id(number), staff_id=STAFF)
+
+
+def retrying(number: int) -> payments.RetryPayment:
+    return payments.RetryPayment(order_id=order_id(number), staff_id=STAFF)
+
+
+def settling(number: int, reason: SettlementReason = SettlementReason.PAID) -> payments.SettlePayment:
+    settlement = payments.Settlement(reason=reason, amount=PRICE, reference=f"BANK-{number}")
+    return payments.SettlePayment(order_id=order_id(number), staff_id=STAFF, settlement=settlement)
+
+
+def refunding(number: int, refund: int, amount_minor: int) -> orders.RefundOrder:
+    return orders.RefundOrder(
+        order_id=order_id(number),
+        refund_id=UUID(int=(0x07 << 120) | (0x7 << 76) | (0x2 << 62) | (number << 32) | refund),
+        staff_id=STAFF,
+        amount=Money(amount_minor=amount_minor, currency="EUR"),
+    )
+
+
+def returning(number: int) -> payments.SettlePayment:
+    return settling(number, SettlementReason.RETURNED)
+
+
 async def _confirmed(world: World) -> None:
     await world.send(placing(world, 1, TEA, CUP))
 
 
 async def _dispatched(world: World) -> None:
     dispatch = orders.DispatchOrder(order_id=order_id(1))
-    world.called_later(orders.OrderConfirmed, partial(world.soon, dispatch, OPERATOR))
+    track = orders.RecordTracking(order_id=order_id(1), tracking="RR123456785DE")
+    for command in (track, dispatch):
+        world.called_later(orders.OrderConfirmed, partial(world.soon, command, OPERATOR))
     await world.send(placing(world, 1, TEA))
 
 
@@ -115,6 +147,11 @@ async def _cancelled_at(event: type, world: World) -> None:
     await world.send(placing(world, 1, TEA, CUP))
 
 
+async def _free_and_cancelled(world: World) -> None:
+    world.called_later(orders.OrderConfirmed, partial(world.soon, cancelling(1)))
+    await world.send(placing(world, 1, SAMPLE, card=orders.NO_CARD))
+
+
 async def _cancelled_first(world: World) -> None:
     order = placing(world, 1, TEA)
     await world.send(cancelling(1))
@@ -128,6 +165,39 @@ async def _too_late(world: World) -> None:
 
 async def _capture_refused(world: World) -> None:
     world.called_later(orders.OrderNeedsAttention, partial(world.soon, cancelling(1)))
+    await world.send(placing(world, 1, TEA, card="tok_capture_refused"))
+
+
+async def _capture_repeated(world: World) -> None:
+    world.called_later(orders.OrderNeedsAttention, partial(world.soon, retrying(1), OPERATOR))
+    await world.send(placing(world, 1, TEA, card="tok_capture_refused_once"))
+
+
+async def _settled(world: World) -> None:
+    world.called_later(payments.PaymentFailed, partial(world.soon, settling(1), OPERATOR))
+    await world.send(placing(world, 1, TEA, card="tok_capture_refused"))
+
+
+async def _settled_or_cancelled(world: World) -> None:
+    """The commands cross each other's results."""
+    for command in (settling(1), cancelling_as_staff(1)):
+        world.called_later(payments.PaymentFailed, partial(world.soon, command, OPERATOR))
+    world.called_later(payments.PaymentMismatched, partial(world.soon, returning(1), OPERATOR))
+    await world.send(placing(world, 1, TEA, card="tok_capture_refused"))
+
+
+async def _refunded_in_parts(world: World) -> None:
+    """The first two are more than the total; each is sent twice."""
+    dispatch = orders.DispatchOrder(order_id=order_id(1))
+    world.called_later(payments.PaymentCaptured, partial(world.soon, dispatch, OPERATOR))
+    for number, amount_minor in ((1, 300), (2, 300), (3, 20)) * 2:
+        refund = refunding(1, number, amount_minor)
+        world.called_later(orders.OrderDispatched, partial(world.soon, refund, OPERATOR))
+    await world.send(placing(world, 1, TEA))
+
+
+async def _cancelled_by_staff(world: World) -> None:
+    world.called_later(orders.OrderNeedsAttention, partial(world.soon, cancelling_as_staff(1), OPERATOR))
     await world.send(placing(world, 1, TEA, card="tok_capture_refused"))
 
 
@@ -166,8 +236,14 @@ SCENARIOS = {
         Scenario(
             "cancelled when captured", partial(_cancelled_at, payments.PaymentCaptured), _ANY_CANCEL, SAGA
         ),
+        Scenario("free and cancelled", _free_and_cancelled, _ANY_CANCEL, SAGA),
         Scenario("too late", _too_late, _ANY_CANCEL | {OrderStatus.CONFIRMED}, HURRIED),
         Scenario("capture refused", _capture_refused, _ANY_CANCEL, SAGA),
+        Scenario("capture repeated", _capture_repeated, frozenset({OrderStatus.CONFIRMED}), SAGA),
+        Scenario("refunded in parts", _refunded_in_parts, frozenset({OrderStatus.DISPATCHED}), SAGA),
+        Scenario("settled", _settled, frozenset({OrderStatus.CONFIRMED}), SAGA),
+        Scenario("cancelled by staff", _cancelled_by_staff, _ANY_CANCEL, SAGA),
+        Scenario("settled or cancelled", _settled_or_cancelled, _ANY_CANCEL | {OrderStatus.CONFIRMED}, SAGA),
     )
 }
 
@@ -186,7 +262,7 @@ async def play_out(scenario: Scenario, world: World) -> None:
     await asyncio.sleep(0.1)
     await world.rest()
     await world.redrive()
-    status = world.watch.status(str(order_id(1)))
+    status = world.monitor.status(str(order_id(1)))
     late = (
         {OrderStatus.CANCELLED}
         if any(fault.kind is Kind.DELIVERY_LIMIT for fault in world.plan.struck)

@@ -29,7 +29,7 @@ SEEDS, STEPS = 300, 15
 @pytest.mark.parametrize(
     "play, what", [(singles, "single faults"), (singles_reading, "single faults, all is read")]
 )
-def test_no_single_fault_breaks_a_promise(
+def test_no_single_fault_breaks_an_invariant(
     play: Callable[..., Tally], what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = [(name, part, WORKERS) for name in SCENARIOS for part in range(WORKERS)]
@@ -37,7 +37,7 @@ def test_no_single_fault_breaks_a_promise(
     assert not never_struck(tally, tuple(moment for moment in Moment if moment is not Moment.DAY))
 
 
-def test_no_pair_of_faults_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_pair_of_faults_breaks_an_invariant(capsys: pytest.CaptureFixture[str]) -> None:
     jobs = [(name, part, PARTS) for name in PAIRED for part in range(PARTS)]
     tally = _all("pairs of faults", in_parallel(pairs, jobs, WORKERS), capsys)
     assert sum(tally.struck.values()) == 2 * tally.runs
@@ -55,7 +55,7 @@ def test_no_service_consumes_messages_of_the_listener() -> None:
     assert not handled_type
 
 
-def test_no_busy_day_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_busy_day_breaks_an_invariant(capsys: pytest.CaptureFixture[str]) -> None:
     size = SEEDS // PARTS + 1
     jobs = [(first, min(first + size, SEEDS), STEPS) for first in range(0, SEEDS, size)]
     tally = _all(f"{SEEDS} seeds", in_parallel(days, jobs, WORKERS), capsys)

@@ -22,7 +22,7 @@ async def two_at_once(loser: Loaded, winner: Loaded) -> tuple[Disk, list[object]
     return disk, list(outcomes)
 
 
-def test_what_was_confirmed_in_the_same_moment_stays() -> None:
+def test_a_concurrently_confirmed_write_is_kept() -> None:
     old, new = Loaded("orders", "o1"), Loaded("orders", "o1", version=1)
     disk, outcomes = virtual_time.play(two_at_once(loser=old, winner=new))
     assert outcomes == [None, True]

@@ -24,5 +24,5 @@ def test_services_that_do_not_wait_are_as_usual() -> None:
     assert as_usual([B1, A1, B2, A2], usual=[A1, A2, B1, B2]) == [B1, A1, B2, A2]
 
 
-def test_nothing_is_as_usual_before_a_place_that_never_comes() -> None:
+def test_as_usual_begins_after_the_last_missing_fault_point() -> None:
     assert as_usual([A1, B1, A3], usual=[A1, A2, B1, A3]) == [B1, A3]

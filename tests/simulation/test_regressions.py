@@ -21,7 +21,7 @@ def quiet() -> None:
 
 
 @pytest.mark.parametrize("regression", list(known()), ids=lambda regression: f"seed {regression.seed}")
-def test_what_once_broke_is_whole(regression: Regression) -> None:
+def test_each_recorded_regression_stays_fixed(regression: Regression) -> None:
     assert not play_day(regression.seed, regression.steps, Listed(regression.faults)).broken
 
 
@@ -45,9 +45,11 @@ def test_another_seed_is_another_day() -> None:
     assert len({play_day(seed, STEPS, Seeded(seed), with_trace=True).fingerprint for seed in range(4)}) == 4
 
 
-def test_a_day_with_endless_duplicates_comes_to_rest() -> None:
-    run = play_day(13919, 15, Seeded(13919))
-    assert (run.broken, len(run.struck)) == ("", Seeded.STRIKES_MAX)
+def test_a_day_with_endless_duplicates_ends() -> None:
+    """The duplicates meet faults in turn, until the limit of faults is reached."""
+    run = play_day(SEED, 15, Seeded(SEED, rate=0.5, kinds=(Kind.TWICE, Kind.CONNECTION_LOST)))
+    assert len(run.struck) == Seeded.STRIKES_MAX
+    assert run.broken == ""
 
 
 def test_a_failure_is_shrunk_to_its_necessary_faults() -> None:
@@ -69,4 +71,4 @@ def test_a_failed_day_is_described(capsys: pytest.CaptureFixture[str]) -> None:
         assert command._one(broken, STEPS, with_trace=False) == 1
     reported = capsys.readouterr().out
     assert "<<< " in reported and "broken: " in reported
-    assert kept and 0 < len(kept[0].faults) <= 3
+    assert kept and 0 < len(kept[0].faults) <= 4

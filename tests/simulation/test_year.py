@@ -11,9 +11,10 @@ import pytest
 
 from chassis import telemetry
 from chassis.core.definition import ServiceDefinition, TooOld
-from chassis.messaging.envelope import COMMANDS, EVENTS, WireMessage
+from chassis.messaging.envelope import WireMessage
 from chassis.messaging.origin import HANDED_BACK, Origin
 from contracts import orders
+from contracts.catalog import NAMES
 from contracts.http.inventory import ReservationStatus as Goods
 from contracts.http.orders import OrderStatus
 from tests.simulation import invariants, scenarios, virtual_time
@@ -41,7 +42,7 @@ def expiring(service: ServiceDefinition) -> ServiceDefinition:
 def play(act: Callable[[World], Awaitable[None]]) -> None:
     async def go() -> None:
         services = {name: expiring(service) for name, service in SAGA.items()}
-        world = World(Listed(), Size(services), invariants.Watch())
+        world = World(Listed(), Size(services), invariants.Monitor())
         try:
             await scenarios.stocked(world)
             await world.open()
@@ -79,7 +80,9 @@ async def come_again(world: World, chances: random.Random) -> None:
     or as an operator's backfill.
     """
     emitted = [
-        wire_message for wire_message in world.broker.tapped if wire_message.exchange in (COMMANDS, EVENTS)
+        wire_message
+        for wire_message in world.broker.tapped
+        if wire_message.exchange in (NAMES.commands, NAMES.events)
     ]
     for wire_message in chances.sample(emitted, min(AGAIN, len(emitted))):
         by_operator = chances.random() < 0.5
@@ -99,13 +102,13 @@ def emitted_again(wire_message: WireMessage, queue: str) -> WireMessage:
 
 def effects(world: World) -> tuple[Any, ...]:
     """All that is visible outside, or to another service."""
-    words = {
+    message_ids = {
         wire_message.message_id
         for wire_message in world.broker.tapped
-        if wire_message.exchange in (COMMANDS, EVENTS)
+        if wire_message.exchange in (NAMES.commands, NAMES.events)
     }
     states = {name: disk.everything() for name, disk in world.disks.items()}
-    return words, dict(world.provider.book), dict(world.post.taken), states
+    return message_ids, dict(world.provider.book), dict(world.post.taken), states
 
 
 def a_week_passes(world: World) -> int:
@@ -153,7 +156,7 @@ async def redriven(world: World) -> None:
     assert effects(world) == before and len(dead(world)) == len(dead_letters)
 
 
-def test_what_still_waits_does_not_expire() -> None:
+def test_unfinished_aggregates_do_not_expire() -> None:
     """A confirmed order that was never dispatched can be cancelled after a year: its goods return to the
     shelf. Its payment was complete and has expired, so the refund is left to a person, as a dead letter.
     """

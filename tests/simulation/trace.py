@@ -22,7 +22,7 @@ class Trace:
         return digest.hexdigest()
 
     def story(self, about: str = "") -> list[str]:
-        """The run in words, one line each.
+        """The run as text, one line each.
 
         With `about` (an order's short name) only its lines and the faults.
         """

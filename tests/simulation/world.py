@@ -19,6 +19,7 @@ from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.core.retry import PoisonMessage
 from chassis.messaging.envelope import WireMessage, wrap
 from chassis.messaging.message import Message
+from chassis.messaging.untrusted import count
 from contracts.catalog import CATALOG
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.registry import SERVICES
@@ -60,7 +61,7 @@ class NotAtRest(AssertionError):
 class World:
     """All services, their environment and the clock. Create it inside a VirtualTimeLoop."""
 
-    def __init__(self, plan: Plan, size: Size, watch: Any) -> None:
+    def __init__(self, plan: Plan, size: Size, monitor: Any) -> None:
         self.size = size
         self.trace = Trace()
         self.plan = Counted(plan, self.trace.note)
@@ -74,7 +75,7 @@ class World:
         self.performs: Callable[[ProviderLine, Callable[[], datetime]], EffectHandler[Any, Any]] = (
             effect_handler
         )
-        self.watch = watch
+        self.monitor = monitor
         self.registered: set[str] = set()
         self.erased: set[str] = set()
         self.taken_down: Counter[str] = Counter()
@@ -89,7 +90,7 @@ class World:
         self._wrapped: dict[str, WireMessage] = {}
         self._given_back: set[tuple[str, str]] = set()
         for name, disk in self.disks.items():
-            disk.saved = lambda change, name=name: watch.saved(name, change)  # type: ignore[misc]
+            disk.saved = lambda change, name=name: monitor.saved(name, change)  # type: ignore[misc]
 
     async def open(self) -> None:
         for name in self.size.services:
@@ -171,14 +172,14 @@ class World:
             set(self._given_back),
             self._given_back | {_named(each) for each in dead},
         )
-        again = [each for each in dead if not (each.id in self.watch.forged and _named(each) in given_back)]
+        again = [each for each in dead if not (each.id in self.monitor.forged and _named(each) in given_back)]
         return [dead_letter for dead_letter in again if dead_letter.type in CATALOG]
 
     def _is_fatal(self, dead_letter: DeadLetter) -> bool:
         return dead_letter.journey_id in self.fatal and dead_letter.error_type == PoisonMessage.__name__
 
     def _explains(self, dead_letter: DeadLetter) -> bool:
-        return dead_letter.id in self.watch.forged or self.broker.explains(dead_letter)
+        return dead_letter.id in self.monitor.forged or self.broker.explains(dead_letter)
 
     async def _give_back(self, dead_letters: list[DeadLetter], after_s: float) -> None:
         self.jump(after_s)
@@ -238,8 +239,8 @@ class World:
         )
 
     def _raise_bugs(self) -> None:
-        if self.watch.broken:
-            raise AssertionError(self.watch.broken[0])
+        if self.monitor.broken:
+            raise AssertionError(self.monitor.broken[0])
         for instance in self._instances:
             crashed = instance.runtime.crashed
             if crashed.done() and not instance.dead:
@@ -260,7 +261,7 @@ class World:
         return part * 0.02 if part < 0.97 else (part - 0.97) * 66
 
     def _received(self, wire_message: WireMessage) -> None:
-        self.watch.routed(wire_message)
+        self.monitor.routed(wire_message)
         self.trace.note(wire_message.user_id or "", "has said", self.called(wire_message))
         for waiting in [each for each in self._when_emitted if wire_message.type == each[0].TYPE]:
             self._when_emitted.remove(waiting)
@@ -278,7 +279,7 @@ class World:
         contract = CATALOG.get(wire_message.type or "")
         if contract is None:
             return f"poison {wire_message.message_id}"
-        again = f", attempt {wire_message.attempt}" if wire_message.attempt else ""
+        again = f", attempt {number}" if (number := count(wire_message.headers.get("attempt"))) else ""
         return f"{contract.__name__} of {self.name(wire_message.headers.get('subject', ''))}{again}"
 
 

@@ -64,7 +64,7 @@ def test_skipped_failed_and_missing_tests_are_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("says", "words", "code", "expected"),
+    ("text", "arguments", "code", "expected"),
     [
         ("- It rains. `tests/test_made.py::test_dull`", [], 0, ""),
         ("- It rains. `tests/test_made.py::test_bold`", [], 1, "test_bold skipped"),
@@ -75,15 +75,24 @@ def test_skipped_failed_and_missing_tests_are_reported() -> None:
     ],
     ids=["shown", "skipped", "the other one skipped", "gone", "some files only", "some tests only"],
 )
-def test_a_whole_session_fails_that_leaves_a_named_test_out(
-    tmp_path: Path, says: str, words: list[str], code: int, expected: str
+def test_a_complete_session_fails_without_a_named_test(
+    tmp_path: Path, text: str, arguments: list[str], code: int, expected: str
 ) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_made.py").write_text(TESTS)
     (tmp_path / "made_plugin.py").write_text(PLUGIN)
-    (tmp_path / "faults.md").write_text(f"## Weather\n\n{says}\n")
+    (tmp_path / "faults.md").write_text(f"## Weather\n\n{text}\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = tests\n")
-    command = [sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", "-p", "made_plugin", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--import-mode=importlib",
+        "-p",
+        "made_plugin",
+        *arguments,
+    ]
     ended = subprocess.run(
         command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )

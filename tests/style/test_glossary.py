@@ -16,7 +16,7 @@ def test_each_term_is_explained_once() -> None:
 def test_the_glossary_names_existing_classes() -> None:
     named = {name for _, meaning in ROWS for name in re.findall(r"`([A-Z]\w*[a-z]\w*)`", meaning)}
     defined = {
-        word for source in sources(*PACKAGES, "tests") for word in re.findall(r"\bclass (\w+)", source.text)
+        name for source in sources(*PACKAGES, "tests") for name in re.findall(r"\bclass (\w+)", source.text)
     }
     assert named
     assert not named - defined

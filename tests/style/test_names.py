@@ -1,9 +1,9 @@
 """Names: tests stand in their folders and have short names, and no identifier has a retired word."""
 
-import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +13,7 @@ TESTS = ROOT / "tests"
 FOLDERS = {
     "browser": "the shop in a real browser",
     "chaos": "faults in a shop under load",
+    "containers": "images, and the shop in containers",
     "conformance": "one suite for all buses, stores, deciders or HTTP APIs",
     "integration": "several parts together, most on a real broker and a real database",
     "scale": "a million orders",
@@ -45,7 +46,8 @@ def test_unit_tests_mirror_the_packages() -> None:
         f"{source.path}: there is no folder {'/'.join(source.path.parts[2:-1])}; move it beside its "
         "package's tests"
         for source in sources("tests/unit")
-        if source.path.parts[2] not in PACKAGES or not (ROOT / "/".join(source.path.parts[2:-1])).is_dir()
+        if source.path.parts[2] not in (*PACKAGES, "tools")
+        or not (ROOT / "/".join(source.path.parts[2:-1])).is_dir()
     )
 
 
@@ -64,25 +66,71 @@ def test_no_identifier_has_a_retired_word() -> None:
 
 
 def _retired(source: Source) -> Iterator[str]:
-    for line, name in sorted(set(_identifiers(source.tree))):
+    for line, name in source.identifiers:
         parts = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("dead_letter", "dead").split("_")
         found = [part for part in parts if part in RETIRED["words"]]
         if found and name not in RETIRED["words_kept"] and source.path.parts[1:2] != ("illustrations",):
             yield f"{source.path}:{line}: {name}: write {RETIRED['words'][found[0]]} for {found[0]!r}"
 
 
-def _identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The names that a module defines: functions, classes, parameters, variables and attributes."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                yield node.lineno, node.name
-            case ast.arg():
-                yield node.lineno, node.arg
-            case ast.Name(ctx=ast.Store()):
-                yield node.lineno, node.id
-            case ast.Attribute(ctx=ast.Store()):
-                yield node.lineno, node.attr
+def test_words_of_identifiers_have_one_meaning() -> None:
+    complain(sentence for source in sources() for sentence in _ambiguous(source))
+
+
+def test_each_permitted_use_of_a_word_exists() -> None:
+    """So that no exception remains after its code is gone."""
+    used = {
+        (word, name, source.path.as_posix())
+        for source in sources()
+        for _, name in source.identifiers
+        for word in _words(name) & RETIRED["meanings"].keys()
+    }
+    complain(
+        f"retired_names.toml: {word}: remove {permitted!r}; no identifier there has this word"
+        for word, meaning in RETIRED["meanings"].items()
+        for permitted in (*meaning.get("in", ()), *meaning.get("names", ()))
+        if not any(
+            word == used_word and (name == permitted or path.startswith(permitted))
+            for used_word, name, path in used
+        )
+    )
+
+
+def _ambiguous(source: Source) -> Iterator[str]:
+    path = source.path.as_posix()
+    for line, name in source.identifiers:
+        for word in sorted(_words(name) & RETIRED["meanings"].keys()):
+            meaning = RETIRED["meanings"][word]
+            if name not in meaning.get("names", ()) and not path.startswith(tuple(meaning.get("in", ()))):
+                means = f" ({word!r} is {meaning['is']})" if "is" in meaning else ""
+                yield f"{path}:{line}: {name}: write {meaning['write']}{means}"
+
+
+def _words(name: str) -> set[str]:
+    return set(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_"))
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "complaints"),
+    [
+        ("chassis/made_up.py", "answer = 1", 1),
+        ("chassis/made_up.py", "class OrderPicture: ...", 1),
+        ("chassis/made_up.py", "class PlaceOrder: ...", 0),
+        ("chassis/made_up.py", "place = 1", 1),
+        ("order_svc/decider.py", "def place(): ...", 0),
+        ("tests/unit/chassis/test_made_up.py", "place = 1", 1),
+        ("tests/unit/chassis/test_made_up.py", "def test_a_step_is_handled(): ...", 1),
+        ("tests/unit/gateway/orders/test_progress.py", "def test_a_step_is_shown(): ...", 0),
+        ("tests/unit/chassis/test_made_up.py", "def test_what_a_service_says(): ...", 1),
+        ("tests/unit/chassis/test_made_up.py", "try: ...\nexcept ValueError as refusal: ...", 1),
+        ("tests/unit/chassis/test_made_up.py", "match 1:\n    case int() as answer: ...", 1),
+        ("tests/unit/chassis/test_made_up.py", "import asyncio as place", 1),
+    ],
+)
+def test_a_word_with_another_meaning_is_noticed(path: str, code: str, complaints: int) -> None:
+    made = Source(Path(path))
+    made.__dict__["text"] = code  # where cached_property keeps it
+    assert len(list(_ambiguous(made))) == complaints
 
 
 @pytest.mark.parametrize(
@@ -98,3 +146,46 @@ def test_dead_letters_are_no_retired_word() -> None:
     made = Source(TESTS.relative_to(ROOT) / "made_up.py")
     made.__dict__["text"] = "dead_letters = [DeadLetter()]\nclass DeadLetterGroup: ..."
     assert not list(_retired(made))
+
+
+def test_no_text_has_a_retired_phrase() -> None:
+    documents = [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        *ROOT.glob("*/README.md"),
+        *ROOT.glob("docs/**/*.md"),
+    ]
+    texts = [(path.relative_to(ROOT), [(1, path.read_text())]) for path in documents]
+    texts += [(source.path, list(source.prose())) for source in sources()]
+    complain(sentence for path, prose in texts for sentence in _phrases(path, prose))
+
+
+PHRASES = "|".join(phrase.replace(" ", r"\s+") for phrase in RETIRED["phrases"])
+PHRASE = re.compile(rf"(?<!\w)({PHRASES})(?!\w)", re.IGNORECASE)
+
+
+def _phrases(path: Path, prose: Iterable[tuple[int, str]]) -> Iterator[str]:
+    for first, text in prose:
+        for found in PHRASE.finditer(re.sub(r"(?i)(dead(?:\s+|-))letter", r"\1xxxxxx", text)):
+            phrase = " ".join(found[0].lower().split())
+            if not path.as_posix().startswith(tuple(RETIRED["phrases_kept"].get(phrase, ()))):
+                line = first + text[: found.start()].count("\n")
+                yield f"{path}:{line}: write {RETIRED['phrases'][phrase]} for {phrase!r}"
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "complaints"),
+    [
+        ("tests/made_up.py", '"""Whoever may write."""', 1),
+        ("tests/made_up.py", "x = 1  # set anew", 1),
+        ("tests/made_up.py", 'def f():\n    """A service is\n    told its URL."""', 1),
+        ("tests/made_up.py", "# Nobody waits.", 1),
+        ("tests/made_up.py", "# A dead letter, a dead-letter queue, and dead\n", 0),
+        ("journey/made_up.py", '"""Dead letters. Each letter is locked."""', 1),
+        ("product_svc/search.py", "# two letters", 0),
+    ],
+)
+def test_a_retired_phrase_is_noticed(path: str, code: str, complaints: int) -> None:
+    made = Source(Path(path))
+    made.__dict__["text"] = code  # where cached_property keeps it
+    assert len(list(_phrases(made.path, made.prose()))) == complaints

@@ -134,7 +134,9 @@ PARTS = (
         "schemathesis.engine.events.NonFatalError", ("tests/support/openapi_checks.py",), "a check has failed"
     ),
     PrivatePart(
-        "typer.main.get_command", ("tests/unit/journey/cli/test_usage.py",), "lists every command of the CLI"
+        "typer.main.get_command",
+        ("tests/unit/journey/cli/test_usage.py", "tests/style/test_runbooks.py"),
+        "lists every command of the CLI",
     ),
     PrivatePart(
         "testcontainers.core.config.testcontainers_config",

@@ -48,7 +48,7 @@ def test_the_rule_is_what_the_service_does(service: ServiceDefinition, kind: str
 
 
 @pytest.mark.parametrize(("service", "kind"), ALL, ids=lambda each: getattr(each, "name", each))
-def test_what_is_open_never_expires(service: ServiceDefinition, kind: str) -> None:
+def test_open_aggregates_never_expire(service: ServiceDefinition, kind: str) -> None:
     aggregate = aggregate_of(service, kind)
     if aggregate is not None and aggregate.ttl is not None and aggregate.ended_statuses is not None:
         assert not aggregate.open_statuses & aggregate.ended_statuses

@@ -14,7 +14,7 @@ _AWAY = (
 
 
 @dataclass(eq=False)
-class _Line:
+class _Connection:
     """A connection of a browser, with the port of its gateway and the path of its last request."""
 
     browser: asyncio.StreamWriter
@@ -34,7 +34,7 @@ class Balancer:
         self.port = 0
         self._shut = False
         self._turn = 0
-        self._lines: set[_Line] = set()
+        self._lines: set[_Connection] = set()
         self._listener: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -77,7 +77,7 @@ class Balancer:
             writer.close()
             return
         there_reader, there_writer, port = there
-        line = _Line(writer, there_writer, port)
+        line = _Connection(writer, there_writer, port)
         self._lines.add(line)
         try:
             await asyncio.gather(
@@ -97,11 +97,11 @@ class Balancer:
 
     def _in_turn(self) -> Iterator[int]:
         self._turn += 1
-        for step in range(len(self.ports)):
-            yield self.ports[(self._turn + step) % len(self.ports)]
+        for offset in range(len(self.ports)):
+            yield self.ports[(self._turn + offset) % len(self.ports)]
 
     async def _pass_on(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, line: _Line | None = None
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, line: _Connection | None = None
     ) -> None:
         with suppress(OSError):
             while piece := await source.read(65_536):

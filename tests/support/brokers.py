@@ -8,6 +8,7 @@ from typing import Protocol
 from chassis.bus.memory import MemoryBroker, MemoryBus
 from chassis.bus.protocol import Bus
 from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.topology_model import Topology
 from journey.admin.registry import shop_topology
 from tests.support.infrastructure import DELAY_SCALE, VirtualHost
 from tests.support.proxy import Proxy
@@ -31,9 +32,9 @@ class Broker(Protocol):
 
 
 class InMemory:
-    def __init__(self, stack: AsyncExitStack) -> None:
+    def __init__(self, stack: AsyncExitStack, topology: Topology) -> None:
         self._stack = stack
-        self._broker = MemoryBroker(shop_topology(), DELAY_SCALE)
+        self._broker = MemoryBroker(topology, DELAY_SCALE)
 
     async def bus(self, user: str) -> Bus:
         bus = MemoryBus(self._broker, user)
@@ -89,9 +90,10 @@ class RabbitMq:
 
 
 @asynccontextmanager
-async def in_memory() -> AsyncIterator[InMemory]:
+async def in_memory(topology: Topology | None = None) -> AsyncIterator[InMemory]:
+    """`topology`: by default the whole shop's."""
     async with AsyncExitStack() as stack:
-        yield InMemory(stack)
+        yield InMemory(stack, topology or shop_topology())
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ from typing import Any
 
 from chassis.core.decision import RunEffect
 from chassis.messaging.message import Command, Event, Message
-from contracts import orders
+from contracts import orders, payments
+from contracts.http.payments import PaymentStatus
 from contracts.payments import DeclineReason
 from contracts.values import NOTHING
 from inventory_svc.service import inventory_service
@@ -54,6 +55,7 @@ class Provider:
 
     accepts_card: bool = True
     captures: bool = True
+    captures_repeated: bool = False
     day_may_pass: bool = False
     too_late: bool = False
     misreported: frozenset[str] = frozenset()
@@ -77,7 +79,8 @@ class Provider:
                 )
             case card.CaptureAmount(reference=reference, amount=amount):
                 assert reference in self.done, "captured without an authorisation"
-                return card.Captured(reference, amount) if self.captures else card.CaptureRefused("expired")
+                captures = self.captures or (self.captures_repeated and effect.key.endswith(":capture:1"))
+                return card.Captured(reference, amount) if captures else card.CaptureRefused("expired")
             case card.VoidAuthorization(reference=reference):
                 assert not self.did(reference, "capture"), "voided after the capture"
                 return card.Voided(reference, self.done[reference].amount)
@@ -86,8 +89,9 @@ class Provider:
                 return card.Refunded(reference, amount)
 
     def did(self, reference: str, effect: str) -> bool:
-        response = self.done.get(f"{reference.partition(':')[0]}:{effect}")
-        return response is not None and not isinstance(response, _NOTHING_DONE)
+        first = f"{reference.partition(':')[0]}:{effect}"
+        responses = [each for key, each in self.done.items() if key == first or key.startswith(f"{first}:")]
+        return any(not isinstance(response, _NOTHING_DONE) for response in responses)
 
     def did_for(self, order_id: str) -> frozenset[str]:
         """The money that has moved on the customer's card, and whether a capture was refused."""
@@ -129,7 +133,7 @@ class World:
 
     def choices(self) -> Iterator[tuple[str, "World"]]:
         """Every next world, with a description of the choice."""
-        for pending in sorted(self.waiting, key=_name):
+        for pending in filter(self._may_arrive, sorted(self.waiting, key=_name)):
             yield (
                 f"{pending.kind} hears {type(pending.message).__name__}",
                 self.handles(pending, pending.message),
@@ -142,6 +146,11 @@ class World:
             yield f"the provider's answer {name} is lost", after
             if pending in self.waiting:
                 yield f"{pending.kind} hears the answer {name}", after.handles(pending, response)
+
+    def _may_arrive(self, pending: Pending) -> bool:
+        """Staff decide about a payment that they see."""
+        by_staff = isinstance(pending.message, payments.RetryPayment | payments.SettlePayment)
+        return not by_staff or self.state(*pending.aggregate_key).status is not PaymentStatus.NEW
 
     def a_day_later(self) -> "World":
         """By then every deadline has passed."""
@@ -209,7 +218,10 @@ def broken_promises(world: World) -> Iterator[str]:
     for key, order in [(key, state) for (kind, key), state in world.states.items() if kind == "orders"]:
         goods = str(world.state("reservations", key).status)
         money = world.provider.did_for(key)
-        if (str(order.status), goods, money) not in _OUTCOMES:
+        if world.state("payments", key).settlements:
+            money |= {"settled"}
+        outcomes = _FREE_OUTCOMES if order.total.is_zero else _OUTCOMES
+        if (str(order.status), goods, money) not in outcomes:
             yield f"an order ended {order.status} with its goods {goods} and the card {sorted(money)}"
     for key, payment in [(key, state) for (kind, key), state in world.states.items() if kind == "payments"]:
         if payment.status.endswith("ing"):
@@ -235,4 +247,16 @@ _OUTCOMES = {
     ("needs_attention", "committed", _REFUSED),
     ("needs_attention", "dispatched", _REFUSED),
     ("cancelled", "released", _REFUSED | {"void"}),
+    # Staff settled the payment, or had the capture repeated.
+    *(
+        (status, goods, money)
+        for status, goods in (("confirmed", "committed"), ("dispatched", "dispatched"))
+        for money in (_REFUSED | {"settled", "void"}, _REFUSED | {"capture"})
+    ),
+    ("cancelled", "released", _REFUSED | {"settled", "void"}),
+    ("cancelled", "released", _REFUSED | {"capture", "refund"}),
+}
+# Those of an order without a price: nothing reaches the card provider.
+_FREE_OUTCOMES = {
+    (status, goods, frozenset[str]()) for status, goods, _ in _OUTCOMES if status != "needs_attention"
 }

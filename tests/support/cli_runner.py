@@ -3,13 +3,16 @@ or as a separate process that a test can kill while it runs.
 """
 
 import asyncio
+import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from journey.devenv.process_shop import ROOT
 
@@ -54,6 +57,13 @@ async def finish_journey(home: Path, *arguments: str) -> tuple[int, str]:
     output, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, output.decode()
+
+
+def printed_json(output: str) -> Any:
+    """The JSON document in the whole output: a slow command also reports its progress, on stderr."""
+    begin = re.search(r"^[\[{]", output, re.MULTILINE)
+    assert begin, output
+    return json.JSONDecoder().raw_decode(output, begin.start())[0]
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -12,8 +12,7 @@ from tests.support import brokers
 from tests.support.brokers import Broker, InMemory, RabbitMq
 from tests.support.databases import Database, InMemoryDatabase, MongoDatabase, mongodb
 from tests.support.infrastructure import DELAY_SCALE, VirtualHost
-
-IN_AN_ORDER = ("order_svc", "inventory_svc", "payment_svc", "notification_svc", "product_svc")
+from tests.support.order_neighbours import exchanging_with_order_svc
 
 
 @pytest.fixture
@@ -21,7 +20,8 @@ def topology(request: pytest.FixtureRequest) -> Topology:
     """Of the services that take part in an order, or of all:
     a real broker takes time to create each queue.
     """
-    names = CONSUMING_SERVICES if request.node.get_closest_marker("every_service") else IN_AN_ORDER
+    every = request.node.get_closest_marker("every_service")
+    names = CONSUMING_SERVICES if every else exchanging_with_order_svc()
     return build((CONSUMING_SERVICES[name]() for name in names), DELAY_SCALE)
 
 

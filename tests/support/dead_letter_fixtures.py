@@ -80,7 +80,7 @@ class Scene:
     async def settled_down(
         self, wire_messages: Sequence[WireMessage], arrived: Sequence[WireMessage] = ()
     ) -> list[DeadLetter]:
-        """The letters, once the broker has requeued those of closed connections, so that none is missing."""
+        """All dead letters, once the broker has requeued those of closed connections."""
         wanted = {wire_message.message_id for wire_message in wire_messages} - {
             wire_message.message_id for wire_message in arrived
         }

@@ -89,7 +89,8 @@ class Decided:
                 [Change(Loaded(beside.kind, k), beside.codec.dump(s)) for k, s in self.around.items()]
             )
         if handled:
-            whole = Change(Loaded(self.aggregate.kind, key), self.aggregate.codec.dump(self.state), handled)
+            loaded = Loaded(self.aggregate.kind, key)
+            whole = Change(loaded, self.aggregate.dump(self.state, loaded, BEGAN), handled)
             whole.handled_max = most
             await store.save([whole])
         return store

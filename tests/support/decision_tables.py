@@ -7,6 +7,7 @@ from typing import Any
 
 from chassis.core.decision import Context, Decision, OutOfTurn, RunEffect
 from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.messaging.message import Message
 
 Around = Mapping[str, Any]
 
@@ -17,7 +18,7 @@ _NAMES_MAX = 4
 
 @dataclass(frozen=True)
 class Outcome:
-    """An aggregate and its related aggregates after some messages; `says`: all emitted messages."""
+    """An aggregate and its related aggregates after some messages; `emitted`: all emitted messages."""
 
     state: Any
     around: Around
@@ -63,7 +64,7 @@ class DecisionTable:
     messages: Mapping[str, Any]
     statuses: type[StrEnum] | None = None
     around: Around = field(default_factory=dict)
-    refusals: tuple[type[Exception], ...] = ()  # rejections that are raised, over HTTP
+    rejections: tuple[type[Exception], ...] = ()  # rejections that are raised, over HTTP
 
     @property
     def aggregate(self) -> Aggregate[Any]:
@@ -106,8 +107,8 @@ def _cell(
         outcome = play(aggregate, states[before], message, decision_table.around)
     except OutOfTurn:
         return Cell(OUT_OF_TURN)
-    except decision_table.refusals as refusal:
-        return Cell(NO_CHANGE, (f"rejects: {refusal}",))
+    except decision_table.rejections as rejection:
+        return Cell(NO_CHANGE, (f"rejects: {rejection}",))
     if isinstance(outcome, RunEffect):
         return Cell(NO_CHANGE, (f"effect {type(outcome.effect).__name__}",))
     emits = tuple(type(emitted).__name__ for emitted in outcome.emits)
@@ -143,7 +144,12 @@ def handled_table(all_tables: Sequence[DecisionTable]) -> str:
             names = [
                 name for name, message in decision_table.messages.items() if isinstance(message, handled_type)
             ]
-            emitted = {word for (name, _), cell in played.items() if name in names for word in cell.emits}
+            emitted = {
+                emitted_name
+                for (name, _), cell in played.items()
+                if name in names
+                for emitted_name in cell.emits
+            }
             rows.append(
                 (
                     handled_type.__name__,
@@ -159,3 +165,12 @@ def handled_table(all_tables: Sequence[DecisionTable]) -> str:
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell or "—" for cell in line) + " |" for line in lines)
+
+
+def named(*messages: Any) -> dict[str, Any]:
+    """Messages and effect results by type name; several of one type are distinguished by what differs."""
+    apart = [message if isinstance(message, tuple) else (message, "") for message in messages]
+    return {
+        f"{'' if isinstance(message, Message) else 'answer '}{type(message).__name__}{what}": message
+        for message, what in apart
+    }

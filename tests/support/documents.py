@@ -1,8 +1,13 @@
 """`python -m tests.support.documents [--check]`: writes the generated documents, or reports outdated ones.
 
+Among them are the Kubernetes manifests in deploy/kubernetes.
+
 The JSON Schema of every message goes to contracts/schemas/, the state tables between the markers in the
-services' READMEs, the senders to docs/permissions.md, and the services to README.md, pyproject.toml and the
-Dockerfile. A breaking schema is not written: add a new version of the message instead.
+services' READMEs, the senders to docs/permissions.md, the rules of retention to docs/retention.md, the
+metrics to docs/metrics.md, Grafana's dashboards to deploy/observability, the topology and the database's
+users to files for the operator, the requirements of each image to requirements/images, and the services to
+README.md, pyproject.toml, compose.yaml, compose.tools.yaml and Prometheus' configuration. A breaking schema
+is not written: add a new version of the message instead.
 """
 
 import argparse
@@ -12,17 +17,28 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import tests.support.kubernetes.files as kubernetes_files
+import tests.support.kubernetes.secrets_table as kubernetes_secrets
 from chassis.messaging.message import Command, Message
 from contracts.catalog import CATALOG
+from journey.admin.broker import topology_file
+from journey.admin.database import users
+from journey.admin.registry import shop_database_users, shop_topology
+from tests.support.dashboards.files import dashboard_files
 from tests.support.decision_table_fixtures import DECISION_TABLES
 from tests.support.decision_tables import handled_table, state_table
+from tests.support.image_requirements import requirement_files
+from tests.support.metrics_table import labels_table, metrics_table
 from tests.support.permissions_table import senders_table, users_table
+from tests.support.retention_table import retention_table
 from tests.support.schema_compatibility import breaking_changes, removed_types
 from tests.support.service_folders import service_folders
 from tests.support.service_lists import services_table, with_services
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = Path("contracts/schemas")
+COMPOSE = "compose*.yaml"
+SCRAPED = "deploy/observability/prometheus/prometheus.yml"
 MARKED = re.compile(r"(<!-- table:(?P<name>[a-z_ ]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 
 
@@ -55,13 +71,17 @@ def tables() -> dict[str, str]:
     """Marker name -> table: the state table of each aggregate, and the handled messages of each service."""
     named = {decision_table.name: state_table(decision_table) for decision_table in DECISION_TABLES}
     for service in {decision_table.service().name for decision_table in DECISION_TABLES}:
-        named[f"{service} hears"] = handled_table(
+        named[f"{service} handles"] = handled_table(
             [decision_table for decision_table in DECISION_TABLES if decision_table.service().name == service]
         )
     return named | {
         "senders": senders_table(),
         "broker users": users_table(),
         "services": services_table(ROOT),
+        "retention": retention_table(),
+        "metrics": metrics_table(),
+        "labels": labels_table(),
+        "kubernetes secrets": kubernetes_secrets.secrets_table(),
     }
 
 
@@ -74,14 +94,22 @@ def documents(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
         *root.glob("README.md"),
         *sorted(root.glob("*_svc/README.md")),
         *root.glob("docs/permissions.md"),
+        *root.glob("docs/retention.md"),
+        *root.glob("docs/metrics.md"),
+        *root.glob("docs/kubernetes.md"),
     ):
         text = readme.read_text()
         yield (
             readme.relative_to(root),
             MARKED.sub(lambda found: f"{found[1]}{played[found['name']]}\n{found[3]}", text),
         )
-    for listing in (*root.glob("pyproject.toml"), *root.glob("Dockerfile")):
+    yield from dashboard_files().items()
+    yield topology_file.FILE.relative_to(ROOT), topology_file.text_of(shop_topology())
+    yield users.FILE.relative_to(ROOT), users.text_of(shop_database_users())
+    yield from requirement_files(ROOT)
+    for listing in (*root.glob("pyproject.toml"), *root.glob(COMPOSE), *root.glob(SCRAPED)):
         yield listing.relative_to(root), with_services(listing.read_text(), service_folders(root))
+    yield from kubernetes_files.manifest_files().items()
 
 
 def stale(root: Path = ROOT) -> list[tuple[Path, str]]:

@@ -6,19 +6,26 @@ from dataclasses import dataclass
 from functools import cache
 
 from chassis.messaging.message import Event
-from contracts import orders
+from contracts import orders, payments
 from inventory_svc.stock import Shelf
+from order_svc.price import Price
 from tests.support.choreography import Provider, World
-from tests.support.messages import CANCEL, DISPATCH, KETTLE, MUG, PLACE, PRICE_BOOK
+from tests.support.messages import CANCEL, DISPATCH, FREE_PRICE_BOOK, KETTLE, MUG, PLACE, PRICE_BOOK, SETTLE
 
 EventType = type[Event]
 Events = frozenset[EventType]
 
-_FROM_OUTSIDE = (orders.PlaceOrder, orders.CancelOrder, orders.DispatchOrder, orders.DeadlinePassed)
+_FROM_OUTSIDE = (
+    orders.PlaceOrder,
+    orders.CancelOrder,
+    orders.DispatchOrder,
+    orders.DeadlinePassed,
+    payments.SettlePayment,
+)
 
 
-def world(pieces: int, provider: Provider) -> World:
-    prices = {("prices", sku): price for sku, price in PRICE_BOOK.items()}
+def world(pieces: int, provider: Provider, price_book: Mapping[str, Price] = PRICE_BOOK) -> World:
+    prices = {("prices", sku): price for sku, price in price_book.items()}
     shelves = {("shelves", sku): Shelf(sku, received=pieces, available=pieces) for sku in (KETTLE, MUG)}
     return World({**prices, **shelves}, frozenset(), provider=provider)
 
@@ -73,13 +80,15 @@ def _starts() -> Iterator[World]:
     yield _cancellable(5, Provider()).carrying(DISPATCH, optional=True)
     yield _cancellable(1, Provider())
     yield _cancellable(5, Provider(accepts_card=False))
-    yield _cancellable(5, Provider(captures=False))
-    for effects in ({"authorize"}, {"capture"}, {"void", "refund"}):
+    yield _cancellable(5, Provider(captures=False)).carrying(SETTLE, optional=True)
+    yield _cancellable(5, Provider(misreported=frozenset({"capture"}))).carrying(SETTLE, optional=True)
+    yield _cancellable(5, Provider(), FREE_PRICE_BOOK).carrying(DISPATCH, optional=True)
+    for effects in ({"authorize"}, {"void", "refund"}):
         yield _cancellable(5, Provider(misreported=frozenset(effects)))
 
 
-def _cancellable(pieces: int, provider: Provider) -> World:
-    return world(pieces, provider).carrying(PLACE).carrying(CANCEL, optional=True)
+def _cancellable(pieces: int, provider: Provider, price_book: Mapping[str, Price] = PRICE_BOOK) -> World:
+    return world(pieces, provider, price_book).carrying(PLACE).carrying(CANCEL, optional=True)
 
 
 def _emissions(here: World, there: World) -> Iterator[Emission]:

@@ -1,4 +1,4 @@
-"""A fake of user_svc with its HTTP contract: real access tokens, in-memory log-ins, and no rules."""
+"""A fake of user_svc with its HTTP contract: real access tokens, in-memory logins, and no rules."""
 
 import base64
 from collections.abc import Callable
@@ -152,7 +152,10 @@ def _accounts(app: FastAPI, users: FakeUserService) -> None:
     @app.put("/users/me/password", status_code=204)
     @app.delete("/users/me/addresses/{label}", status_code=204)
     @app.post("/users/me/erasure", status_code=204)
+    @app.delete("/users/me/sessions/{session_id}", status_code=204)
     @app.delete("/sessions", status_code=204)
+    @app.delete("/users/me/email-change", status_code=204)
+    @app.post("/users/me/email-change", status_code=202)
     @app.post("/proof-requests", status_code=202)
     async def done() -> None: ...
 
@@ -186,6 +189,10 @@ def _log_ins(app: FastAPI, users: FakeUserService) -> None:
             if form["refresh_token"] in (log_in.newest, log_in.before):
                 return users.tokens(sid)
         return _no(401)
+
+    @app.get("/users/me/sessions")
+    async def list_sessions() -> Any:
+        return {"items": [], "next": None}
 
     @app.delete("/sessions/current", status_code=204)
     async def log_out(authorization: Annotated[str, Header()]) -> None:

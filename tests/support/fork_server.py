@@ -34,7 +34,7 @@ class ForkServerProcesses(Processes):
     ) -> int:
         if command[:2] != [sys.executable, "-m"] or command[2] not in (*SERVICES, *WEB_PROGRAMS):
             return super().spawn(command, output, env, cwd)
-        forks = _forks()
+        forks = _forks(Path(env["PYTHONPATH"]) if env else ROOT)
         assert forks.stdin and forks.stdout and env is not None and cwd is not None, (
             "a service is given all of these"
         )
@@ -45,10 +45,14 @@ class ForkServerProcesses(Processes):
 
 
 @cache
-def _forks() -> subprocess.Popen[bytes]:
-    """One fork server per test process, until that process ends."""
-    serve = [sys.executable, "-m", __name__, *SERVICES, *WEB_PROGRAMS]
-    forks = subprocess.Popen(serve, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def _forks(tree: Path) -> subprocess.Popen[bytes]:
+    """One fork server per test process and checkout, until that process ends.
+
+    That of another checkout loads the code of that checkout, except this file.
+    """
+    serve = [sys.executable, "-P", __file__, *SERVICES, *WEB_PROGRAMS]
+    env = {**os.environ, "PYTHONPATH": str(tree)}
+    forks = subprocess.Popen(serve, cwd=tree, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     atexit.register(forks.communicate)
     return forks
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from typing import Any
@@ -17,12 +17,13 @@ from chassis.core.pending_message import PendingMessage
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.message import Message
 from chassis.store.mongodb_documents import entry_of
-from chassis.store.protocol import Change, Loaded
+from chassis.store.protocol import Change, HandlingTimes, Loaded
 from tests.support.executed_lines import lines_executed
 from tests.support.pending_message_factory import message_processor
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = str(UUID(int=7))
+LONGEST_TIMES = HandlingTimes(BEGAN, BEGAN, BEGAN, BEGAN, failed_attempts=1_000_000, postponed=1_000_000)
 BUGS = (
     TypeError,
     AttributeError,
@@ -63,9 +64,13 @@ class Scales(MemoryStore):
         return await super().save(changes, together=together)
 
     def written(self, kind: str, key: str) -> Any:
-        """The document without its version; None if there is none."""
+        """The document without its version and times; None if there is none."""
         document = self._kinds.get(kind, {}).get(key)
-        return document and (document.loaded.state, document.changed, document.unchanged)
+        if document is None:
+            return None
+        changed = [replace(each, times=HandlingTimes()) for each in document.changed]
+        unchanged = [replace(each, times=HandlingTimes()) for each in document.unchanged]
+        return document.loaded.state, changed, unchanged
 
     def bytes_of(self, kind: str, key: str = KEY) -> int:
         """Size of the document as MongoDB would store it; 0 if there is none."""
@@ -129,7 +134,9 @@ class Growth:
         number = next(self.numbers)
         at = sent_at(number) if sent_at else BEGAN + timedelta(milliseconds=number)
         envelope = self.envelope(message, number, at)
-        return PendingMessage(None, envelope, message, self.aggregate, self.key)  # type: ignore[arg-type]
+        pending = PendingMessage(None, envelope, message, self.aggregate, self.key)  # type: ignore[arg-type]
+        pending.times = LONGEST_TIMES
+        return pending
 
     def envelope(self, message: Any, number: int, at: datetime | None = None) -> Envelope:
         """The numbered message in its envelope, addressed to the aggregate."""

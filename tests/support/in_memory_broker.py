@@ -29,6 +29,8 @@ class InMemoryBroker(Broker):
         self.counts_away = self.away = False
         self.overrides: dict[str, Traffic] = {}
         self.alarms: tuple[str, ...] = ()
+        self.drift: list[str] = []
+        self.fill: dict[str, float] = {}
         self.unread: dict[str, int] = {}
         self.hurdle = asyncio.Event()  # a redrive waits here before each dead letter while it is cleared
         self.hurdle.set()
@@ -47,6 +49,14 @@ class InMemoryBroker(Broker):
         }
         return QueueStats(found | self.overrides, self.alarms)
 
+    async def topology_drift(self) -> list[str]:
+        if self.counts_away:
+            raise AdminUnavailable("no answer from RabbitMQ's management API", "start it")
+        return self.drift
+
+    async def queue_fill(self) -> dict[str, float]:
+        return self.fill
+
     async def losses(self) -> Losses:
         self._check()
         return Losses(dict(self.broker.lost))
@@ -63,7 +73,7 @@ class InMemoryBroker(Broker):
             self.unread,
         )
 
-    async def settle(
+    async def redrive_or_drop(
         self, dead_letters: Sequence[DeadLetter], act: DeadLetterAction, progress: Callable[[int], None]
     ) -> ActionResult:
         done = ActionResult()
@@ -98,6 +108,11 @@ class InMemoryBroker(Broker):
         )
         [error] = await MemoryBus(self.broker, OPERATOR).publish([envelope.wire_message(CATALOG)])
         assert error is None, error
+
+    async def record_action(self, entry: audit_log.AuditEntry) -> None:
+        if self.away:
+            raise CommandNotSent("the broker does not respond; nothing is lost, try again in a moment")
+        self.entries.append(entry)
 
     def arrive(self, wire_message: WireMessage) -> None:
         """Publish straight into a queue, as the operator."""

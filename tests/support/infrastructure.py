@@ -4,14 +4,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-from pymongo import AsyncMongoClient
-
 from chassis.bus.topology_model import Topology
 from journey.admin.broker.management import BrokerAdmin, derived_passwords
+from journey.admin.database.admin import DatabaseAdmin
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ProcessShop
 from tests.support.fork_server import ForkServerProcesses
@@ -67,10 +65,8 @@ async def fresh_database_prefix(infrastructure: Infrastructure) -> AsyncIterator
     try:
         yield prefix
     finally:
-        async with AsyncMongoClient[dict[str, Any]](infrastructure.mongo_url) as client:
-            for name in await client.list_database_names():
-                if name.startswith(prefix):
-                    await client.drop_database(name)
+        async with DatabaseAdmin(infrastructure.mongo_url) as database:
+            await database.drop(prefix)
 
 
 @asynccontextmanager

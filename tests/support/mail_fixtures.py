@@ -1,6 +1,7 @@
 """A real mail server in this process, and a fake user_svc."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from email import message_from_bytes
 from email.message import Message
@@ -9,7 +10,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, AuthResult
 
 from chassis.messaging.identity import new_id
 from notification_svc import mail_server as mail_server_module
@@ -23,7 +24,19 @@ SHOP_URL = "https://shop.example"
 class FakeSmtp:
     """A mail server with configurable replies to senders, recipients and mails."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        starttls: ssl.SSLContext | None = None,
+        smtps: ssl.SSLContext | None = None,
+        auth_required: bool = False,
+    ) -> None:
+        """`starttls`: offered. `smtps`: TLS from the first byte. `auth_required`: no mail without a login."""
+        self._auth_required = auth_required
+        self._starttls = starttls
+        self._smtps = smtps
+        self.password = ""  # of the user `shop`; empty: no login is offered
+        self.logins: list[str] = []
         self.mails: list[Message] = []
         self.at_sender = "250 OK"
         self.at_recipient = "250 OK"
@@ -40,27 +53,43 @@ class FakeSmtp:
 
     @property
     def url(self) -> str:
-        return f"smtp://127.0.0.1:{self.port}"
+        return f"{'smtps' if self._smtps else 'smtp'}://127.0.0.1:{self.port}"
 
     async def open(self) -> None:
-        self._server = await asyncio.get_running_loop().create_server(self._protocol, "127.0.0.1", self.port)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._protocol, "127.0.0.1", self.port, ssl=self._smtps)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Also closes all connections."""
         if self._server is not None:
             self._server.close()
-            for protocol in self._open:
-                if protocol.transport is not None:
-                    protocol.transport.abort()
-            self._open.clear()
+            self.disconnect()
             self._server = None
+
+    def disconnect(self) -> None:
+        """Close all connections, also those that clients keep for their next mail."""
+        for protocol in self._open:
+            if protocol.transport is not None:
+                protocol.transport.abort()
+        self._open.clear()
 
     def _protocol(self) -> Any:
         self.connections += 1
-        protocol = SMTP(self, hostname="post.example", enable_SMTPUTF8=False)
+        protocol = SMTP(
+            self,
+            hostname="post.example",
+            enable_SMTPUTF8=False,
+            tls_context=self._starttls,
+            authenticator=self._log_in if self.password else None,
+            auth_required=self._auth_required,
+        )
         self._open.add(protocol)
         return protocol
+
+    def _log_in(self, server: Any, session: Any, envelope: Any, mechanism: str, login: Any) -> AuthResult:
+        self.logins.append(login.password.decode())
+        return AuthResult(success=login.password.decode() == self.password, handled=False)
 
     async def handle_MAIL(
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]

@@ -16,25 +16,6 @@ FILES: dict[str, str] = tomllib.loads(SAMPLE.read_text())["files"]
 # What .gitignore names may change while the test runs: a shop that runs from the checkout writes .journey.
 _IGNORED = (line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split())
 _LEFT_OUT = shutil.ignore_patterns(".git", "*.png", *_IGNORED)
-_ROW = (
-    "| loyalty_svc | `awards` | 3650 days | credited, new | `RETENTION_DAYS` of loyalty_svc |\n"
-    "| user_svc | `users` |"
-)
-_DECISION_TABLE = """
-AWARDS = DecisionTable(
-    "awards",
-    loyalty_service,
-    "awards",
-    statuses=AwardStatus,
-    histories={"new": [], "due": [DISPATCHED], "credited": [DISPATCHED, Credited()]},
-    messages=named(DISPATCHED, loyalty.CreditPoints(order_id=DISPATCHED.order_id), Credited()),
-)
-
-DECISION_TABLES = (AWARDS, """
-_SIMULATED = """        elif self.name == "loyalty_svc":
-            yield credit
-        else:
-            yield MailBox"""
 
 # By hand: file -> (a part of it, what replaces it).
 BY_HAND: dict[str, tuple[tuple[str, str], ...]] = {
@@ -47,24 +28,6 @@ BY_HAND: dict[str, tuple[tuple[str, str], ...]] = {
         ("= {\n    ", '= {\n    "loyalty_svc": loyalty_service,\n    '),
     ),
     "compose.yaml": (("\n  # The only public", f"{compose_entry(NAME)}\n  # The only public"),),
-    "tests/simulation/instance.py": (
-        ('("payment_svc", "notification_svc")', '("payment_svc", "notification_svc", "loyalty_svc")'),
-        ("        else:\n            yield MailBox", _SIMULATED),
-        (
-            "from tests.simulation import virtual",
-            "from loyalty_svc.partner import credit\nfrom tests.simulation import virtual",
-        ),
-    ),
-    "docs/retention.md": (("| user_svc | `users` |", _ROW),),
-    "tests/support/decision_table_fixtures.py": (
-        (
-            "from notification_svc.mail ",
-            "from loyalty_svc.award import AwardStatus, Credited\n"
-            "from loyalty_svc.service import loyalty_service\nfrom notification_svc.mail ",
-        ),
-        ("from contracts.http.inventory", "from contracts import loyalty\nfrom contracts.http.inventory"),
-        ("\nDECISION_TABLES = (", _DECISION_TABLE),
-    ),
 }
 
 
@@ -119,5 +82,5 @@ def add_service(checkout: Checkout) -> None:
     for file, parts in BY_HAND.items():
         for old, new in parts:
             checkout.replace(file, old, new)
-    code, said = checkout.python("-m", "tests.support.documents")
-    assert code == 0, said
+    code, output = checkout.python("-m", "tests.support.documents")
+    assert code == 0, output

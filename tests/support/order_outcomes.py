@@ -28,11 +28,14 @@ KETTLES = PricedLine(sku="KETTLE-BLUE", quantity=2, price=Money(amount_minor=299
 TEA = PricedLine(sku="TEA-GREEN", quantity=1, price=Money(amount_minor=420, currency="EUR"))
 LINES = (KETTLES, TEA)
 TOTAL = Money(amount_minor=6400, currency="EUR")
+FREE = Money(amount_minor=0, currency="EUR")
 
 PLACED = orders.OrderPlaced(order_id=ORDER, customer_id=ADA, lines=LINES, total=TOTAL, card_token="tok_visa")
 CONFIRMED = orders.OrderConfirmed(order_id=ORDER, customer_id=ADA, total=TOTAL)
 DISPATCHED = orders.OrderDispatched(order_id=ORDER, customer_id=ADA)
+TRACKED = orders.TrackingRecorded(order_id=ORDER, customer_id=ADA, tracking="RR123456785DE")
 ATTENTION = orders.OrderNeedsAttention(order_id=ORDER, customer_id=ADA, detail="capture refused")
+RESOLVED = orders.OrderResolved(order_id=ORDER, customer_id=ADA, attempt=0)
 TOO_LATE = orders.CancellationRefused(order_id=ORDER, reason=RefuseReason.ALREADY_DISPATCHED)
 RESERVED = inventory.StockReserved(order_id=ORDER)
 RELEASED = inventory.StockReleased(order_id=ORDER)
@@ -43,6 +46,13 @@ AUTHORIZED = payments.PaymentAuthorized(order_id=ORDER, amount=TOTAL)
 DECLINED = payments.PaymentDeclined(order_id=ORDER, reason=DeclineReason.INSUFFICIENT_FUNDS)
 CAPTURED = payments.PaymentCaptured(order_id=ORDER, amount=TOTAL)
 FAILED = payments.PaymentFailed(order_id=ORDER, detail="capture refused")
+SETTLED = payments.PaymentResolved(
+    order_id=ORDER,
+    effect=payments.Effect.CAPTURE,
+    attempt=0,
+    settlement=payments.Settlement(reason=payments.SettlementReason.PAID, amount=TOTAL, reference="BANK-815"),
+)
+REPEATED = payments.PaymentResolved(order_id=ORDER, effect=payments.Effect.CAPTURE, attempt=1)
 REFUSED_RESPONSE = payments.PaymentDeclined(
     order_id=ORDER,
     reason=DeclineReason.PROVIDER_MISMATCH,
@@ -67,38 +77,49 @@ def rejected(reason: RejectReason, detail: str) -> orders.OrderRejected:
     return orders.OrderRejected(order_id=ORDER, customer_id=ADA, reason=reason, detail=detail)
 
 
+def part_refunded(amount: int, so_far: int) -> payments.PaymentPartRefunded:
+    return payments.PaymentPartRefunded(
+        order_id=ORDER,
+        customer_id=ADA,
+        refund_id=UUID(int=(7 << 76) | (2 << 62) | so_far),
+        amount=Money(amount_minor=amount, currency="EUR"),
+        refunded=Money(amount_minor=so_far, currency="EUR"),
+    )
+
+
 def mailed(kind: MailKind) -> notifications.MailSent:
     return notifications.MailSent(about=ORDER, kind=kind)
 
 
 def replay(
-    *words: Event | UserAction | type[OrderSubmitted] | type[CancellationSubmitted] | timedelta,
+    *items: Event | UserAction | type[OrderSubmitted] | type[CancellationSubmitted] | timedelta,
 ) -> tuple[OrderTimeline, datetime]:
     """The timeline after these events and actions, one second apart, and the time then.
 
     A timedelta is a pause.
     """
     timeline, now = OrderTimeline(), BEGUN
-    for word in words:
-        match word:
+    for item in items:
+        match item:
             case timedelta():
-                now += word
+                now += item
             case type():
                 now += timedelta(seconds=1)
-                timeline = decide(timeline, word(now), Context()).state
+                timeline = decide(timeline, item(now), Context()).state
             case _:
                 now += timedelta(seconds=1)
-                timeline = decide(timeline, word, Context(sent_at=now)).state
+                timeline = decide(timeline, item, Context(sent_at=now)).state
     return timeline, now
 
 
 History = Sequence[Event | UserAction | type[OrderSubmitted] | type[CancellationSubmitted] | timedelta]
 _ASKED: History = (SUBMIT, OrderSubmitted)
 _BOUGHT: History = (*_ASKED, PLACED, RESERVED, AUTHORIZED, CONFIRMED, CAPTURED, COMMITTED)
-_BY_CUSTOMER = cancelled(CancelReason.CUSTOMER)
+CANCELLED_BY_CUSTOMER = cancelled(CancelReason.CUSTOMER)
 _AFTERWARDS = cancelled(CancelReason.CUSTOMER, after_confirmation=True)
 _A_MINUTE = timedelta(minutes=1)
 
+_FAILED: History = (*_ASKED, PLACED, RESERVED, AUTHORIZED, CONFIRMED, FAILED, ATTENTION)
 OUTCOMES: dict[str, History] = {
     "sending": (SUBMIT,),
     "not sent": (SUBMIT, _A_MINUTE),
@@ -141,6 +162,22 @@ OUTCOMES: dict[str, History] = {
         DISPATCHED,
         mailed(MailKind.ORDER_DISPATCHED),
     ),
+    "dispatched and tracked": (
+        *_BOUGHT,
+        mailed(MailKind.ORDER_CONFIRMED),
+        DISPATCHED,
+        TRACKED,
+        mailed(MailKind.ORDER_DISPATCHED),
+    ),
+    "refunded in part": (
+        *_BOUGHT,
+        mailed(MailKind.ORDER_CONFIRMED),
+        DISPATCHED,
+        mailed(MailKind.ORDER_DISPATCHED),
+        part_refunded(1_400, 1_400),
+        part_refunded(600, 2_000),
+        mailed(MailKind.PAYMENT_REFUNDED),
+    ),
     "too late to cancel": (
         *_BOUGHT,
         mailed(MailKind.ORDER_CONFIRMED),
@@ -168,7 +205,7 @@ OUTCOMES: dict[str, History] = {
     "cancelled before placed": (
         *_ASKED,
         CancellationSubmitted,
-        _BY_CUSTOMER,
+        CANCELLED_BY_CUSTOMER,
         mailed(MailKind.ORDER_CANCELLED),
     ),
     "cancelled under way": (
@@ -177,7 +214,7 @@ OUTCOMES: dict[str, History] = {
         RESERVED,
         AUTHORIZED,
         CancellationSubmitted,
-        _BY_CUSTOMER,
+        CANCELLED_BY_CUSTOMER,
         RELEASED,
         VOIDED,
         mailed(MailKind.ORDER_CANCELLED),
@@ -220,4 +257,21 @@ OUTCOMES: dict[str, History] = {
     "other amount captured": (*_ASKED, PLACED, RESERVED, AUTHORIZED, CONFIRMED, MISMATCHED, ATTENTION),
     "other amount refunded": (*_BOUGHT, CancellationSubmitted, _AFTERWARDS, RESTOCKED, REFUND_MISMATCHED),
     "needs attention": (*_ASKED, PLACED, RESERVED, AUTHORIZED, CONFIRMED, FAILED, ATTENTION),
+    "settled outside": (*_FAILED, SETTLED, RESOLVED, mailed(MailKind.ORDER_CONFIRMED)),
+    "captured by a repeated request": (
+        *_FAILED,
+        CAPTURED,
+        REPEATED,
+        RESOLVED.model_copy(update={"attempt": 1}),
+        mailed(MailKind.ORDER_CONFIRMED),
+    ),
+    "settled outside after the dispatch": (
+        *_FAILED[:-2],
+        DISPATCHED,
+        *_FAILED[-2:],
+        SETTLED,
+        RESOLVED,
+        mailed(MailKind.ORDER_CONFIRMED),
+        mailed(MailKind.ORDER_DISPATCHED),
+    ),
 }

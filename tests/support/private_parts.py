@@ -43,14 +43,18 @@ class PrivatePart:
     def problem(self) -> str:
         """Why the part is missing; empty if the library has it."""
         path, _, parameter = self.name.rstrip(")").partition("(")
-        owner, names = _imported(path)
+        holder, names = _imported(path)
         for position, name in enumerate(names):
-            if position == len(names) - 1 and isinstance(owner, type) and name in instance_attributes(owner):
+            if (
+                position == len(names) - 1
+                and isinstance(holder, type)
+                and name in instance_attributes(holder)
+            ):
                 return ""
-            if not hasattr(owner, name):
+            if not hasattr(holder, name):
                 return self._message(name)
-            owner = getattr(owner, name)
-        if parameter and parameter not in inspect.signature(owner).parameters:
+            holder = getattr(holder, name)
+        if parameter and parameter not in inspect.signature(holder).parameters:
             return self._message(parameter)
         return ""
 
@@ -141,10 +145,10 @@ def _imported(path: str) -> tuple[Any, list[str]]:
 
 
 @cache
-def instance_attributes(owner: type) -> frozenset[str]:
+def instance_attributes(holder: type) -> frozenset[str]:
     """What the classes of the MRO declare with a type, or assign to self."""
     found: set[str] = set()
-    for each in owner.__mro__:
+    for each in holder.__mro__:
         found |= set(inspect.get_annotations(each))
         for function in filter(inspect.isfunction, vars(each).values()):
             try:
@@ -249,12 +253,12 @@ def _inherited(node: ast.ClassDef, imported: dict[str, str]) -> Iterator[tuple[i
         path = ".".join(filter(None, [imported.get(first, ""), rest]))
         if not path or not is_foreign(path):
             continue
-        owner, names = _imported(path)
+        holder, names = _imported(path)
         for name in names:
-            owner = getattr(owner, name)
-        if not isinstance(owner, type) or owner.__module__ in ("builtins", "typing", "abc", "enum"):
+            holder = getattr(holder, name)
+        if not isinstance(holder, type) or holder.__module__ in ("builtins", "typing", "abc", "enum"):
             continue
-        theirs = {each for each in (*dir(owner), *instance_attributes(owner)) if is_private(each)}
+        theirs = {each for each in (*dir(holder), *instance_attributes(holder)) if is_private(each)}
         for each in ast.walk(node):
             if isinstance(each, Function) and each.name in theirs:
                 yield each.lineno, each.name

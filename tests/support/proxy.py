@@ -12,13 +12,18 @@ class Proxy:
     """Delay of each piece of up to 64 KiB, in each direction, in seconds."""
 
     def __init__(self, server_url: str, default_port: int) -> None:
-        endpoints = urlsplit(server_url)
-        self._server = endpoints.hostname or "127.0.0.1", endpoints.port or default_port
+        self._default_port = default_port
+        self.redirect(server_url)
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._listener: asyncio.Server | None = None
         self.port = 0
+
+    def redirect(self, server_url: str) -> None:
+        """New connections go to this server."""
+        endpoints = urlsplit(server_url)
+        self._server = endpoints.hostname or "127.0.0.1", endpoints.port or self._default_port
 
     async def __aenter__(self) -> "Proxy":
         await self.come_back()

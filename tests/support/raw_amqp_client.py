@@ -27,7 +27,7 @@ NAMES = (
 )  # fmt: skip
 
 
-class Refused(Exception):
+class AmqpError(Exception):
     """The broker closed the channel or the connection because of what was sent."""
 
 
@@ -51,7 +51,7 @@ class RawAmqpClient:
         )
         response = await self._response()
         if not isinstance(response, commands.Basic.Ack):
-            raise Refused(f"{response}: {getattr(response, 'reply_text', '')}")
+            raise AmqpError(f"{response}: {getattr(response, 'reply_text', '')}")
 
     async def _ask(self, method: FrameTypes, channel: int) -> FrameTypes:
         self._writer.write(marshal(method, channel))
@@ -64,7 +64,7 @@ class RawAmqpClient:
                 size = frame_parts(head)[2] or 0
                 frame = unmarshal(head + await self._reader.readexactly(size + 1))[2]
         except (asyncio.IncompleteReadError, ConnectionError, PAMQPException) as error:
-            raise Refused(repr(error)) from None
+            raise AmqpError(repr(error)) from None
         assert frame is not None
         return frame
 
@@ -82,12 +82,12 @@ class RawAmqpClient:
 
 @asynccontextmanager
 async def raw_amqp_client(url: str) -> AsyncIterator[RawAmqpClient]:
-    place = urlsplit(url)
-    reader, writer = await asyncio.open_connection(place.hostname, place.port or 5672)
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 5672)
     client = RawAmqpClient(reader, writer)
     try:
         await client.greet(
-            unquote(place.username or ""), unquote(place.password or ""), unquote(place.path[1:])
+            unquote(parts.username or ""), unquote(parts.password or ""), unquote(parts.path[1:])
         )
         yield client
     finally:

@@ -12,9 +12,10 @@ from typing import Any
 from chassis.core.definition import ServiceDefinition
 from contracts.catalog import CATALOG
 from journey.admin.registry import CONSUMING_SERVICES, SERVICES
-from tests.simulation.instance import SIMULATED_EFFECTS
+from tests.simulation.simulated_effects import SIMULATED_EFFECTS
 from tests.support.applications import parts_of
 from tests.support.decision_table_fixtures import DECISION_TABLES
+from tests.support.retention_table import NO_REASON
 from tests.support.source_files import PACKAGES, ROOT, SERVICE_PACKAGES
 
 GENERATED = "run `make documents`"
@@ -37,26 +38,39 @@ def compose(services: Iterable[str]) -> Iterator[str]:
     text = (ROOT / "compose.yaml").read_text()
     for name in services:
         block = text.partition(f"\n  {name}:\n")[2].partition("\n\n")[0]
-        needed = (f"SERVICE: {name}", f"amqp://{name}@", f"/credentials/{name}", "ports: *any_port")
+        needed = (
+            f"SERVICE: {name}",
+            f"amqp://{name}@",
+            f"/credentials/{name}",
+            f"{name}_credentials:/credentials",
+        )
         if not all(each in block for each in needed):
             entry = compose_entry(name)
             yield f"compose.yaml: add an entry for {name}, or what its entry lacks of it:\n{entry}"
+        for line in (f'- "{name}_credentials:/service_credentials/{name}"', f"{name}_credentials: {{}}"):
+            if f" {line}\n" not in text:
+                yield f"compose.yaml: the line {line} is missing; {GENERATED}"
 
 
 def compose_entry(name: str) -> str:
-    image = '"${PYTHON_IMAGE:-python:3.13-slim}"'
     return f"""
   {name}:
     <<: *service
     image: order-journey/{name}
-    build:
-      {{context: ., target: service, args: {{SERVICE: {name}, PYTHON_IMAGE: {image}}}}}
+    build: {{context: ., target: service, args: {{SERVICE: {name}, <<: *build}}}}
+    volumes: ["{name}_credentials:/credentials:ro"]
     environment:
       <<: *environment
-      AMQP_URL: amqp://{name}@rabbitmq:5672/journey
+      AMQP_URL: amqp://{name}@broker:5672/journey
       AMQP_PASSWORD_FILE: /credentials/{name}
-    ports: *any_port
 """
+
+
+def compose_tools(services: Iterable[str]) -> Iterator[str]:
+    lines = (ROOT / "compose.tools.yaml").read_text().splitlines()
+    for name in services:
+        if f"  {name}: *any_port" not in lines:
+            yield f"compose.tools.yaml: the line for {name} is missing; {GENERATED}"
 
 
 def catalog(services: Iterable[str]) -> Iterator[str]:
@@ -69,11 +83,18 @@ def catalog(services: Iterable[str]) -> Iterator[str]:
             )
 
 
-def dockerfile(services: Iterable[str]) -> Iterator[str]:
-    lines = (ROOT / "Dockerfile").read_text().splitlines()
+def image_requirements(services: Iterable[str]) -> Iterator[str]:
     for name in services:
-        if f"COPY {name} {name}" not in lines:
-            yield f"Dockerfile: the line COPY {name} {name} is missing; {GENERATED}"
+        if not (ROOT / "requirements" / "images" / f"{name}.txt").is_file():
+            yield f"requirements/images/{name}.txt is missing; {GENERATED}"
+
+
+def prometheus(services: Iterable[str]) -> Iterator[str]:
+    file = "deploy/observability/prometheus/prometheus.yml"
+    lines = {line.strip() for line in (ROOT / file).read_text().splitlines()}
+    for name in services:
+        if f"- {name}" not in lines:
+            yield f"{file}: the line - {name} is missing; {GENERATED}"
 
 
 def readme(services: Iterable[str]) -> Iterator[str]:
@@ -133,11 +154,11 @@ def retention(services: Iterable[str]) -> Iterator[str]:
     text = (ROOT / "docs" / "retention.md").read_text()
     for name in services:
         for kind in _definition(name).kinds if name in CONSUMING_SERVICES else ("<collection>",):
-            if f"| {name} | `{kind}` |" not in text:
-                yield (
-                    f"docs/retention.md: add the row | {name} | `{kind}` | <days> days, or for ever |"
-                    " <the statuses in which they count, or —> | <the setting, or fixed: …> |"
-                )
+            row = text.partition(f"\n| {name} | `{kind}` |")[2].partition("\n")[0]
+            if not row:
+                yield f"docs/retention.md: the row of {name}'s collection {kind} is missing; {GENERATED}"
+            elif NO_REASON in row:
+                yield f"docs/retention.md: write in the row of {name}'s {kind} why its time is not a setting"
 
 
 def decision_tables(services: Iterable[str]) -> Iterator[str]:
@@ -151,7 +172,7 @@ def decision_tables(services: Iterable[str]) -> Iterator[str]:
         for kind in kinds:
             if (name, kind) not in known:
                 yield (
-                    f"tests/support/decision_table_fixtures.py: add to DECISION_TABLES: DecisionTable("
+                    f"tests/unit/{name}/decision_tables.py: add to DECISION_TABLES: DecisionTable("
                     f'"{kind}", {short_name(name)}_service, "{kind}", histories=…, messages=…)'
                 )
 
@@ -177,8 +198,8 @@ def simulation(services: Iterable[str]) -> Iterator[str]:
         has_effects = parts_of(name).effects is not None if name in SERVICES else True
         if has_effects and name not in SIMULATED_EFFECTS:
             yield (
-                f'tests/simulation/instance.py: add "{name}" to SIMULATED_EFFECTS,'
-                " and yield the handler of its effects in Instance._effects"
+                f"tests/simulation/simulated_effects/{name}.py is missing; write it:"
+                " effect_handler(instance) returns the handler of its effects"
             )
 
 
@@ -192,7 +213,19 @@ LISTS: dict[str, tuple[tuple[str, ...], Complaints]] = {
     for wanted, found in (
         (
             SERVICE_PACKAGES,
-            (folder, catalog, registry, compose, dockerfile, readme, drivers, decision_tables, simulation),
+            (
+                folder,
+                catalog,
+                registry,
+                compose,
+                compose_tools,
+                image_requirements,
+                prometheus,
+                readme,
+                drivers,
+                decision_tables,
+                simulation,
+            ),
         ),
         ((*SERVICE_PACKAGES, "gateway"), (retention,)),
         (PACKAGES, (mypy, setuptools, import_roots, import_layers, import_cycles)),

@@ -1,7 +1,8 @@
-"""The lists of services in files that cannot derive them: pyproject.toml, the Dockerfile and README.md.
+"""The lists of services in files that cannot derive them.
 
-`make documents` writes them from the folders whose names end in `_svc`. In pyproject.toml and the Dockerfile
-a list stands between the comments `# services` and `# /services`.
+These are pyproject.toml, compose.yaml, compose.tools.yaml, Prometheus' configuration and README.md. `make
+documents` writes the lists from the folders whose names end in `_svc`. Except in README.md a list stands
+between the comments `# services` and `# /services`.
 """
 
 import re
@@ -19,11 +20,17 @@ _LAYER = re.compile(r"\b\w+_svc(?: \| \w+_svc)+")
 
 
 def with_services(text: str, services: tuple[str, ...]) -> str:
-    """pyproject.toml or the Dockerfile, with these services in each list."""
+    """pyproject.toml or a YAML file, with these services in each list."""
 
     def renewed(found: re.Match[str]) -> str:
-        if "COPY " in found[0]:
-            lines = [f"COPY {name} {name}" for name in services]
+        if ": *any_port" in found[0]:
+            lines = [f"{name}: *any_port" for name in services]
+        elif "_credentials: {}" in found[0]:
+            lines = [f"{name}_credentials: {{}}" for name in services]
+        elif "_credentials:/" in found[0]:
+            lines = [f'- "{name}_credentials:/service_credentials/{name}"' for name in services]
+        elif f"\n{found['indent']}- " in found[0]:
+            lines = [f"- {name}" for name in services]
         else:
             quoted = ", ".join(f'"{name}"' for name in services) + ","
             lines = textwrap.wrap(quoted, COLUMNS_MAX - len(found["indent"]), break_on_hyphens=False)

@@ -47,6 +47,15 @@ class Source:
         }
         return frozenset(lines - self._docstring_lines)
 
+    def prose(self) -> Iterator[tuple[int, str]]:
+        """(line, text) of every docstring and comment."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                yield node.lineno, str(node.value.value)
+        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
+            if token.type == tokenize.COMMENT:
+                yield token.start[0], token.string
+
     @property
     def _docstring_lines(self) -> set[int]:
         documented = [n for n in ast.walk(self.tree) if isinstance(n, ast.Module | ast.ClassDef | Function)]
@@ -61,6 +70,13 @@ class Source:
                 lines = _lines(node) - {line for function in inner for line in _lines(function)}
                 yield node, len(lines & self.code_lines)
 
+    @cached_property
+    def identifiers(self) -> list[tuple[int, str]]:
+        """(line, name) of everything that the file names: functions, classes, parameters, variables,
+        attributes and aliases.
+        """
+        return sorted(set(_identifiers(self.tree)))
+
     def imports(self) -> Iterator[tuple[str, str]]:
         """(module, name) of everything imported; the name is empty for `import module`."""
         for node in ast.walk(self.tree):
@@ -70,14 +86,35 @@ class Source:
                 yield from ((node.module or "", alias.name) for alias in node.names)
 
 
+def _identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.lineno, node.name
+            case ast.arg():
+                yield node.lineno, node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.lineno, node.id
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.lineno, node.attr
+            case (
+                ast.ExceptHandler(name=str(name))
+                | ast.MatchAs(name=str(name))
+                | ast.MatchStar(name=str(name))
+            ):
+                yield node.lineno, name
+            case ast.alias(asname=str(name)):
+                yield getattr(node, "lineno", 1), name
+
+
 def _lines(node: Function) -> set[int]:
     return set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
 
 
 @cache
 def sources(*packages: str) -> tuple[Source, ...]:
-    """The Python files of some packages, or of all packages and the tests."""
-    folders = packages or (*PACKAGES, "tests")
+    """The Python files of some packages, or of all packages, the tools and the tests."""
+    folders = packages or (*PACKAGES, "tools", "tests")
     paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
     return tuple(Source(path.relative_to(ROOT)) for path in paths)
 

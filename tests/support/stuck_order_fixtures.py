@@ -13,12 +13,12 @@ BEGAN = NOW - timedelta(minutes=10)
 ID = str(ORDER)
 
 
-def word(contract: type[Message], by: str, *, subject: str = ID, at: datetime = BEGAN) -> SentMessage:
+def sent_message(contract: type[Message], by: str, *, subject: str = ID, at: datetime = BEGAN) -> SentMessage:
     return SentMessage(f"{contract.__name__} about {subject}", contract.TYPE, subject, at, by)
 
 
 def dead_letter(service: str, contract: type[Message], *, subject: str = ID) -> DeadLetter:
-    emitted = word(contract, contract.OWNER, subject=subject)
+    emitted = sent_message(contract, contract.OWNER, subject=subject)
     wire_message = WireMessage(
         "dead", service, b"{}", emitted.id, emitted.type, emitted.by, subject, {"subject": subject}
     )

@@ -11,9 +11,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from chassis.bus.topology import CLIENT
 from chassis.messaging.identity import new_id
 from contracts import orders
+from contracts.catalog import NAMES
 from contracts.values import OrderLine
 from journey.admin import paging
 from journey.admin.diagnosis import doctor
@@ -45,7 +45,7 @@ class OrderLoad:
     async def place_over_time(self, count: int, pause_s: float, until: Callable[[], bool]) -> None:
         """A few at a time, until all are placed and `until` returns True."""
         placed = 0
-        async with Client(self.system.endpoints.amqp_url(CLIENT), listen=False) as client:
+        async with Client(self.system.endpoints.amqp_url(NAMES.client), listen=False) as client:
             while placed < count or not until():
                 await client.send(*(self.command() for _ in range(2)))
                 placed += 2

@@ -22,14 +22,14 @@ async def save_timeline(store: Store, order_id: UUID, played_timeline: OrderTime
     assert await store.save([Change(loaded, TIMELINES.codec.dump(played_timeline))])
 
 
-def played_timeline(gateway: GatewayFixture, words: History) -> OrderTimeline:
+def played_timeline(gateway: GatewayFixture, history: History) -> OrderTimeline:
     """A timeline of an order of Ada, at the gateway's current time."""
-    played, gateway.now = replay(*words)
+    played, gateway.now = replay(*history)
     return replace(played, customer_id=gateway.user_id())
 
 
-async def store_timeline(gateway: GatewayFixture, words: History, order_id: UUID = ORDER) -> OrderTimeline:
-    written = played_timeline(gateway, words)
+async def store_timeline(gateway: GatewayFixture, history: History, order_id: UUID = ORDER) -> OrderTimeline:
+    written = played_timeline(gateway, history)
     await save_timeline(gateway.store, order_id, written)
     return written
 

@@ -48,7 +48,7 @@ class XdistWorkers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> "_ByFile":
-        config.option.loadscopereorder = False  # the number of tests does not tell how long they take
+        config.option.loadscopereorder = False  # the number of tests does not show how long they take
         return _ByFile(config, log)
 
 
@@ -69,4 +69,4 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def _rank(item: pytest.Item) -> int:
-    return next((rank for rank, place in enumerate(FIRST) if item.nodeid.startswith(place)), len(FIRST))
+    return next((rank for rank, prefix in enumerate(FIRST) if item.nodeid.startswith(prefix)), len(FIRST))

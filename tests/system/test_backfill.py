@@ -14,8 +14,9 @@ import pytest
 
 from chassis.bus.retry_ladder import RetryLadder
 from chassis.bus.topology_model import Policy
-from chassis.messaging.envelope import EVENTS, OPERATOR
+from chassis.messaging.envelope import OPERATOR
 from contracts import orders
+from contracts.catalog import NAMES
 from contracts.notifications import MailKind
 from journey.admin import paging
 from journey.admin.registry import shop_topology
@@ -64,7 +65,7 @@ class Meddler:
         )
 
     async def unbind(self, queue: str, key: str) -> None:
-        path = f"bindings/{self._vhost}/e/{EVENTS}/q/{queue}/{quote(key, safe='')}"
+        path = f"bindings/{self._vhost}/e/{NAMES.events}/q/{queue}/{quote(key, safe='')}"
         (await self._http.delete(path)).raise_for_status()
 
     async def _policy(self, queue: str) -> object:
@@ -244,10 +245,12 @@ async def test_orders_stopped_by_a_missing_binding_end_after_backfill(
     )
     assert hanging["placed payment"] > 0
     drift = await system.topology_plan()
-    assert drift == [f"binding of {EVENTS} to payment_svc.events by {orders.OrderPlaced.TYPE} is missing"]
+    assert drift == [
+        f"binding of {NAMES.events} to payment_svc.events by {orders.OrderPlaced.TYPE} is missing"
+    ]
 
     await system.apply_topology()
-    assert await statuses(system) == hanging, "the binding brings what is said from now on, and nothing else"
+    assert await statuses(system) == hanging, "the binding brings only events that are emitted from now on"
     await journey(system, "backfill", "payment_svc", "--since", "1h")
     await order_load.all_end_as_expected(wait_s=WAIT_S_MAX)
     await order_load.one_mail_each(wait_s=WAIT_S_MAX)

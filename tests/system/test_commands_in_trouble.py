@@ -74,8 +74,8 @@ async def all_commands(system: ProcessShop, order_id: UUID, customer: UUID) -> d
 
     async def run(command: str) -> tuple[int, str]:
         placeholders = {COMMANDS["explain"][0]: str(order_id), COMMANDS["place"][2]: str(customer)}
-        parts = [word for word in command.split() if word not in ("for", "a", "new", "customer")]
-        arguments = [placeholders.get(word, word) for word in COMMANDS[command]]
+        parts = [argument for argument in command.split() if argument not in ("for", "a", "new", "customer")]
+        arguments = [placeholders.get(argument, argument) for argument in COMMANDS[command]]
         async with at_once:
             ended = await asyncio.to_thread(run_journey, system.state_dir, *parts, *arguments)
         return ended.returncode, ended.stdout + ended.stderr

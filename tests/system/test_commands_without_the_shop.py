@@ -14,7 +14,7 @@ import pytest
 from journey.admin.endpoints import recorded
 from journey.admin.errors import failure_of
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
-from journey.devenv.infra import local_mongo, local_rabbit, resolve
+from journey.devenv.infra import local_mongo, local_rabbit, mongod, resolve
 from journey.devenv.infra.processes import Processes
 from tests.support.cli_runner import run_journey
 from tests.system.test_operator_errors import LIBRARY, all_at, silent
@@ -34,7 +34,7 @@ async def test_offline_commands_work_while_everything_is_unresponsive(tmp_path: 
 
 
 @pytest.mark.parametrize("silent_", [False, True])
-async def test_down_ends_also_what_is_stopped_and_needs_no_broker(tmp_path: Path, silent_: bool) -> None:
+async def test_down_ends_suspended_processes_and_needs_no_broker(tmp_path: Path, silent_: bool) -> None:
     with silent() as port:
         environment = all_at(port if silent_ else 1).write(tmp_path)
         processes = Processes(tmp_path)
@@ -51,7 +51,7 @@ async def test_down_ends_also_what_is_stopped_and_needs_no_broker(tmp_path: Path
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow")])
-def test_the_mailbox_is_named_when_it_is_away_or_slow(tmp_path: Path, error: httpx.RequestError) -> None:
+def test_an_unavailable_or_slow_mailbox_is_named(tmp_path: Path, error: httpx.RequestError) -> None:
     all_at(1).write(tmp_path)
     known = recorded(tmp_path)
     assert known is not None
@@ -61,7 +61,7 @@ def test_the_mailbox_is_named_when_it_is_away_or_slow(tmp_path: Path, error: htt
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
-def test_a_disk_that_takes_nothing_is_named_with_the_file(number: int) -> None:
+def test_a_full_disk_is_reported_with_the_file(number: int) -> None:
     error = OSError(number, os.strerror(number), "/shop/settings.json")
     for raised in (error, ExceptionGroup("two starts", [ValueError(), error])):
         failure = failure_of(raised, None)
@@ -78,12 +78,10 @@ async def test_a_server_that_cannot_start_is_one_error(
     async def start(_server: object, _log: object) -> None:
         raise InfrastructureUnavailable("mongo1 ended: the disk is full", "free space")
 
-    for module, server, seek in (
-        (local_rabbit, "LocalRabbit", "find_or_install"),
-        (local_mongo, "LocalMongo", "find_or_download"),
-    ):
-        monkeypatch.setattr(module, seek, found)
-        monkeypatch.setattr(getattr(module, server), "start", start)
+    monkeypatch.setattr(local_rabbit, "find_or_install", found)
+    monkeypatch.setattr(mongod, "find_or_download", found)
+    monkeypatch.setattr(local_rabbit.LocalRabbit, "start", start)
+    monkeypatch.setattr(local_mongo.LocalMongo, "start", start)
     monkeypatch.setenv("JOURNEY_INFRA", "local")
     with pytest.raises(InfrastructureUnavailable, match="the disk is full"):
         await resolve.obtain(tmp_path / "state", log=lambda text: None)

@@ -16,8 +16,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from chassis.messaging.envelope import COMMANDS
 from contracts import orders
+from contracts.catalog import NAMES
 from journey.admin.diagnosis import doctor
 from journey.admin.ssl_context import tls
 from journey.devenv.infra.node import install_packages, node
@@ -87,7 +87,7 @@ async def credentials(system: ProcessShop, *options: str) -> AsyncIterator[str]:
         assert removed.returncode == 0, removed.stdout + removed.stderr
 
 
-async def test_a_program_places_follows_and_cancels_orders(system: ProcessShop, program: Program) -> None:
+async def test_an_example_client_orders_follows_and_cancels(system: ProcessShop, program: Program) -> None:
     [customer] = await register(system, ["Ada"])
     async with credentials(system) as url:
         code, printed = await program.run(url, str(customer), "TEA-GREEN=2", "CUP-WHITE=1")
@@ -113,7 +113,7 @@ async def test_a_program_learns_of_forbidden_and_unroutable_messages(
         assert "ACCESS_REFUSED" in "".join(printed)
     async with credentials(system) as url, system.admin as admin:
         key = orders.PlaceOrder.TYPE
-        binding = f"bindings/{system.endpoints.vhost}/e/{COMMANDS}/q/order_svc.commands/{key}"
+        binding = f"bindings/{system.endpoints.vhost}/e/{NAMES.commands}/q/order_svc.commands/{key}"
         await admin.ask("DELETE", binding)
         code, printed = await program.run(url, str(uuid4()), "TEA-GREEN=1")
         await system.apply_topology()

@@ -1,6 +1,5 @@
 """`journey explain` and `journey stuck` with a real shop: one start, then one fault after the other."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,18 +8,17 @@ from uuid import UUID
 import pytest
 
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.bus.topology import CLIENT
 from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from contracts import orders, payments
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from contracts.values import OrderLine
 from journey.admin.diagnosis.explain import Explanation, explain
 from journey.admin.diagnosis.snapshot import LocationKind
 from journey.admin.diagnosis.stuck_search import find
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import register
-from tests.support.cli_runner import finish_journey
+from tests.support.cli_runner import finish_journey, printed_json
 from tests.support.eventually import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
@@ -32,7 +30,7 @@ UNAVAILABLE = 3
 
 
 class Asker:
-    """Places orders in the running shop and asks about them."""
+    """Places orders in the running shop and explains them."""
 
     def __init__(self, system: ProcessShop, customer: UUID) -> None:
         self.system = system
@@ -44,16 +42,16 @@ class Asker:
 
     async def place(self, card: str = "tok_visa", sku: str = "TEA-GREEN") -> str:
         command = self.command(card, sku)
-        await self.system.send(CLIENT, command)
+        await self.system.send(NAMES.client, command)
         return command.subject
 
     async def place_on_a_journey_named(self, journey: str) -> str:
         """As a client in another language may do."""
         command = self.command()
         envelope = wrap(
-            command, id=str(new_id()), source=CLIENT, now=datetime.now(UTC), correlation_id=journey
+            command, id=str(new_id()), source=NAMES.client, now=datetime.now(UTC), correlation_id=journey
         )
-        bus = RabbitBus(self.system.endpoints.amqp_url(CLIENT))
+        bus = RabbitBus(self.system.endpoints.amqp_url(NAMES.client))
         await bus.start()
         try:
             assert await bus.publish([envelope.wire_message(CATALOG)]) == [None]
@@ -79,7 +77,7 @@ async def asker(system: ProcessShop) -> Asker:
     return Asker(system, (await register(system, ["Ada"]))[0])
 
 
-def places(found: Explanation) -> dict[tuple[str, str], LocationKind]:
+def locations(found: Explanation) -> dict[tuple[str, str], LocationKind]:
     return {(each.message.type, each.service): where.where for each, where in found.awaited}
 
 
@@ -103,7 +101,9 @@ async def at_rest(asker: Asker) -> str:
     rejected = await asker.place(sku="NO-SUCH-THING")
     found = await asker.finished(done, "confirmed")
     assert (found.partial, found.deadline_at, found.dead_letters) == (False, None, [])
-    assert any(step.kind == "mails" for step in (await asker.finished(foreign, "confirmed")).trail.steps)
+    assert any(
+        entry.kind == "mails" for entry in (await asker.finished(foreign, "confirmed")).history.entries
+    )
     assert "NO-SUCH-THING is not in the price book" in (await asker.finished(rejected, "rejected")).verdict
     code, output = await asker.journey("explain", done)
     assert code == ALL_WELL and "nothing is awaited" in output and f"journey dispatch {done}" in output
@@ -118,12 +118,12 @@ async def service_is_down(asker: Asker, done: str) -> None:
     await asker.system.stop("inventory_svc")
     order_id = await asker.place()
     placed = (orders.OrderPlaced.TYPE, "inventory_svc")
-    found = await asker.until(order_id, lambda found: placed in places(found))
-    assert places(found) == {placed: LocationKind.SERVICE_DOWN} and found.partial
+    found = await asker.until(order_id, lambda found: placed in locations(found))
+    assert locations(found) == {placed: LocationKind.SERVICE_DOWN} and found.partial
     code, output = await asker.journey("explain", order_id)
     assert code == ALL_WELL and "inventory_svc, which does not respond" in output and "journey up" in output
     code, output = await asker.journey("stuck", "--older-than", "0s", "--json")
-    reported = json.loads(output)
+    reported = printed_json(output)
     [entry] = [order for order in reported["stuck"] if order["order_id"] == order_id]
     assert (code, reported["partial"], entry["awaited"][0]["certain"]) == (NOT_AS_PROMISED, True, False)
     assert done not in output, "that a silent service may have something to do makes no order stuck"
@@ -141,7 +141,7 @@ async def service_gave_up(asker: Asker) -> None:
     await asker.system.ready(["notification_svc"])
     order_id = await asker.place()
     confirmed = (orders.OrderConfirmed.TYPE, "notification_svc")
-    found = await asker.until(order_id, lambda found: places(found) == {confirmed: LocationKind.DEAD})
+    found = await asker.until(order_id, lambda found: locations(found) == {confirmed: LocationKind.DEAD})
     [dead_letter], [remedy] = found.dead_letters, found.remedies
     assert "RuntimeError: NOTIFICATION_FAULT=raise" in found.awaited[0][1].sentence
     assert f"`journey dlq redrive {dead_letter.id}`" in remedy
@@ -157,8 +157,8 @@ async def service_gave_up(asker: Asker) -> None:
 
 async def provider_is_silent(asker: Asker, order_id: str) -> None:
     authorize = (payments.Authorize.TYPE, "payment_svc")
-    found = await asker.until(order_id, lambda found: set(places(found)) == {authorize})
-    assert places(found)[authorize] in (LocationKind.ON_ITS_WAY, LocationKind.PAUSED)
+    found = await asker.until(order_id, lambda found: set(locations(found)) == {authorize})
+    assert locations(found)[authorize] in (LocationKind.ON_ITS_WAY, LocationKind.PAUSED)
     assert found.deadline_at is not None and "waits for payment_svc" in found.verdict
     code, output = await asker.journey("stuck", "--older-than", "0s")
     assert code == NOT_AS_PROMISED and order_id in output and "payment.authorize by payment_svc" in output

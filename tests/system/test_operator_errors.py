@@ -2,6 +2,8 @@
 without library messages.
 
 A command that needs what is down ends with its own exit code. The others work.
+
+Long because it lists every command.
 """
 
 import asyncio
@@ -30,19 +32,28 @@ from tests.support.infrastructure import VirtualHost
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 ORDER, CUSTOMER = "01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8058"
+BACKUPS = "backups"  # in the command's own folder
 COMMANDS = {
     "place": ("TEA-GREEN=1", "--customer", CUSTOMER),
     "place for a new customer": ("TEA-GREEN=1",),
     "cancel": (ORDER, "--customer", CUSTOMER),
     "dispatch": (ORDER,),
     "receive": ("TEA-GREEN", "5"),
+    "correct": ("TEA-GREEN", "--by=-1", "--reason=count"),
+    "attention show": (ORDER,),
+    "attention retry": (ORDER, "--by", CUSTOMER),
+    "attention cancel": (ORDER, "--by", CUSTOMER),
+    "attention settle": (ORDER, "--by", CUSTOMER, "--reason", "paid", "--reference", "BANK-1"),
+    "refund": (ORDER, "--by", CUSTOMER, "--amount", "1.00"),
     "watch": (ORDER, "--wait-s", "1"),
     "stock": (),
+    "orders": (),
     "doctor": ("--wait-s", "0"),
     "doctor --recent": ("--wait-s", "0"),
     "stuck": (),
     "stuck --all": (),
     "explain": (ORDER,),
+    "trace": (ORDER,),
     "dlq list": (),
     "dlq show": ("some-id",),
     "dlq redrive": ("--service", "order_svc", "--yes"),
@@ -52,8 +63,10 @@ COMMANDS = {
     "replay": (),
     "replay --check": (),
     "backfill": ("order_svc", "--since", "1h"),
-    "topology plan": (),
-    "topology apply": (),
+    "backup": ("--to", BACKUPS),
+    "restore": ("order_svc", "--from", BACKUPS),
+    "republish": ("--since", "1h"),
+    **dict.fromkeys(("topology plan", "topology apply", "database plan", "database apply"), ()),
     "staff grant": (CUSTOMER,),
     "staff revoke": (CUSTOMER,),
     "client add": ("some-program",),
@@ -66,17 +79,11 @@ COMMANDS = {
     "scale": ("order_svc=2",),
 }
 STARTING = {"up", "demo", "bench", "seed", "scale"}
-OF_SERVICES = {
-    "watch",
-    "stock",
-    "doctor",
-    "doctor --recent",
-    "stuck",
-    "stuck --all",
-    "explain",
-    "place for a new customer",
-}
-ONLY_BROKER = COMMANDS.keys() - OF_SERVICES - STARTING - {"replay --check"}
+OF_SERVICES = {"watch", "stock", "doctor", "doctor --recent", "stuck", "stuck --all", "explain", "trace"}
+OF_SERVICES |= {"place for a new customer", "orders", "refund"}
+OF_SERVICES |= {name for name in COMMANDS if name.startswith("attention ")}
+OF_DATABASE = {"database plan", "database apply", "backup", "republish"}
+ONLY_BROKER = COMMANDS.keys() - OF_SERVICES - STARTING - OF_DATABASE - {"replay --check"}
 LIBRARY = re.compile(
     r"Traceback|\b(?:httpx|aiormq|aio_pika|pymongo|motor|pamqp|asyncio)\b|\b[A-Z]\w*(?:Error|Exception|Timeout)\b"
     r"|\[Errno|developer\.mozilla|For more information"
@@ -118,15 +125,18 @@ class Surroundings:
 async def printed_by_all(
     home: Path, found: Surroundings, commands: Iterator[str]
 ) -> dict[str, CompletedProcess[str]]:
-    places = asyncio.Semaphore(6)
+    slots = asyncio.Semaphore(6)
 
     async def run(command: str, number: int) -> CompletedProcess[str]:
         here = home / str(number)
         here.mkdir(parents=True)
         environment = found.write(here)
-        async with places:
-            parts = [word for word in command.split() if word not in ("for", "a", "new", "customer")]
-            return await asyncio.to_thread(run_journey, here, *parts, *COMMANDS[command], **environment)
+        async with slots:
+            parts = [
+                argument for argument in command.split() if argument not in ("for", "a", "new", "customer")
+            ]
+            arguments = [str(here / BACKUPS) if each == BACKUPS else each for each in COMMANDS[command]]
+            return await asyncio.to_thread(run_journey, here, *parts, *arguments, **environment)
 
     names = sorted(commands)
     ended = await asyncio.gather(*(run(name, number) for number, name in enumerate(names)))
@@ -194,12 +204,12 @@ def all_at(port: int) -> Surroundings:
     return Surroundings(f"amqp://{operator}", f"http://{operator}", f"http://127.0.0.1:{port}", mongo=mongo)
 
 
-async def test_everything_is_away(tmp_path: Path) -> None:
+async def test_every_command_reports_that_nothing_listens(tmp_path: Path) -> None:
     cause = "nothing listens there|does not (answer|respond)|no broker responds|nothing responds|no response"
     await assert_each_prints(tmp_path, all_at(1), set(COMMANDS), cause)
 
 
-async def test_everything_is_silent(tmp_path: Path) -> None:
+async def test_every_command_reports_that_nothing_responds(tmp_path: Path) -> None:
     with silent() as port:
         cause = (
             "in time|(no answer|no response) (with)?in|does not (answer|respond)|(nothing|no broker) responds"
@@ -208,7 +218,9 @@ async def test_everything_is_silent(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-async def test_the_services_are_stopped_while_the_broker_works(tmp_path: Path, vhost: VirtualHost) -> None:
+async def test_commands_report_stopped_services_beside_a_working_broker(
+    tmp_path: Path, vhost: VirtualHost
+) -> None:
     """As by SIGSTOP: connections are accepted, but requests get no response."""
     with silent() as port:
         found = replace(at(vhost), services=f"http://127.0.0.1:{port}")
@@ -217,7 +229,7 @@ async def test_the_services_are_stopped_while_the_broker_works(tmp_path: Path, v
         )
 
 
-async def test_the_database_is_away(tmp_path: Path) -> None:
+async def test_commands_report_an_unavailable_database(tmp_path: Path) -> None:
     """The services report it. (The broker is down too: commands that use it first name the broker.)"""
     detail = "MongoDB does not answer, or has no primary; try again"
     with responding(503, title="The database does not answer", detail=detail) as services:
@@ -225,7 +237,7 @@ async def test_the_database_is_away(tmp_path: Path) -> None:
         await assert_each_prints(tmp_path, found, OF_SERVICES - {"doctor", "doctor --recent"}, "MongoDB")
 
 
-async def test_the_database_is_full(tmp_path: Path) -> None:
+async def test_commands_report_a_full_database(tmp_path: Path) -> None:
     with responding(
         503, title="The database does not answer", detail="the disk of MongoDB is full"
     ) as services:
@@ -234,7 +246,7 @@ async def test_the_database_is_full(tmp_path: Path) -> None:
         )
 
 
-async def test_a_service_with_invalid_responses(tmp_path: Path) -> None:
+async def test_commands_report_invalid_responses_of_a_service(tmp_path: Path) -> None:
     with responding(502) as services:
         await assert_each_prints(
             tmp_path, replace(all_at(1), services=services), {"stock"}, "responded with 502"
@@ -246,7 +258,7 @@ def at(vhost: VirtualHost) -> Surroundings:
 
 
 @pytest.mark.real
-async def test_a_wrong_password(tmp_path: Path, vhost: VirtualHost) -> None:
+async def test_commands_report_a_wrong_password(tmp_path: Path, vhost: VirtualHost) -> None:
     wrong = "operator:wrong"
     found = at(vhost)
     found = replace(
@@ -280,18 +292,18 @@ async def test_missing_virtual_host_topology_and_disk_space_are_reported(
             for queue in await admin.depths("journey"):
                 await admin.delete_queue("journey", queue)
             missing = "no queue|queue .* is missing|no journal|audit log is missing|has no queues"
-            without = {"topology apply", "dlq show", "client add", "client list", "client remove"}
+            without = {"topology apply", "dlq show", "client add", "client list", "client remove", "restore"}
             await assert_each_prints(tmp_path / "2", found, ONLY_BROKER - without, missing)
 
             await admin.apply(topology, "journey", passwords)
             detail = "MongoDB does not answer, or has no primary; try again"
             with responding(503, title="The database does not answer", detail=detail) as services:
-                asking = {"doctor", "doctor --recent", "replay --check", "seed", "stuck", "explain"}
+                asking = {"doctor", "doctor --recent", "replay --check", "seed", "stuck", "explain", "trace"}
                 await assert_each_prints(tmp_path / "5", replace(found, services=services), asking, "MongoDB")
 
             await short_of_disk_space(broker, short=True)
-            sending = {"place", "cancel", "dispatch", "receive", "staff grant", "seed"}
+            sending = {"place", "cancel", "dispatch", "receive", "correct", "staff grant", "seed"}
             await assert_each_prints(tmp_path / "3", found, sending, "takes no messages.*disk")
             await assert_each_prints(
-                tmp_path / "4", found, {"explain", "stuck"}, "publishers are blocked.*disk space"
+                tmp_path / "4", found, {"explain", "stuck", "trace"}, "publishers are blocked.*disk space"
             )

@@ -15,34 +15,43 @@ from journey.admin.registry import SERVICES, WEB_PROGRAMS
 from journey.devenv import demo_users
 from journey.devenv.process_shop import ProcessShop
 from tests.support.cli_runner import run_journey
+from tests.support.instance_counts import HANDLED, counted
 from tests.support.system_fixtures import OrderLoad
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
 WAIT_S = 300.0
 LOG_IN = "/api/v1/sessions"
-MORE = {"order_svc": 3, "payment_svc": 2, "inventory_svc": 2}
-FEWER = {"order_svc": 1, "payment_svc": 1, "inventory_svc": 2}
+MORE = dict.fromkeys(SERVICES, 2) | {"order_svc": 3}
+FEWER = dict.fromkeys(SERVICES, 1) | {"inventory_svc": 2}
+# Those that handle the messages of each order.
+SHARED = (
+    "order_svc",
+    "inventory_svc",
+    "payment_svc",
+    "notification_svc",
+)
 
 
-async def test_instances_come_are_killed_and_go_under_load(
-    system: ProcessShop, order_load: OrderLoad
-) -> None:
+async def test_instances_start_die_and_stop_under_load(system: ProcessShop, order_load: OrderLoad) -> None:
+    """Of every service: started, some killed, restarted, drained and stopped, while orders are placed."""
     enough = asyncio.Event()
     load = asyncio.create_task(order_load.place_over_time(60, pause_s=0.2, until=enough.is_set))
     try:
         await system.scale(MORE)
         assert {service: _counts(system)[service] for service in MORE} == MORE
 
-        await system.kill("order_svc")
-        await system.kill("payment_svc", 2)
+        await asyncio.gather(
+            *(system.kill(service, 1 if service == "order_svc" else 2) for service in SERVICES)
+        )
         async with httpx.AsyncClient() as http:
             asked = await responding(http, system.endpoints.http)
         assert asked["order_svc"] in {system.endpoints.http[name] for name in ("order_svc.2", "order_svc.3")}
         await order_load.place(20)
 
         await system.scale(MORE)  # restarts the killed ones
-        assert system.processes.running("order_svc") and system.processes.running("payment_svc.2")
+        assert all(system.processes.running(service) for service in SERVICES)
+        assert all(system.processes.running(f"{service}.2") for service in SERVICES)
         await system.scale(FEWER)
         assert {service: _counts(system)[service] for service in FEWER} == FEWER
         assert system.processes.running("order_svc.2") is None
@@ -52,6 +61,22 @@ async def test_instances_come_are_killed_and_go_under_load(
     await order_load.all_end_as_expected(wait_s=WAIT_S)
     await order_load.one_mail_each(wait_s=WAIT_S)
     await order_load.doctor_agrees()  # also: no dead letter
+
+
+async def test_instances_share_the_work_of_a_service(system: ProcessShop, order_load: OrderLoad) -> None:
+    """Counted in messages: each instance handles at least a third of an equal share."""
+    await system.scale(MORE)
+    before = {service: await _handled(system, service) for service in SHARED}
+    for _ in range(4):
+        await order_load.place(60)
+    await order_load.all_end_as_expected(wait_s=WAIT_S)
+    await order_load.one_mail_each(wait_s=WAIT_S)
+    for service in SHARED:
+        now = await _handled(system, service)
+        shares = {number: count - before[service][number] for number, count in now.items()}
+        assert len(shares) == MORE[service]
+        assert min(shares.values()) >= sum(shares.values()) / len(shares) / 3, (service, shares)
+    await order_load.doctor_agrees()
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGSTOP])
@@ -95,6 +120,10 @@ async def test_tools_pages_and_mails_do_without_the_first_instance(
         if signal_ is signal.SIGSTOP:
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
+
+
+async def _handled(system: ProcessShop, service: str) -> dict[int, int]:
+    return await counted(system.endpoints.http, service, HANDLED)
 
 
 def _counts(system: ProcessShop) -> dict[str, int]:

@@ -6,7 +6,6 @@ are redriven, and their orders end like all others: once.
 """
 
 import asyncio
-import json
 from collections.abc import Collection
 from typing import Any
 from uuid import UUID
@@ -16,12 +15,11 @@ import httpx
 import pytest
 
 from chassis.bus.retry_ladder import RetryLadder
-from chassis.bus.topology import CLIENT
-from chassis.messaging.envelope import COMMANDS
 from contracts import orders
+from contracts.catalog import NAMES
 from journey.admin import paging
 from journey.devenv.process_shop import ProcessShop
-from tests.support.cli_runner import finish_journey
+from tests.support.cli_runner import finish_journey, printed_json
 from tests.support.eventually import until
 from tests.support.system_fixtures import OrderLoad
 
@@ -52,7 +50,7 @@ async def test_poison_bug_and_outage_together_lose_no_healthy_order(
         await poison(system)
         await asyncio.sleep(OUTAGE_S_MIN)
         await until(lambda: many_wait_for_payment_alone(http, system), within_s=WAIT_S)
-        assert (await system.dead())["payment_svc"] == 0, "an outage is nobody's fault and kills no message"
+        assert (await system.dead())["payment_svc"] == 0, "an outage dead-letters no message"
         (await http.delete(outage)).raise_for_status()
         during_outage = len(order_load.expected)
         await until(lambda: len(order_load.expected) >= during_outage + WAITING_FOR_PAYMENT, within_s=WAIT_S)
@@ -87,13 +85,17 @@ async def test_poison_bug_and_outage_together_lose_no_healthy_order(
 
 async def poison(system: ProcessShop) -> None:
     """A message that no consumer can parse, from a user with write permission."""
-    connection = await aio_pika.connect(system.endpoints.amqp_url(CLIENT))
+    connection = await aio_pika.connect(system.endpoints.amqp_url(NAMES.client))
     async with connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        exchange = await channel.get_exchange(COMMANDS, ensure=False)
+        exchange = await channel.get_exchange(NAMES.commands, ensure=False)
         type_ = orders.PlaceOrder.TYPE
         message = aio_pika.Message(
-            b'{"order_id": ', content_type="application/json", message_id="poison", type=type_, user_id=CLIENT
+            b'{"order_id": ',
+            content_type="application/json",
+            message_id="poison",
+            type=type_,
+            user_id=NAMES.client,
         )
         await exchange.publish(message, routing_key=type_)
 
@@ -122,7 +124,7 @@ async def groups(system: ProcessShop) -> dict[Group, set[str]]:
     """Dead letters grouped by service, type and error, as in `journey dlq list`:
     the journeys of each group.
     """
-    dead_letters: list[Json] = json.loads(await dlq(system, "list", "--json"))
+    dead_letters: list[Json] = printed_json(await dlq(system, "list", "--json"))
     found: dict[Group, set[str]] = {}
     for dead_letter in dead_letters:
         group = dead_letter["service"], dead_letter["type"], dead_letter["error_type"]

@@ -17,6 +17,7 @@ from contracts.notifications import MailKind
 from contracts.values import NIL_UUID
 from user_svc.accounts import decider
 from user_svc.accounts.aggregates import EMAILS, USERS
+from user_svc.accounts.email_change import DropEmailChange
 from user_svc.accounts.email_reservation import (
     MAILS_PER_DAY,
     RESERVATION_MAX,
@@ -39,6 +40,7 @@ from user_svc.accounts.user import (
     Prove,
     Register,
     RegisterAgain,
+    RenewAccess,
     RequestProof,
     RequestReset,
     SetPassword,
@@ -95,19 +97,21 @@ class AccountService:
     async def register(self, user_id: UUID, email: str, name: str, password: str) -> None:
         """A mail to the owner says whether the address or the id is in use; the response does not."""
         password_hash = await self._passwords.hash(password)
-        async with _min_duration(self._min_response_s):
+        async with self.min_duration():
             try:
-                await self._reserve_email(email, user_id)
+                await self.reserve_email(email, user_id)
                 await self.change(
                     user_id, Register(user_id, email, name, password_hash, self._runtime.clock())
                 )
             except EmailTaken as taken:
                 if taken.by != NIL_UUID:
-                    await self._ask_for_mail(
-                        await self.user(taken.by), RegisterAgain(new_id(), self._runtime.clock())
-                    )
+                    await self.warn_of_registration(await self.user(taken.by))
             except (AccountRuleViolation, TooManyMails):
                 return
+
+    async def warn_of_registration(self, user: User) -> None:
+        """Sends a mail to the user whose address another client entered as their own."""
+        await self._ask_for_mail(user, RegisterAgain(new_id(), self._runtime.clock()))
 
     async def require_uncommon(self, password: str, email: str) -> None:
         """Raises PasswordTooCommon if the password of a registration is easy to guess."""
@@ -115,26 +119,26 @@ class AccountService:
 
     async def ask_for_proof(self, email: str) -> None:
         """Does nothing, in the same time, if there is no such account or the address is already proved."""
-        async with _min_duration(self._min_response_s):
-            if (user := await self._user_by_email(email)).exists:
+        async with self.min_duration():
+            if (user := await self.user_by_email(email)).exists:
                 await self._ask_for_mail(user, RequestProof(new_id(), self._runtime.clock()))
 
     async def ask_for_reset(self, email: str) -> None:
         """Does nothing, in the same time, if there is no such account."""
-        async with _min_duration(self._min_response_s):
-            if (user := await self._user_by_email(email)).exists:
+        async with self.min_duration():
+            if (user := await self.user_by_email(email)).exists:
                 await self._ask_for_mail(user, RequestReset(new_id(), self._runtime.clock()))
 
-    async def log_in(self, email: str, password: str) -> IssuedTokens:
+    async def log_in(self, email: str, password: str, client: str = "") -> IssuedTokens:
         """Raises WrongPassword, also for an unknown address after the same work, or AddressNotProved."""
-        user = await self._user_by_email(email)
-        await self._require_password(password, user)
+        user = await self.user_by_email(email)
+        await self.require_password(password, user)
         if user.status is AccountStatus.UNPROVED:
             await self._ask_for_mail(user, RequestProof(new_id(), self._runtime.clock()))
             raise AddressNotProved
-        return await self._logins.open(user)
+        return await self._logins.open(user, client)
 
-    async def prove(self, link: MailLink, password: str) -> IssuedTokens:
+    async def prove(self, link: MailLink, password: str, client: str = "") -> IssuedTokens:
         """Proves the address with the link from a mail. Raises NotValid or WrongPassword.
 
         The password is required as well: an attacker who registers another person's address gains nothing if
@@ -143,9 +147,9 @@ class AccountService:
         user = await self.user(link.user_id)
         if not user.exists or reservation_key(user.email) != link.bound_to:
             raise NotValid("this address belongs to another account now")
-        await self._require_password(password, user)
+        await self.require_password(password, user)
         try:
-            return await self._logins.open(await self.change(user.user_id, Prove()))
+            return await self._logins.open(await self.change(user.user_id, Prove()), client)
         except AccountRuleViolation:
             raise NotValid("the account no longer exists") from None
 
@@ -164,7 +168,7 @@ class AccountService:
 
     async def change_password(self, user: User, current: str, new: str) -> User:
         """Ends all logins. Raises CurrentPasswordWrong, PasswordTooCommon or AccountRuleViolation."""
-        await self._require_password(current, user, CurrentPasswordWrong)
+        await self.require_password(current, user, CurrentPasswordWrong)
         return await self._set_password(user, new, "new")
 
     async def proof_token(self, user: User) -> str:
@@ -178,16 +182,32 @@ class AccountService:
     async def end_all_logins(self, user: User) -> User:
         return await self.change(user.user_id, EndAllLogins())
 
+    async def end_login(self, user: User, sid: UUID) -> User:
+        """Ends one login of the user, and makes all access tokens outdated: the other logins get new ones.
+
+        If a crash comes in between, the login's last access token is valid for ten minutes at most. Raises
+        AccountRuleViolation.
+        """
+        await self._logins.end_of(user, sid)
+        return await self.change(user.user_id, RenewAccess())
+
     async def erase(self, user: User, password: str) -> User:
         """Erases the account before it releases the address:
         a crash in between leaves a reservation without an account, which the next registration takes over.
 
         Raises CurrentPasswordWrong or AccountRuleViolation.
         """
-        await self._require_password(password, user, CurrentPasswordWrong)
+        await self.require_password(password, user, CurrentPasswordWrong)
         erased = await self.change(user.user_id, Erase())
-        await execute(self._runtime, EMAILS, reservation_key(user.email), Release(user.user_id))
+        await self.release_email(user.email, user.user_id)
         return erased
+
+    @asynccontextmanager
+    async def min_duration(self) -> AsyncIterator[None]:
+        """Makes a response take the time from which nothing about other accounts can be told."""
+        end = asyncio.get_running_loop().time() + self._min_response_s
+        yield
+        await asyncio.sleep(max(0.0, end - asyncio.get_running_loop().time()))
 
     async def user(self, user_id: UUID) -> User:
         found: User = await load_state(self._runtime, USERS, str(user_id))
@@ -202,22 +222,27 @@ class AccountService:
         """Does nothing if no such mail is due, or if the address has received its daily number of them."""
         if not decider.decide(user, command, Context()).emits:
             return
-        count = CountMail(_MAILS[type(command)], command.at, self._mails_per_day)
         try:
-            await execute(self._runtime, EMAILS, reservation_key(user.email), count)
+            await self.count_mail(user.email, _MAILS[type(command)])
         except TooManyMails:
             return
         await self.change(user.user_id, command)
 
-    async def _user_by_email(self, email: str) -> User:
+    async def count_mail(self, email: str, kind: MailKind) -> None:
+        """Raises TooManyMails if the address has received its daily number of mails of this kind."""
+        count = CountMail(kind, self._runtime.clock(), self._mails_per_day)
+        await execute(self._runtime, EMAILS, reservation_key(email), count)
+
+    async def user_by_email(self, email: str) -> User:
         """The user with this address. An unknown address costs the same reads."""
         reservation: EmailReservation = await load_state(self._runtime, EMAILS, reservation_key(email))
         user = await self.user(reservation.user_id)
         return user if user.email == email else User()
 
-    async def _require_password(
+    async def require_password(
         self, password: str, user: User, error_type: type[WrongPassword] = WrongPassword
     ) -> None:
+        """Raises `error_type` if the password is wrong."""
         if not await self._passwords.verify(user.password_hash, password):
             raise error_type
 
@@ -226,36 +251,48 @@ class AccountService:
         password_hash = await self._passwords.hash(password)
         return await self.change(user.user_id, SetPassword(password_hash, user.epoch, new_id()))
 
-    async def _reserve_email(self, email: str, user_id: UUID) -> None:
+    async def reserve_email(self, email: str, user_id: UUID, *, for_registration: bool = True) -> None:
+        """Raises EmailTaken, and for a registration TooManyMails."""
         key = reservation_key(email)
         reservation: EmailReservation = await load_state(self._runtime, EMAILS, key)
         if reservation.user_id not in (NIL_UUID, user_id):
-            await self._require_abandoned(reservation, email)
+            await self._require_abandoned(reservation, email, for_registration=for_registration)
         reserve = Reserve(
-            user_id, self._runtime.clock(), instead_of=reservation.user_id, mails_max=self._mails_per_day
+            user_id,
+            self._runtime.clock(),
+            reservation.user_id,
+            self._mails_per_day,
+            for_registration=for_registration,
+            seen_at=reservation.at,
         )
         await execute(self._runtime, EMAILS, key, reserve)
 
-    async def _require_abandoned(self, reservation: EmailReservation, email: str) -> None:
+    async def release_email(self, email: str, user_id: UUID) -> None:
+        """Does nothing if the user does not hold the reservation of this address."""
+        await execute(self._runtime, EMAILS, reservation_key(email), Release(user_id))
+
+    async def _require_abandoned(
+        self, reservation: EmailReservation, email: str, *, for_registration: bool
+    ) -> None:
         """Raises EmailTaken unless the account that holds the reservation has not proved the address and
         never can.
         """
         user = await self.user(reservation.user_id)
+        at = reservation.at
+        is_new = at is not None and self._runtime.clock() - at < RESERVATION_MAX
         if user.status is AccountStatus.NEW:
-            if reservation.at is not None and self._runtime.clock() - reservation.at < RESERVATION_MAX:
+            if is_new:
                 raise EmailTaken()  # it may be registering at this moment
             user = await self.change(reservation.user_id, Abandon())
         elif user.status is AccountStatus.UNPROVED and user.email == email:
             # Check before the old account is abandoned: by a password reset the owner of the address can
             # still take it over.
-            reservation.with_mail(MailKind.USER_REGISTERED, self._runtime.clock(), self._mails_per_day)
+            if for_registration:
+                reservation.with_mail(MailKind.USER_REGISTERED, self._runtime.clock(), self._mails_per_day)
             user = await self.change(reservation.user_id, Abandon())
+        elif user.status is AccountStatus.ACTIVE and user.email != email:
+            if is_new and user.new_email == email:
+                raise EmailTaken()  # it may be changing its address at this moment
+            user = await self.change(reservation.user_id, DropEmailChange(email))
         if user.status is AccountStatus.ACTIVE and user.email == email:
             raise EmailTaken(by=user.user_id)
-
-
-@asynccontextmanager
-async def _min_duration(seconds: float) -> AsyncIterator[None]:
-    end = asyncio.get_running_loop().time() + seconds
-    yield
-    await asyncio.sleep(max(0.0, end - asyncio.get_running_loop().time()))

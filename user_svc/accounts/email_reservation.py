@@ -51,12 +51,22 @@ class EmailReservation:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """`instead_of`: the user whose reservation was found void and is to be replaced."""
+    """`instead_of`: the user whose reservation was found void and is to be replaced.
+
+    `seen_at`: since when that user had it; a reservation that was renewed since is not replaced.
+    `for_registration`: False for a change of the address, which sends no welcome mail.
+    """
 
     user_id: UUID
     at: datetime
     instead_of: UUID = NIL_UUID
     mails_max: int = MAILS_PER_DAY
+    for_registration: bool = True
+    seen_at: datetime | None = None
+
+    def may_replace(self, reservation: EmailReservation) -> bool:
+        unchanged = self.seen_at is None or reservation.at == self.seen_at
+        return reservation.user_id == NIL_UUID or (reservation.user_id == self.instead_of and unchanged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +104,10 @@ def decide(
     match command:
         case Reserve(user_id, at) if reservation.user_id == user_id:
             return Decision(replace(reservation, at=at))
-        case Reserve(user_id, at, instead_of) if reservation.user_id in (NIL_UUID, instead_of):
-            mails = reservation.with_mail(MailKind.USER_REGISTERED, at, command.mails_max)
+        case Reserve(user_id, at) if command.may_replace(reservation):
+            mails = reservation.mails
+            if command.for_registration:
+                mails = reservation.with_mail(MailKind.USER_REGISTERED, at, command.mails_max)
             return Decision(EmailReservation(user_id, at, mails))
         case Reserve():
             raise EmailTaken()

@@ -7,22 +7,23 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from prometheus_client import Counter
-
 from chassis import telemetry
 from chassis.core.execute import execute, load_state
 from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
+from chassis.telemetry.instruments import counter
 from contracts.http.access import LIFETIME, AccessToken, NotValid
 from contracts.roles import Role
 from user_svc.accounts.aggregates import REFRESH_TOKEN_FAMILIES, USERS
-from user_svc.accounts.user import AccountStatus, User
+from user_svc.accounts.user import AccountRule, AccountRuleViolation, AccountStatus, User
 from user_svc.auth import refresh_tokens
-from user_svc.auth.refresh_tokens import LoginNotActive, RefreshTokenFamily
+from user_svc.auth.refresh_tokens import FamilyStatus, LoginNotActive, RefreshTokenFamily
 from user_svc.signing.signer import TokenSigner
 
-REUSED = Counter(
-    "user_refresh_tokens_reused_total", "Logins that ended because a used refresh token was reused"
+REUSED = counter(
+    "user_refresh_tokens_reused_total",
+    "Logins that ended because a used refresh token was reused",
+    recorded_in="user_svc/accounts/login_service.py",
 )
 _SECRET_BYTES = 32
 _ID_BYTES = 16
@@ -37,6 +38,17 @@ class IssuedTokens:
     user_id: UUID
     roles: tuple[Role, ...]
     access_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLogin:
+    """A login as its user sees it. `refreshed_at`: when it was last used, less ten minutes at most."""
+
+    session_id: UUID
+    client: str
+    began_at: datetime
+    refreshed_at: datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +89,16 @@ class LoginService:
         self._signing = signing
         self._grace = grace
 
-    async def open(self, user: User) -> IssuedTokens:
+    async def open(self, user: User, client: str = "") -> IssuedTokens:
+        """`client`: the kind of program that logs in, for the user's list of logins."""
         token = _RefreshToken.first(new_id())
         command = refresh_tokens.OpenFamily(
-            user.user_id, user.epoch, _hashed(token.lineage), _hashed(token.secret), self._runtime.clock()
+            user.user_id,
+            user.epoch,
+            _hashed(token.lineage),
+            _hashed(token.secret),
+            self._runtime.clock(),
+            client,
         )
         return await self._tokens(user, token, await self._decide(token.sid, command))
 
@@ -116,6 +134,25 @@ class LoginService:
 
     async def end(self, sid: UUID) -> None:
         await self._decide(sid, refresh_tokens.EndFamily())
+
+    async def end_of(self, user: User, sid: UUID) -> None:
+        """End a login of this user, also one that has ended already. Raises AccountRuleViolation."""
+        found: RefreshTokenFamily = await load_state(self._runtime, REFRESH_TOKEN_FAMILIES, str(sid))
+        if found.user_id != user.user_id:
+            raise AccountRuleViolation(AccountRule.NO_SUCH_LOGIN)
+        await self.end(sid)
+
+    async def list_open(self, user: User, after: UUID | None, limit: int) -> list[OpenLogin]:
+        """A page of the user's logins, newest first. `after`: the last one of the previous page."""
+        where = {"user_id": str(user.user_id), "status": FamilyStatus.OPEN.value, "epoch": user.epoch}
+        found = await self._runtime.store.find(
+            REFRESH_TOKEN_FAMILIES.kind,
+            where,
+            after="" if after is None else str(after),
+            limit=limit,
+            newest_first=True,
+        )
+        return [_open_login(UUID(loaded.key), REFRESH_TOKEN_FAMILIES.read(loaded)) for loaded in found]
 
     async def _active_user(self, sid: UUID) -> User | None:
         """None if the login is not open, the account is not active, or all logins were ended since."""
@@ -158,6 +195,11 @@ class LoginService:
             await execute(self._runtime, REFRESH_TOKEN_FAMILIES, str(sid), command)
         ).state
         return decided
+
+
+def _open_login(sid: UUID, family: RefreshTokenFamily) -> OpenLogin:
+    assert family.began_at and family.refreshed_at and family.expires_at, "an open login has times"
+    return OpenLogin(sid, family.client, family.began_at, family.refreshed_at, family.expires_at)
 
 
 def _hashed(secret: bytes) -> str:

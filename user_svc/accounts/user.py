@@ -11,6 +11,7 @@ from uuid import UUID
 from contracts.notifications import MailKind
 from contracts.roles import Role
 from contracts.values import NIL_UUID
+from user_svc.accounts.email_change import FORMER_EMAILS_MAX, EmailChange, EmailCommand, FormerEmail
 
 ADDRESSES_MAX = 10
 MAIL_INTERVAL_MIN = timedelta(minutes=1)
@@ -43,7 +44,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`email` is in normal form (see email_reservation.py) and never changes.
+    """`email` is in normal form (see email_reservation.py).
 
     `epoch` counts how often all logins were ended at once; logins and mail links of an earlier epoch are
     invalid. `access_version` also counts role changes; access tokens with a lower version are invalid.
@@ -67,6 +68,32 @@ class User:
     proof_request_id: UUID = NIL_UUID
     reset_request_id: UUID | None = NIL_UUID
     again_request_id: UUID = NIL_UUID
+    email_change: EmailChange | None = None
+    former_emails: tuple[FormerEmail, ...] = ()
+
+    @property
+    def new_email(self) -> str | None:
+        return self.email_change.email if self.email_change else None
+
+    @property
+    def emails_kept_until(self) -> datetime | None:
+        """When the next former or unconfirmed address is to be deleted; None if there is none."""
+        pending = (self.email_change,) if self.email_change else ()
+        return min((each.kept_until for each in (*pending, *self.former_emails)), default=None)
+
+    def requests_change(self, request_id: UUID | None) -> bool:
+        """Whether this is the request of the change that is not confirmed yet."""
+        return self.email_change is not None and self.email_change.request_id == request_id
+
+    def former_email(self, request_id: UUID | None) -> str | None:
+        """The address that this change has replaced, as long as it is kept."""
+        return next((each.email for each in self.former_emails if each.request_id == request_id), None)
+
+    def without_emails(self, until: datetime) -> "User":
+        """Without the former and unconfirmed addresses that are kept until this time at most."""
+        pending = self.email_change if self.email_change and self.email_change.kept_until > until else None
+        former = tuple(each for each in self.former_emails if each.kept_until > until)
+        return replace(self, email_change=pending, former_emails=former)
 
     @property
     def exists(self) -> bool:
@@ -89,6 +116,8 @@ class User:
                 return kind
             case MailKind.USER_REGISTERED if self.proof_request_id != NIL_UUID:
                 return MailKind.ADDRESS_PROOF
+            case MailKind.ADDRESS_PROOF if self.requests_change(about):
+                return None
             case MailKind.ADDRESS_PROOF if (
                 self.status is AccountStatus.ACTIVE
                 or self.proof_request_id
@@ -185,6 +214,11 @@ class EndAllLogins:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewAccess:
+    """Make the user's access tokens outdated, so that each open login has to refresh its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeProfile:
     name: str
 
@@ -206,8 +240,10 @@ class Erase:
     """Delete everything about the user except the id."""
 
 
-OwnerCommand = SetPassword | EndAllLogins | ChangeProfile | AddAddress | RemoveAddress | Erase
-AccountCommand = Register | Abandon | RegisterAgain | RequestProof | RequestReset | Prove | OwnerCommand
+OwnerCommand = SetPassword | EndAllLogins | RenewAccess | ChangeProfile | AddAddress | RemoveAddress | Erase
+AccountCommand = (
+    Register | Abandon | RegisterAgain | RequestProof | RequestReset | Prove | EmailCommand | OwnerCommand
+)
 
 
 class AccountRule(StrEnum):
@@ -215,7 +251,12 @@ class AccountRule(StrEnum):
     NOT_ACTIVE = "the account no longer exists"
     OUT_OF_DATE = "the password was changed in the meantime"
     ADDRESSES_FULL = f"an account has at most {ADDRESSES_MAX} addresses; remove one first"
+    NO_SUCH_LOGIN = "there is no login with this id"
     NO_SUCH_ADDRESS = "there is no address with this label"
+    MAIL_TOO_SOON = "a change was requested less than a minute ago; try again in a minute"
+    CHANGED_TOO_OFTEN = f"the e-mail address can be changed {FORMER_EMAILS_MAX} times in a week; try later"
+    REQUESTED_TOO_OFTEN = "too many changes of the e-mail address were requested; try again tomorrow"
+    NO_SUCH_CHANGE = "this change of the e-mail address was replaced or dropped"
 
 
 class AccountRuleViolation(Exception):

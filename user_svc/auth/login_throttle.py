@@ -1,108 +1,85 @@
 """Slows down password guessing without ever locking an account.
 
-Attempts are counted per account and network, so guessing from another network does not delay the owner. After
-FREE_ATTEMPTS failures the next attempt must wait; the wait doubles each time, up to WAIT_S_MAX. The number of
-failed attempts per minute from one network is limited as well, across all accounts. Unknown accounts are
-counted the same way.
+Attempts are counted per account and network, so guessing from another network does not delay the owner. The
+limits are in login_attempts.py. Unknown accounts are counted the same way.
 
-The counts are in the memory of this instance: several instances multiply the attempts, and a restart resets
-them. The memory is bounded; the least recently used entries are evicted first.
+The counts are in the database, one document per network: all instances share them, and a restart does not
+reset them.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from math import ceil
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from weakref import WeakValueDictionary
 
+from chassis import telemetry
+from chassis.core.definition import Aggregate
+from chassis.core.execute import execute
+from chassis.messaging.identity import derived_id
+from chassis.runtime import Runtime
+from chassis.store.protocol import StoreUnavailable
 from chassis.web import ip_address
+from user_svc.auth import login_attempts
+from user_svc.auth.login_attempts import CountAttempt, NetworkAttempts, TakeBack
 
-FREE_ATTEMPTS = 5
-FORGOTTEN_AFTER = timedelta(minutes=15)
-WAIT_S_MAX = 60
-_KEPT_MAX = 10_000
+# Many logins of one network may be written at once. With fewer ids they could not tell whether they were
+# counted.
+LOGIN_ATTEMPTS = Aggregate(
+    kind="login_attempts",
+    start=NetworkAttempts(),
+    decide=login_attempts.decide,
+    handles=(),
+    handled_max=50,
+    ttl=timedelta(days=1),
+)
 
 
 class WrongPassword(Exception):
     """The password is wrong, or there is no such account: the response does not say which."""
 
 
-class TooManyAttempts(Exception):
-    def __init__(self, wait_s: float) -> None:
-        super().__init__("too many attempts")
-        self.wait_s = max(1, ceil(wait_s))
-
-
-@dataclass(slots=True)
-class _Attempts:
-    """`at`: the time of the last attempt."""
-
-    count: float
-    at: datetime
-
-
-_Book = OrderedDict[tuple[str, str], _Attempts]
-
-
 class Throttle:
     """`per_minute`: how many attempts from one network may fail, or request a mail, per minute."""
 
-    def __init__(self, clock: Callable[[], datetime], per_minute: int) -> None:
-        self._clock = clock
+    def __init__(self, runtime: Runtime, per_minute: int) -> None:
+        self._runtime = runtime
         self._per_minute = per_minute
-        self._pairs = _Book()
-        self._networks = _Book()
+        # Attempts of one network write one document. Those of this instance take turns, so that only other
+        # instances cause write conflicts.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    @contextmanager
-    def attempt(self, account: str, network: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def attempt(self, account: str, network: str) -> AsyncIterator[None]:
         """Wraps the check of a password. Raises TooManyAttempts before the check."""
         # count before the check, or many concurrent attempts would all pass as the first
-        self.hit(account, network)
+        await self.hit(account, network)
         try:
             yield
         except WrongPassword:
             raise
         except BaseException:  # any other error says nothing about the password
-            self._take_back(account, network)
+            await self._take_back(account, network, succeeded=False)
             raise
-        self._take_back(account, network)
-        self._pairs.pop((account, network), None)
+        await self._take_back(account, network, succeeded=True)
 
-    def hit(self, account: str, network: str) -> None:
-        """Counts an attempt. Raises TooManyAttempts, and then does not count it."""
-        now = self._clock()
-        pair = _touched(self._pairs, (account, network), now)
-        if now - pair.at >= FORGOTTEN_AFTER:
-            pair.count = 0
-        if pair.count >= FREE_ATTEMPTS:
-            wait = timedelta(seconds=min(WAIT_S_MAX, 2 ** min(pair.count - FREE_ATTEMPTS, 6)))
-            if now < pair.at + wait:
-                raise TooManyAttempts((pair.at + wait - now).total_seconds())
-        whole = _touched(self._networks, (network, ""), now)
-        whole.count = max(0.0, whole.count - (now - whole.at).total_seconds() * self._per_minute / 60)
-        whole.at = now
-        if whole.count > self._per_minute - 1:
-            raise TooManyAttempts((whole.count - self._per_minute + 1) * 60 / self._per_minute)
-        pair.count, pair.at = pair.count + 1, now
-        whole.count += 1
+    async def hit(self, account: str, network: str) -> None:
+        """Counts an attempt. Raises TooManyAttempts, and then does not count it; or StoreUnavailable."""
+        await self._execute(CountAttempt(account, self._per_minute, self._runtime.clock()), network)
 
-    def _take_back(self, account: str, network: str) -> None:
-        for book, key in ((self._pairs, (account, network)), (self._networks, (network, ""))):
-            if key in book:
-                book[key].count = max(0.0, book[key].count - 1)
+    async def _take_back(self, account: str, network: str, *, succeeded: bool) -> None:
+        try:
+            await self._execute(TakeBack(account, succeeded), network)
+        except StoreUnavailable as error:  # one attempt more is counted, which delays nothing by itself
+            telemetry.log.warning("a login attempt stays counted", error=str(error))
+
+    async def _execute(self, command: CountAttempt | TakeBack, network: str) -> None:
+        key = derived_id("login attempts", network)
+        async with self._turns.setdefault(key, asyncio.Lock()):
+            await execute(self._runtime, LOGIN_ATTEMPTS, key, command)
 
 
 def network_of(address: str) -> str:
     """The network of an address, because one owner often has all of it; "" if the address is unparsable."""
     parsed = ip_address.parse_ip(address)
     return "" if parsed is None else ip_address.network_of(parsed, ipv4_prefix=24)
-
-
-def _touched(book: _Book, key: tuple[str, str], now: datetime) -> _Attempts:
-    tries = book.setdefault(key, _Attempts(0, now))
-    tries.at = min(tries.at, now)  # a clock that was set back must not extend the wait
-    book.move_to_end(key)
-    if len(book) > _KEPT_MAX:
-        book.popitem(last=False)
-    return tries

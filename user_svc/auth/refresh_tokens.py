@@ -47,7 +47,8 @@ class UsedToken:
 class RefreshTokenFamily:
     """`lineage` and the tokens are SHA-256 digests in hexadecimal.
 
-    `epoch`: the user's epoch at login, see user.py.
+    `epoch`: the user's epoch at login, see user.py. `client`: the kind of program that logged in, such as
+    "Firefox on Linux"; empty if it is unknown.
     """
 
     status: FamilyStatus = FamilyStatus.NEW
@@ -58,6 +59,7 @@ class RefreshTokenFamily:
     used: tuple[UsedToken, ...] = ()
     began_at: datetime | None = None
     refreshed_at: datetime | None = None
+    client: str = ""
 
     @property
     def expires_at(self) -> datetime | None:
@@ -77,6 +79,7 @@ class OpenFamily:
     lineage: str = field(repr=False)
     token: str = field(repr=False)
     at: datetime
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +113,9 @@ def decide(
     family: RefreshTokenFamily, command: OpenFamily | RotateToken | EndFamily, _: Context[object]
 ) -> Decision[RefreshTokenFamily]:
     match family.status, command:
-        case FamilyStatus.NEW, OpenFamily(user_id, epoch, lineage, token, at):
+        case FamilyStatus.NEW, OpenFamily(user_id, epoch, lineage, token, at, client):
             return Decision(
-                RefreshTokenFamily(FamilyStatus.OPEN, user_id, epoch, lineage, (token,), (), at, at)
+                RefreshTokenFamily(FamilyStatus.OPEN, user_id, epoch, lineage, (token,), (), at, at, client)
             )
         case FamilyStatus.OPEN, RotateToken(lineage=lineage, at=at) if (
             lineage == family.lineage and family.is_open(at)

@@ -1,7 +1,8 @@
 """FastAPI dependencies that identify the caller: by access token, client network, or service token."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
@@ -17,6 +18,8 @@ from user_svc.http.errors import unauthorised
 
 _access = HTTPBearer(bearerFormat="JWT", description="the access token from POST /sessions", auto_error=False)
 _service = HTTPBearer(scheme_name="Service", description="the token of the shop's services", auto_error=False)
+
+_CLIENT_NAME = re.compile(r"[A-Za-z0-9 .+-]{1,60}")
 
 BearerCredentials = HTTPAuthorizationCredentials | None
 
@@ -43,7 +46,7 @@ def user_dependency(deps: UserDependencies) -> Callable[..., Awaitable[Authentic
 
 def service_dependency(deps: UserDependencies) -> Callable[..., Awaitable[None]]:
     async def service(credentials: Annotated[BearerCredentials, Depends(_service)]) -> None:
-        if credentials is None or not _same(credentials.credentials, deps.service_token):
+        if credentials is None or not _is_one_of(credentials.credentials, deps.service_tokens()):
             raise unauthorised("this is not the service token")
 
     return service
@@ -56,12 +59,23 @@ def network_dependency(deps: UserDependencies) -> Callable[[Request], Awaitable[
     """
 
     async def network(request: Request) -> str:
-        if _same(request.headers.get("X-Service-Token", ""), deps.service_token):
+        if _is_one_of(request.headers.get("X-Service-Token", ""), deps.service_tokens()):
             return network_of(request.headers.get("X-Client-Address", ""))
         return network_of(request.client.host if request.client else "")
 
     return network
 
 
-def _same(credentials: str, token: str) -> bool:
-    return hmac.compare_digest(credentials.encode(), token.encode())
+def client_dependency(deps: UserDependencies) -> Callable[[Request], Awaitable[str]]:
+    """The kind of program that logs in, as the gateway found it; empty for any other caller."""
+
+    async def client(request: Request) -> str:
+        name = request.headers.get("X-Client-Name", "")
+        is_gateway = _is_one_of(request.headers.get("X-Service-Token", ""), deps.service_tokens())
+        return name if is_gateway and _CLIENT_NAME.fullmatch(name) else ""
+
+    return client
+
+
+def _is_one_of(credentials: str, tokens: Sequence[str]) -> bool:
+    return any(hmac.compare_digest(credentials.encode(), token.encode()) for token in tokens)

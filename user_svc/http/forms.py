@@ -19,6 +19,10 @@ class RegistrationBody(users.Registration):
     user_id: Id | None = None
 
 
+class EmailChangeBody(users.EmailChangeRequest):
+    email: NewEmail
+
+
 class EmailBody(users.EmailAddressOnly):
     email: Email
 

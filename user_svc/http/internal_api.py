@@ -42,14 +42,20 @@ def routes(deps: UserDependencies) -> APIRouter:
         user = await deps.accounts.user(user_id)
         if not user.exists:
             raise HTTPException(404, "there is no user with this id")
+        email = user.email
         match kind:
+            case MailKind.ADDRESS_PROOF if user.email_change and user.requests_change(about):
+                email = user.email_change.email
+                link_token: str | None = await deps.email_changes.link_token(user)
             case MailKind.USER_REGISTERED | MailKind.ADDRESS_PROOF:
-                link_token: str | None = await deps.accounts.proof_token(user)
+                link_token = await deps.accounts.proof_token(user)
             case MailKind.PASSWORD_RESET:
                 link_token = await deps.accounts.reset_token(user)
             case _:
                 link_token = None
-        found = Recipient(name=user.name, email=user.email, link_token=link_token)
+        if kind is MailKind.PASSWORD_CHANGED and (former := user.former_email(about)):
+            return Recipient(name=user.name, email=former, address_changed=True)
+        found = Recipient(name=user.name, email=email, link_token=link_token)
         newer = user.superseding(kind, about) if kind and about else None
         return found if newer is None else found.model_copy(update={"superseded_by": newer})
 

@@ -1,12 +1,12 @@
 """The key set, and the headers of a response that changes who may do what."""
 
-from typing import Literal
+from typing import Literal, Protocol
+from uuid import UUID
 
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from contracts.http.access import USER_HEADER, VERSION_HEADER
-from user_svc.accounts.user import User
 
 
 class JsonWebKey(BaseModel):
@@ -24,7 +24,17 @@ class JsonWebKeySet(BaseModel):
     keys: list[JsonWebKey]
 
 
-def set_version_headers(response: Response, user: User) -> None:
+class HasAccessVersion(Protocol):
+    """A user, or the tokens of one."""
+
+    @property
+    def user_id(self) -> UUID: ...
+
+    @property
+    def access_version(self) -> int: ...
+
+
+def set_version_headers(response: Response, user: HasAccessVersion) -> None:
     """The gateway then rejects the user's older access tokens before the event arrives."""
     response.headers[USER_HEADER] = str(user.user_id)
     response.headers[VERSION_HEADER] = str(user.access_version)

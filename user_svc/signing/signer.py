@@ -7,6 +7,7 @@ stay published, so their signatures remain valid, and a new key signs from then 
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -50,12 +51,24 @@ _LINK_LIFETIME = {LinkPurpose.PROOF: timedelta(hours=24), LinkPurpose.RESET: tim
 class MailLink:
     """The content of a mail link.
 
-    The link is valid until `bound_to` (the address's hash, or the epoch) changes.
+    The link is valid until `bound_to` changes: the address's hash, or the epoch; for a change of the address
+    its hash, a colon and the id of the request.
     """
 
     purpose: LinkPurpose
     user_id: UUID
     bound_to: str
+
+    @property
+    def email_key(self) -> str:
+        """The hash of the address that the account had when the link was made."""
+        return self.bound_to.partition(":")[0]
+
+    @property
+    def request_id(self) -> UUID | None:
+        """The request of a change of the address; None for other links."""
+        _, _, request_id = self.bound_to.partition(":")
+        return UUID(request_id) if request_id else None
 
 
 @dataclass(frozen=True)
@@ -68,20 +81,28 @@ class _LoadedKeys:
     read_at: datetime
 
 
+class _Sealing:
+    """Encrypts private keys with a key that is derived from the secret. `name` identifies it."""
+
+    def __init__(self, secret: str) -> None:
+        derived = HKDF(SHA256(), length=32, salt=None, info=b"the seal of signing keys").derive(
+            secret.encode()
+        )
+        self.fernet = Fernet(urlsafe_b64encode(derived))
+        self.name = sha256(derived).hexdigest()[:16]
+
+
 class TokenSigner:
-    """`secret`: the encryption key is derived from it.
+    """`secret`: the encryption key is derived from it. A function is called whenever the keys are read again,
+    every minute.
 
     `every`: how long a key signs before the next one does.
     """
 
-    def __init__(self, runtime: Runtime, secret: str, every: timedelta) -> None:
+    def __init__(self, runtime: Runtime, secret: str | Callable[[], str], every: timedelta) -> None:
         self._runtime = runtime
         self._every = every
-        derived = HKDF(SHA256(), length=32, salt=None, info=b"the seal of signing keys").derive(
-            secret.encode()
-        )
-        self._fernet = Fernet(urlsafe_b64encode(derived))
-        self._seal = sha256(derived).hexdigest()[:16]
+        self._secret = secret
         self._loaded: _LoadedKeys | None = None
 
     async def access_token(self, token: AccessToken) -> str:
@@ -127,28 +148,30 @@ class TokenSigner:
         now = self._runtime.clock()
         # The abs() covers a clock that was set back: it must not extend the cache's lifetime.
         if self._loaded is None or abs(now - self._loaded.read_at) >= _READ_AGAIN:
+            sealing = _Sealing(self._secret if isinstance(self._secret, str) else self._secret())
             ring: KeyRing = await load_state(self._runtime, KEYS, KEY_RING_ID)
-            if ring.is_due(self._seal, self._every, now):
+            if ring.is_due(sealing.name, self._every, now):
                 rotated = await execute(
-                    self._runtime, KEYS, KEY_RING_ID, RotateKey(self._new_key(now), self._every, now)
+                    self._runtime, KEYS, KEY_RING_ID, RotateKey(_new_key(sealing, now), self._every, now)
                 )
                 ring = rotated.state
-            self._loaded = self._decrypted(ring, now)
+            self._loaded = _decrypted(ring, sealing, now)
         return self._loaded
 
-    def _new_key(self, now: datetime) -> SigningKey:
-        private = Ed25519PrivateKey.generate()
-        sealed = self._fernet.encrypt(private.private_bytes_raw()).decode()
-        return SigningKey(
-            str(new_id()), _encoded(private.public_key().public_bytes_raw()), sealed, self._seal, now
-        )
 
-    def _decrypted(self, ring: KeyRing, now: datetime) -> _LoadedKeys:
-        if (signing := ring.signing(self._seal, now)) is None:
-            raise RuntimeError("no signing key can be decrypted, although one was just created")
-        private = Ed25519PrivateKey.from_private_bytes(self._fernet.decrypt(signing.private.encode()))
-        public = {key.kid: Ed25519PublicKey.from_public_bytes(_decoded(key.public)) for key in ring.keys}
-        return _LoadedKeys(signing.kid, private, public, now)
+def _new_key(sealing: _Sealing, now: datetime) -> SigningKey:
+    private = Ed25519PrivateKey.generate()
+    sealed = sealing.fernet.encrypt(private.private_bytes_raw()).decode()
+    public = _encoded(private.public_key().public_bytes_raw())
+    return SigningKey(str(new_id()), public, sealed, sealing.name, now)
+
+
+def _decrypted(ring: KeyRing, sealing: _Sealing, now: datetime) -> _LoadedKeys:
+    if (signing := ring.signing(sealing.name, now)) is None:
+        raise RuntimeError("no signing key can be decrypted, although one was just created")
+    private = Ed25519PrivateKey.from_private_bytes(sealing.fernet.decrypt(signing.private.encode()))
+    public = {key.kid: Ed25519PublicKey.from_public_bytes(_decoded(key.public)) for key in ring.keys}
+    return _LoadedKeys(signing.kid, private, public, now)
 
 
 def _audience(purpose: LinkPurpose) -> str:

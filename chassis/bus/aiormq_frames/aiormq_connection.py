@@ -85,8 +85,10 @@ async def best_effort(work: Coroutine[Any, Any, object]) -> None:
 class Connection:
     """One connection. `open` reconnects it after a loss."""
 
-    def __init__(self, url: str, purpose: str, heartbeat_s: int) -> None:
-        self._url, self._purpose = URL(url).update_query(heartbeat=heartbeat_s), purpose
+    def __init__(self, url: str | Callable[[], str], purpose: str, heartbeat_s: int) -> None:
+        self._url = url
+        self._heartbeat_s = heartbeat_s
+        self._purpose = purpose
         self._connection: TappedConnection | None = None
         self._main_channel: aiormq.Channel | None = None
         self._opening = asyncio.Lock()
@@ -106,7 +108,8 @@ class Connection:
     async def open(self) -> None:
         async with self._opening:
             if not self.up:
-                connection = TappedConnection(self._url)
+                url = URL(self._url if isinstance(self._url, str) else self._url())
+                connection = TappedConnection(url.update_query(heartbeat=self._heartbeat_s))
                 await connection.connect({"connection_name": self._purpose})
                 self._connection = connection
                 telemetry.log.info("connected to the broker", purpose=self._purpose)
@@ -122,7 +125,8 @@ class Connection:
         assert self._connection is not None
         channel = await self._connection.channel(publisher_confirms=True)
         assert isinstance(channel, aiormq.Channel)
-        tap, confirms = self._connection.transport.tap, Confirms()
+        tap = self._connection.transport.tap
+        confirms = Confirms()
         tap.confirms[channel.number] = confirms
         if take:
             tap.take[channel.number] = partial(take, channel)
@@ -165,26 +169,26 @@ async def publish(
         return [BusUnavailable("the channel is closed")] * len(wire_messages)
     transport = transport_of(channel)
     confirms = transport.tap.confirms[channel.number]
-    answers: list[Confirm | MessageNotEncodable] = []
+    results: list[Confirm | MessageNotEncodable] = []
     written = bytearray()
     for wire_message in wire_messages:
         try:
             written += _marshalled(channel, wire_message, user)
         except _CANNOT_ENCODE as error:
-            answers.append(MessageNotEncodable(f"AMQP cannot carry this message: {error}"))
+            results.append(MessageNotEncodable(f"AMQP cannot carry this message: {error}"))
         else:
-            answers.append(confirms.expect(wire_message.message_id))
+            results.append(confirms.expect(wire_message.message_id))
     transport.write(bytes(written))
-    if expected := [answer for answer in answers if isinstance(answer, asyncio.Future)]:
+    if expected := [pending for pending in results if isinstance(pending, asyncio.Future)]:
         await asyncio.wait(expected, timeout=limit_s)
-    return [_result(answer) for answer in answers]
+    return [_result(pending) for pending in results]
 
 
-def _result(answer: Confirm | MessageNotEncodable) -> Exception | None:
+def _result(pending: Confirm | MessageNotEncodable) -> Exception | None:
     """The error of a publish; None if the message was confirmed and routed."""
-    if isinstance(answer, MessageNotEncodable):
-        return answer
-    return answer.result() if answer.done() else BusUnavailable("no confirm in time")
+    if isinstance(pending, MessageNotEncodable):
+        return pending
+    return pending.result() if pending.done() else BusUnavailable("no confirm in time")
 
 
 def write(channel: aiormq.Channel, frames: Iterable[Frame]) -> None:
@@ -195,7 +199,8 @@ def write(channel: aiormq.Channel, frames: Iterable[Frame]) -> None:
 def _marshalled(channel: aiormq.Channel, wire_message: WireMessage, user: str) -> bytes:
     """The frames of a message. Raises one of _CANNOT_ENCODE if AMQP cannot carry it."""
     properties = properties_of(wire_message, user_id=user, delivery_mode=_PERSISTENT)
-    body, size = wire_message.body, channel.connection.connection_tune.frame_max - _FRAME_OVERHEAD
+    body = wire_message.body
+    size = channel.connection.connection_tune.frame_max - _FRAME_OVERHEAD
     start = _addressed(channel.number, wire_message.exchange, wire_message.routing_key)
     head = start + marshal(ContentHeader(0, len(body), properties), channel.number)
     if len(head) > size:

@@ -7,7 +7,8 @@ from itertools import count
 from chassis.bus.protocol import BusUnavailable, Unroutable
 from chassis.messaging.envelope import WireMessage
 
-_ACK, _NACK = struct.pack(">HH", 60, 80), struct.pack(">HH", 60, 120)
+_ACK = struct.pack(">HH", 60, 80)
+_NACK = struct.pack(">HH", 60, 120)
 CONFIRM_METHODS = frozenset({_ACK, _NACK})
 
 Confirm = asyncio.Future[Exception | None]
@@ -50,7 +51,8 @@ class Confirms:
         """
         for tag, (message_id, _) in self._pending.items():
             if message_id == wire_message.message_id:
-                key, exchange = wire_message.routing_key, wire_message.exchange
+                key = wire_message.routing_key
+                exchange = wire_message.exchange
                 self._end(tag, Unroutable(f"no queue takes {key!r} from exchange {exchange!r}"))
                 return
 

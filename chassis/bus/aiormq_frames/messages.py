@@ -45,7 +45,8 @@ class PartialMessage:
         return self.properties is not None and self.received >= self.size
 
     def add_header(self, payload: bytes) -> None:
-        self.size, self.properties = int.from_bytes(payload[4:12]), payload[12:]
+        self.size = int.from_bytes(payload[4:12])
+        self.properties = payload[12:]
 
     def add_body(self, piece: bytes) -> None:
         if room := max(0, BODY_BYTES_MAX - self.received):
@@ -58,11 +59,22 @@ class PartialMessage:
         Never raises: content that cannot be decoded becomes an unreadable message.
         """
         assert self.properties is not None
-        exchange, key, body = self.method.exchange or "", self.method.routing_key or "", b"".join(self.pieces)
+        exchange = self.method.exchange or ""
+        key = self.method.routing_key or ""
+        body = b"".join(self.pieces)
         try:
             wire_message = _wire_message(exchange, key, properties=decode(self.properties), body=body)
         except Undecodable as error:
-            bare = WireMessage(exchange, key, body, None, None, None, None, content_type=None)
+            bare = WireMessage(
+                exchange,
+                key,
+                body,
+                message_id=None,
+                type=None,
+                app_id=None,
+                correlation_id=None,
+                content_type=None,
+            )
             wire_message = unreadable(bare, str(error), self.properties)
         if self.why_unreadable:
             wire_message = unreadable(wire_message, self.why_unreadable, self.properties)
@@ -133,7 +145,8 @@ def short_string(payload: bytes, at: int) -> tuple[bytes, int]:
 
 def decoded_wire_message(method: Method, header: ContentHeader, body: bytes) -> WireMessage:
     """The message that aiormq has decoded."""
-    exchange, key = method.exchange or "", method.routing_key or ""
+    exchange = method.exchange or ""
+    key = method.routing_key or ""
     return _wire_message(exchange, key, properties=header.properties, body=body)
 
 

@@ -25,8 +25,12 @@ from chassis.messaging.untrusted import count
 
 # A frame of AMQP 0-9-1: kind, channel, size of the payload; the payload; FRAME_END.
 _FRAME_HEADER = struct.Struct(">BHI")
-_METHOD, _HEADER, _BODY, _FRAME_END = 1, 2, 3, 0xCE
-_BLOCKED, _UNBLOCKED = struct.pack(">HH", 10, 60), struct.pack(">HH", 10, 61)
+_METHOD = 1
+_HEADER = 2
+_BODY = 3
+_FRAME_END = 0xCE
+_BLOCKED = struct.pack(">HH", 10, 60)
+_UNBLOCKED = struct.pack(">HH", 10, 61)
 _SIGN_OF_LIFE_S = 1.0
 
 Take = Callable[[RawDelivery], None]
@@ -117,11 +121,13 @@ class FrameTap:
         return None
 
     def _handle_message(self, channel: int, partial: PartialMessage) -> bytes:
-        method, wire_message = partial.method, partial.wire_message()
+        method = partial.method
+        wire_message = partial.wire_message()
         if isinstance(method, Basic.Deliver) and (take := self.take.get(channel)):
             # The sender can forge this header, but not the broker's redelivered flag.
             returned = count(wire_message.headers.get("x-delivery-count")) if method.redelivered else 0
-            tag, consumer = method.delivery_tag or 0, method.consumer_tag or ""
+            tag = method.delivery_tag or 0
+            consumer = method.consumer_tag or ""
             take(RawDelivery(tag, wire_message, consumer, returned=returned))
             return b""
         if isinstance(method, Basic.Return) and (confirms := self.confirms.get(channel)):

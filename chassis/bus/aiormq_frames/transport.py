@@ -16,10 +16,12 @@ class TapReader(asyncio.StreamReader):
 
     def __init__(self, stream: asyncio.StreamReader, tap: FrameTap) -> None:
         super().__init__()
-        self._broker_stream, self._frame_tap, self._left_by_tap = stream, tap, bytearray()
+        self._broker_stream = stream
+        self._frame_tap = tap
+        self._left_by_tap = bytearray()
 
     async def readexactly(self, n: int) -> bytes:
-        """aiormq waits here for the next frame. Meanwhile the tap handles what the broker sends."""
+        """While aiormq waits here for the next frame, the tap handles what the broker sends."""
         while len(self._left_by_tap) < n:
             received = await self._broker_stream.read(_READ_BYTES)
             if not received:

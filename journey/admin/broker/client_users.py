@@ -6,21 +6,20 @@ command. Applying the topology derives the permissions from the tags again, so t
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chassis.bus import topology
 from chassis.bus.topology_model import BrokerUser, Topology
-from chassis.messaging.envelope import CLIENT_EVENTS, COMMANDS, EVENTS
+from chassis.messaging.catalog import Catalog
 from chassis.messaging.message import Message
-from chassis.messaging.senders import exactly
+from chassis.messaging.senders import CLIENT, exactly
+from chassis.messaging.topology_names import TopologyNames
 from contracts.catalog import CATALOG
 
 CONNECTIONS_MAX = 10
 CHANNELS_MAX = 100
 LIMITS = {"max-connections": CONNECTIONS_MAX, "max-channels": CHANNELS_MAX}
 NONE = "none"
-_PREFIX = f"{topology.CLIENT}."
 # No dot in a name: the queues of `a` begin with `client.a.`, and no other client's queues may.
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _TAG = "client"
@@ -37,6 +36,7 @@ class ClientUser:
 
     name: str
     may: tuple[str, ...]
+    catalog: Catalog = field(default_factory=lambda: CATALOG, compare=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -47,7 +47,7 @@ class ClientUser:
 
     @property
     def user(self) -> str:
-        return _PREFIX + self.name
+        return f"{self.catalog.names.client}.{self.name}"
 
     @property
     def queue_prefix(self) -> str:
@@ -56,9 +56,7 @@ class ClientUser:
     @property
     def commands(self) -> list[type[Message]]:
         """The commands that it may send, in all current versions."""
-        return [
-            command for command in CATALOG.sent_by(topology.CLIENT) if _without_version(command) in self.may
-        ]
+        return [command for command in self.catalog.sent_by(CLIENT) if _without_version(command) in self.may]
 
     @property
     def types(self) -> list[str]:
@@ -68,19 +66,20 @@ class ClientUser:
         return ",".join((_TAG, _VHOST + vhost, *(_MAY + name for name in self.may)))
 
     def rights(self) -> BrokerUser:
-        own = f"client[.]{self.name}[.]"
+        names = self.catalog.names
+        own = f"{names.client}[.]{self.name}[.]"
         return BrokerUser(
             self.user,
             configure=f"^{own}",
-            write=f"^({COMMANDS}$|{own})",
-            read=f"^({CLIENT_EVENTS}$|{own})",
-            topics={COMMANDS: exactly(self.commands), EVENTS: exactly(())},
+            write=f"^({names.commands}$|{own})",
+            read=f"^({names.client_events}$|{own})",
+            topics={names.commands: exactly(self.commands), names.events: exactly(())},
         )
 
 
 def permitted(text: str | None) -> tuple[str, ...]:
     """Parse `--may place,cancel`. None: all commands that clients may send; `none`: no command."""
-    names = list(dict.fromkeys(map(_without_version, CATALOG.sent_by(topology.CLIENT))))
+    names = list(dict.fromkeys(map(_without_version, CATALOG.sent_by(CLIENT))))
     if text is None:
         return tuple(names)
     asked = [] if text.strip() == NONE else [name.strip() for name in text.split(",")]
@@ -96,40 +95,42 @@ def _meant(asked: str, names: Sequence[str]) -> list[str]:
     raise NotAllowed(f"--may: {asked[:60]!r} {what}; choose from {', '.join(names)}, or {NONE}")
 
 
-def known(users: Iterable[Mapping[str, Any]], vhost: str) -> list[ClientUser]:
-    """The clients of one virtual host, from the broker's list of users."""
+def known(users: Iterable[Mapping[str, Any]], vhost: str, catalog: Catalog = CATALOG) -> list[ClientUser]:
+    """The clients of one system in a virtual host, from the broker's list of users."""
     found = []
+    prefix = f"{catalog.names.client}."
     for each in users:
         tags = _tags(each)
-        name = str(each["name"]).removeprefix(_PREFIX)
+        name = str(each["name"]).removeprefix(prefix)
         if (
             _TAG in tags
             and _VHOST + vhost in tags
             and _NAME.fullmatch(name)
-            and each["name"] == _PREFIX + name
+            and each["name"] == prefix + name
         ):
-            found.append(
-                ClientUser(name, tuple(tag.removeprefix(_MAY) for tag in tags if tag.startswith(_MAY)))
-            )
+            may = tuple(tag.removeprefix(_MAY) for tag in tags if tag.startswith(_MAY))
+            found.append(ClientUser(name, may, catalog))
     return sorted(found, key=lambda client: client.name)
 
 
 def added(wanted: Topology, users: Iterable[Mapping[str, Any]], vhost: str) -> Topology:
     """The topology, with the users of the client programs on the broker."""
-    return replace(wanted, users=(*wanted.users, *(client.rights() for client in known(users, vhost))))
+    return replace(
+        wanted, users=(*wanted.users, *(client.rights() for client in known(users, vhost, wanted.catalog)))
+    )
 
 
-def is_client(user: str) -> bool:
-    """Whether a broker user belongs to a client program."""
-    return user.startswith(_PREFIX)
+def is_client(user: str, names: TopologyNames) -> bool:
+    """Whether a broker user, or a queue by its name, belongs to a client program."""
+    return user.startswith(f"{names.client}.")
 
 
-def owner(queue: str) -> str:
+def owner(queue: str, names: TopologyNames) -> str:
     """The broker user that owns a client's queue: its name up to the second dot,
-    else the shop's own client.
+    else the system's own client.
     """
-    names = queue.split(".")
-    return ".".join(names[:2]) if len(names) > 2 else topology.CLIENT
+    parts = queue.split(".")
+    return ".".join(parts[:2]) if len(parts) > 2 else names.client
 
 
 def _tags(user: Mapping[str, Any]) -> list[str]:

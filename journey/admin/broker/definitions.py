@@ -3,9 +3,10 @@
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from chassis.bus.partitioning import HASH_EXCHANGE, HASHED_HEADER, ONE_SHARE
 from chassis.bus.topology_model import Topology
 
 Json = dict[str, Any]
@@ -62,6 +63,16 @@ def objects(topology: Topology, vhost: str) -> Json:
         "exchanges": [
             {"name": name, "type": "topic", "internal": False, "arguments": {}, **kept}
             for name in topology.exchanges
+        ]
+        + [
+            {
+                "name": name,
+                "type": HASH_EXCHANGE,
+                "internal": False,
+                "arguments": {"hash-header": HASHED_HEADER},
+                **kept,
+            }
+            for name in topology.partitions
         ],
         "queues": [
             {"name": queue.name, "arguments": {"x-queue-type": queue.type}, **kept}
@@ -69,14 +80,14 @@ def objects(topology: Topology, vhost: str) -> Json:
         ],
         "bindings": [
             {
-                "source": binding.exchange,
+                "source": source,
                 "vhost": vhost,
-                "destination": binding.queue,
-                "destination_type": "queue",
-                "routing_key": binding.key,
+                "destination": destination,
+                "destination_type": kind,
+                "routing_key": key,
                 "arguments": {},
             }
-            for binding in topology.bindings
+            for source, key, kind, destination in _bindings(topology)
         ],
         "policies": [
             {
@@ -90,6 +101,15 @@ def objects(topology: Topology, vhost: str) -> Json:
             for policy in topology.policies
         ],
     }
+
+
+def _bindings(topology: Topology) -> Iterator[tuple[str, str, str, str]]:
+    """Source, routing key, type of destination, destination."""
+    for each in topology.bindings:
+        kind = "exchange" if each.queue in topology.partitions else "queue"
+        yield each.exchange, each.key, kind, each.queue
+    for queue in topology.partitions:
+        yield from ((queue, ONE_SHARE, "queue", partition) for partition in topology.partitions_of(queue))
 
 
 def password_hash(password: str, salt: bytes | None = None) -> str:

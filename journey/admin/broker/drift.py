@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from chassis.bus.topology import CLIENT, QUEUES_MAX
+from chassis.bus.topology import QUEUES_MAX
 from chassis.bus.topology_model import Topology
+from chassis.messaging.topology_names import TopologyNames
 from journey.admin.broker import client_users
 from journey.admin.broker.definitions import Json
 
-_OF_CLIENTS = ("amq.", f"{CLIENT}.")
 
-
-def of_objects(wanted: Json, actual: Json) -> Iterator[str]:
-    """Exchanges, queues, bindings and policies."""
-    for part in (_exchanges, _queues, _bindings, _policies):
-        yield from differences(part(wanted), part(actual))
+def of_objects(wanted: Json, actual: Json, names: TopologyNames) -> Iterator[str]:
+    """Exchanges, queues, bindings and policies; not those of clients."""
+    others = ("amq.", f"{names.client}.")
+    for part in (_exchanges, _queues, _bindings):
+        yield from differences(part(wanted, others), part(actual, others))
+    yield from differences(_policies(wanted), _policies(actual))
 
 
 def vhost_limits() -> dict[str, object]:
@@ -21,35 +22,42 @@ def vhost_limits() -> dict[str, object]:
 
 
 def user_limits(topology: Topology) -> dict[str, object]:
-    clients = [user.name for user in topology.users if client_users.is_client(user.name)]
+    clients = [
+        user.name for user in topology.users if client_users.is_client(user.name, topology.catalog.names)
+    ]
     return {
         f"limit {limit} of {user}": value for user in clients for limit, value in client_users.LIMITS.items()
     }
 
 
-def _exchanges(found: Json) -> dict[str, object]:
+def _exchanges(found: Json, others: tuple[str, ...]) -> dict[str, object]:
     return {
         f"exchange {each['name']}": each["type"]
         for each in found["exchanges"]
-        if not each["name"].startswith(_OF_CLIENTS)
+        if not each["name"].startswith(others)
     }
 
 
-def _queues(found: Json) -> dict[str, object]:
-    """Without the queues of clients."""
+def _queues(found: Json, others: tuple[str, ...]) -> dict[str, object]:
     return {
         f"queue {each['name']}": each["arguments"].get("x-queue-type", "classic")
         for each in found["queues"]
-        if not each["name"].startswith(_OF_CLIENTS)
+        if not each["name"].startswith(others)
     }
 
 
-def _bindings(found: Json) -> dict[str, object]:
+def _bindings(found: Json, others: tuple[str, ...]) -> dict[str, object]:
     return {
-        f"binding of {each['source']} to {each['destination']} by {each['routing_key']}": ""
+        f"binding of {each['source']} to {_destination(each)} by {each['routing_key']}": ""
         for each in found["bindings"]
-        if not each["destination"].startswith(_OF_CLIENTS)
+        if not each["destination"].startswith(others)
     }
+
+
+def _destination(binding: Json) -> str:
+    """The name of a queue. An exchange can have the same one, so its name is preceded by `exchange`."""
+    prefix = "exchange " if binding["destination_type"] == "exchange" else ""
+    return f"{prefix}{binding['destination']}"
 
 
 def _policies(found: Json) -> dict[str, object]:

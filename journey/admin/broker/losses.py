@@ -8,7 +8,7 @@ them:
 The totals are one message in the queue `losses`, so they survive restarts without a database. The message
 also holds fingerprints of the last counted batch, so a crash before the removal counts nothing twice. Only if
 `lost` itself overflows, because nothing has counted for long, the totals are too low. The last message that
-it discards is then in UNCOUNTED, and the totals say "at least".
+it discards is then in `lost.uncounted`, and the totals say "at least".
 """
 
 import asyncio
@@ -27,16 +27,17 @@ from pamqp.commands import Basic
 
 from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import BusUnavailable
-from chassis.bus.topology import CLIENT, LOSSES, LOST, UNCOUNTED
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
+from chassis.messaging.partitions import input_queue_of
 from chassis.messaging.untrusted import shortened
+from contracts.catalog import NAMES
 from journey.admin.dead_letters.reader import RESPONSE_S_MAX, connected
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import shop_topology
 
 BATCH = 200
-_LOCK = "losses.counting"  # an exclusive queue: only one connection can declare it
+_LOCK = f"{NAMES.losses}.counting"  # an exclusive queue: only one connection can declare it
 _TRIES, _PAUSE_S = 40, 0.25
 _OURS = frozenset(queue.name for queue in shop_topology().queues)
 _OTHERS = "other queues"
@@ -51,14 +52,24 @@ class Losses:
     @property
     def sentences(self) -> list[str]:
         """One sentence per queue, the largest loss first."""
-        least = "at least " if LOST in self.lost else ""
+        least = "at least " if NAMES.lost in self.lost else ""
         known = sorted(
-            ((queue, n) for queue, n in self.lost.items() if queue != LOST), key=lambda each: -each[1]
+            ((queue, n) for queue, n in self.lost.items() if queue != NAMES.lost), key=lambda each: -each[1]
         )
         sentences = [
             f"{queue} was full and discarded {least}{n:,} message{'s' * (n > 1)}" for queue, n in known
         ]
-        return sentences or ["full queues discarded messages that were not counted"] * (LOST in self.lost)
+        return sentences or ["full queues discarded messages that were not counted"] * (
+            NAMES.lost in self.lost
+        )
+
+    @property
+    def by_own_queue(self) -> dict[str, int]:
+        """The totals of the shop's queues. Those of all others are one total: clients choose the names."""
+        totals: Counter[str] = Counter()
+        for queue, number in self.lost.items():
+            totals[queue if input_queue_of(queue) in _OURS else _OTHERS] += number
+        return dict(totals)
 
 
 async def read_losses(amqp_url: str) -> Losses:
@@ -114,10 +125,10 @@ class _Counting:
 
     async def run(self) -> dict[str, int]:
         newest = await self._read()
-        if await _taken(self._totals, UNCOUNTED):
-            self._counts[LOST] += 1
+        if await _taken(self._totals, NAMES.uncounted):
+            self._counts[NAMES.lost] += 1
             newest = await self._write()
-        while batch := [message for _ in range(BATCH) if (message := await _taken(self._lost, LOST))]:
+        while batch := [message for _ in range(BATCH) if (message := await _taken(self._lost, NAMES.lost))]:
             fresh = [message for message in batch if not self._known(message)]
             self._counts.update(_thrower(message) for message in fresh)
             self._before = Counter(map(_fingerprint, batch))
@@ -129,7 +140,7 @@ class _Counting:
                 await self._totals.basic_nack(newest, requeue=True)
         for channel in (self._lost, self._totals):
             await aiormq_connection.best_effort(
-                channel.queue_declare(LOSSES, passive=True)
+                channel.queue_declare(NAMES.losses, passive=True)
             )  # its response arrives after the acknowledgements were processed
             await aiormq_connection.best_effort(channel.close())
         return dict(self._counts)
@@ -140,7 +151,7 @@ class _Counting:
         If a crash left two messages, the later one has the larger totals.
         """
         tag = 0
-        while message := await _taken(self._totals, LOSSES):
+        while message := await _taken(self._totals, NAMES.losses):
             found = _parsed(message.body)
             if sum(found[0].values()) >= self._counts.total():
                 self._counts, self._before = found
@@ -148,9 +159,9 @@ class _Counting:
         return tag
 
     async def _write(self) -> int:
-        """Publish new totals. After the confirm, remove the old totals and the message of UNCOUNTED."""
+        """Publish new totals. After the confirm, remove the old ones and the message of `lost.uncounted`."""
         body = json.dumps({"lost": self._counts, "before": list(self._before.elements())}).encode()
-        wire_message = WireMessage("", LOSSES, body, str(new_id()), "losses", "journey", None)
+        wire_message = WireMessage("", NAMES.losses, body, str(new_id()), "losses", "journey", None)
         for error in await aiormq_connection.publish(
             self._totals, [wire_message], self._user, limit_s=RESPONSE_S_MAX
         ):
@@ -167,10 +178,10 @@ class _Counting:
     def _known(self, message: DeliveredMessage) -> bool:
         """Whether a process that crashed before removing the message has already counted it."""
         seen = isinstance(message.delivery, Basic.GetOk) and message.delivery.redelivered
-        mark = _fingerprint(message)
-        if not seen or not self._before[mark]:
+        fingerprint = _fingerprint(message)
+        if not seen or not self._before[fingerprint]:
             return False
-        self._before[mark] -= 1
+        self._before[fingerprint] -= 1
         return True
 
 
@@ -188,13 +199,13 @@ def _thrower(message: DeliveredMessage) -> str:
     deaths = (message.header.properties.headers or {}).get("x-death")
     latest = deaths[0] if isinstance(deaths, list) and deaths else None
     queue = str(latest.get("queue", "")) if isinstance(latest, dict) else ""
-    if queue in _OURS:
+    if input_queue_of(queue) in _OURS:
         return queue
     first, _, rest = queue.partition(".")
-    if first != CLIENT:
+    if first != NAMES.client:
         return _OTHERS
     name, dot, _ = rest.partition(".")
-    return f"a queue of {CLIENT}.{shortened(name)}" if dot else f"a queue of {CLIENT}"
+    return f"a queue of {first}.{shortened(name)}" if dot else f"a queue of {first}"
 
 
 def _fingerprint(message: DeliveredMessage) -> str:

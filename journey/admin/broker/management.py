@@ -3,17 +3,20 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
+from chassis.bus.partitioning import HASH_PLUGIN
 from chassis.bus.topology import QUEUES_MAX
 from chassis.bus.topology_model import Topology
-from journey.admin.broker import client_bindings, client_users, definitions, drift
+from journey.admin.broker import client_bindings, client_users, definitions, drift, partition_bindings
 from journey.admin.broker.definitions import Json, password_hash
+from journey.admin.broker.management_login import ManagementLogin, credentials_of
 from journey.admin.ssl_context import tls
 
 TIMEOUT_S = 30.0
@@ -57,14 +60,24 @@ class Limit:
 class BrokerAdmin:
     """Use it as `async with BrokerAdmin(url) as admin`. The URL holds the credentials of an administrator."""
 
-    def __init__(self, management_url: str) -> None:
-        parts = urlsplit(management_url)
-        self.user, password = _account(management_url)
+    def __init__(
+        self, management_url: str | Callable[[], str], context: ssl.SSLContext | None = None
+    ) -> None:
+        """A function is called for each request, so that a new password counts from the next one on.
+
+        `context`: by default the system's authorities are trusted.
+        """
+        url = management_url if isinstance(management_url, str) else management_url()
+        parts = urlsplit(url)
+        self.user = credentials_of(url)[0]
         self._origin = parts._replace(
             netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/")
         ).geturl()
         self._http = httpx.AsyncClient(
-            base_url=f"{self._origin}/api/", auth=(self.user, password), timeout=TIMEOUT_S, verify=tls()
+            base_url=f"{self._origin}/api/",
+            auth=ManagementLogin(management_url),
+            timeout=TIMEOUT_S,
+            verify=context or tls(),
         )
 
     async def __aenter__(self) -> "BrokerAdmin":
@@ -74,7 +87,7 @@ class BrokerAdmin:
         await self._http.aclose()
 
     async def apply(self, topology: Topology, vhost: str, passwords: Mapping[str, str]) -> None:
-        """Create or update everything in the topology. Existing and additional objects stay.
+        """Create or update everything in the topology. Other objects stay, except superseded bindings.
 
         Sets the passwords of the users in `passwords`. Other users of the topology, client programs among
         them, get their permissions only if they exist on the broker. The administrator gets all permissions
@@ -87,6 +100,11 @@ class BrokerAdmin:
             f"permissions/{name}/{quote(self.user)}",
             json={"configure": ".*", "write": ".*", "read": ".*"},
         )
+        if topology.partitions and not await partition_bindings.can_partition(self._ask):
+            raise AdminUnavailable(
+                "PARTITIONS is set, and RabbitMQ lacks the plugin that distributes messages to partitions",
+                f"enable it on each node: `rabbitmq-plugins enable {HASH_PLUGIN}`",
+            )
         hashes = {user: password_hash(password) for user, password in passwords.items() if user != self.user}
         wanted = definitions.render(topology, vhost, hashes)
         users = await self._ask("GET", "users")
@@ -94,10 +112,11 @@ class BrokerAdmin:
         topology = client_users.added(topology, users, vhost)
         wanted |= definitions.rights(topology, vhost, dict.fromkeys(known | hashes.keys()))
         await self._ask("POST", "definitions", json=wanted)
+        await partition_bindings.remove_superseded(self._ask, vhost, topology)
         await self._ask("PUT", f"vhost-limits/{name}/max-queues", json={"value": QUEUES_MAX})
-        for client in client_users.known(users, vhost):
+        for client in client_users.known(users, vhost, topology.catalog):
             await self.limit_user(client.user, client_users.LIMITS)
-        await client_bindings.move(self._ask, self.disconnect, vhost)
+        await client_bindings.move(self._ask, self.disconnect, vhost, names=topology.catalog.names)
 
     async def plan(self, topology: Topology, vhost: str) -> list[str]:
         """Differences between the broker and the topology, one sentence each; empty if there are none."""
@@ -111,7 +130,7 @@ class BrokerAdmin:
             self._ask("GET", f"vhosts/{name}/topic-permissions"),
             self._ask("GET", f"vhost-limits/{name}"),
             self._ask("GET", "user-limits"),
-            client_bindings.misplaced(self._ask, vhost),
+            client_bindings.misplaced(self._ask, vhost, topology.catalog.names),
         )
         topology = client_users.added(topology, users, vhost)
         known = {user["name"] for user in users}
@@ -122,8 +141,8 @@ class BrokerAdmin:
             *drift.differences(drift.rights(rights["topic_permissions"]), drift.rights(topics), spare=None),
             *drift.differences(drift.vhost_limits(), drift.limits(limits), spare=None),
             *drift.differences(drift.user_limits(topology), drift.limits(user_limits), spare=None),
-            *drift.of_objects(definitions.objects(topology, vhost), actual),
-            *client_bindings.named(misplaced),
+            *drift.of_objects(definitions.objects(topology, vhost), actual, topology.catalog.names),
+            *client_bindings.named(misplaced, topology.catalog.names),
         ]
 
     async def delete_vhost(self, vhost: str) -> None:
@@ -179,6 +198,16 @@ class BrokerAdmin:
         policy = found.get("effective_policy_definition") or {}
         return Limit(policy.get("max-length"), policy.get("max-length-bytes"))
 
+    async def queue_fill(self, vhost: str) -> dict[str, float]:
+        """Used share of each bounded queue's limit, in messages or in bytes, whichever is larger.
+
+        Streams are left out, because a full stream is normal. So are queues without statistics yet.
+        """
+        columns = "name,type,messages,message_bytes,effective_policy_definition"
+        queues = await self._ask("GET", f"queues/{quote(vhost, safe='')}", params={"columns": columns})
+        found = {queue["name"]: _fill(queue) for queue in queues if queue.get("type") != "stream"}
+        return {name: ratio for name, ratio in found.items() if ratio is not None}
+
     async def delete_queue(self, vhost: str, queue: str) -> None:
         await self._ask("DELETE", f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}", missing_ok=True)
 
@@ -200,7 +229,7 @@ class BrokerAdmin:
         )
 
     async def disconnect(self, user: str) -> None:
-        """Close all connections of a broker user; connections that have ended meanwhile are ignored."""
+        """Close all connections of a broker user; connections that have already ended are ignored."""
         if await self.connections(user):
             await self._ask("DELETE", f"connections/username/{quote(user, safe='')}", missing_ok=True)
 
@@ -244,7 +273,7 @@ def derived_passwords(topology: Topology, management_url: str) -> dict[str, str]
     Users belong to a broker, not to a virtual host: with random passwords, two checkouts would lock each
     other out.
     """
-    admin, password = _account(management_url)
+    admin, password = credentials_of(management_url)
     derived = {
         user.name: hmac.new(password.encode(), user.name.encode(), hashlib.sha256).hexdigest()[:32]
         for user in topology.users
@@ -258,12 +287,14 @@ def _counts(queue: Json) -> list[int | None]:
     return [count if isinstance(count, int) and count >= 0 else None for count in found]
 
 
+def _fill(queue: Json) -> float | None:
+    policy = queue.get("effective_policy_definition") or {}
+    used = {"max-length": queue.get("messages"), "max-length-bytes": queue.get("message_bytes")}
+    shares = [have / policy[limit] for limit, have in used.items() if have is not None and policy.get(limit)]
+    return max(shares, default=None)
+
+
 def _why(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "did not respond in time"
     return "does not respond" if isinstance(error, httpx.ConnectError) else "closed the connection early"
-
-
-def _account(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return unquote(parts.username or ""), unquote(parts.password or "")

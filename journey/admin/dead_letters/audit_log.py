@@ -17,14 +17,14 @@ from aiormq.exceptions import ChannelNotFoundEntity
 
 from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import Bus, BusUnavailable, MessageNotEncodable
-from chassis.bus.topology import AUDIT
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
 from chassis.messaging.untrusted import shortened
+from contracts.catalog import NAMES
 from journey.admin.dead_letters.reader import RESPONSE_S_MAX, connected
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 
-ACT, MARK = "audit.act", "audit.mark"  # not wire types: no service consumes them
+ACT, MARKER = "audit.act", "audit.mark"  # not wire types: no service consumes them
 _PREFETCH = 500
 
 
@@ -51,7 +51,7 @@ class AuditEntry:
 
     def wire_message(self) -> WireMessage:
         body = json.dumps(self.document(), ensure_ascii=False).encode(errors="replace")
-        return WireMessage("", AUDIT, body, str(new_id()), ACT, "journey", shortened(self.journey_id))
+        return WireMessage("", NAMES.audit, body, str(new_id()), ACT, "journey", shortened(self.journey_id))
 
     @classmethod
     def read(cls, body: bytes) -> "AuditEntry":
@@ -90,13 +90,13 @@ async def read(
             channel = await connection.channel()
             await channel.basic_qos(prefetch_count=_PREFETCH)
             try:
-                await channel.basic_consume(AUDIT, arrived.put, arguments={"x-stream-offset": "first"})
+                await channel.basic_consume(NAMES.audit, arrived.put, arguments={"x-stream-offset": "first"})
             except ChannelNotFoundEntity as error:
                 raise InfrastructureUnavailable(
                     f"the audit log is missing: {error}", "create it: `journey topology apply`"
                 ) from None
-        mark = str(new_id())
-        wire_message = WireMessage("", AUDIT, b"", mark, MARK, "journey", None)
+        marker = str(new_id())
+        wire_message = WireMessage("", NAMES.audit, b"", marker, MARKER, "journey", None)
         user = unquote(urlsplit(amqp_url).username or "")
         for refused in await aiormq_connection.publish(channel, [wire_message], user, limit_s=RESPONSE_S_MAX):
             if refused is not None:
@@ -106,7 +106,7 @@ async def read(
                 message = await arrived.get()
                 await channel.basic_ack(message.delivery_tag or 0)
             properties = message.header.properties
-            if properties.message_id == mark:
+            if properties.message_id == marker:
                 return list(entries)
             if properties.message_type == ACT:
                 entry = AuditEntry.read(message.body)

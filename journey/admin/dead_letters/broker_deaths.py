@@ -8,7 +8,7 @@ from typing import Any
 
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.origin import COPYING_HEADERS, HANDED_BACK, Origin, handed_back, origin_before
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 
 BY_BROKER = {
     "delivery_limit": "delivery limit reached: its consumer died or requeued it repeatedly",
@@ -32,7 +32,7 @@ def origin_by_broker(service: str, wire_message: WireMessage, death: Mapping[str
         "CC" if len(keys) > 1 or any(key.lower() in COPYING_HEADERS for key in wire_message.headers) else ""
     )
     if death.get("reason") == "expired" and arrived.direct:
-        # An inbox has no time limit, so the sender set one. A client can use it to make the broker
+        # An input queue has no time limit, so the sender set one. A client can use it to make the broker
         # dead-letter its message unread, and brokers before 3.13 then keep the exchange and key that the
         # client has claimed.
         copied = "x-death"
@@ -40,7 +40,7 @@ def origin_by_broker(service: str, wire_message: WireMessage, death: Mapping[str
     origin = Origin.of(replace(arrived, headers=own), service)
     contract = CATALOG.get(wire_message.type or "")
     if not origin.user and contract is not None and (arrived.attempt or arrived.postponed):
-        origin = origin_before(contract)  # an earlier version put it on the retry ladder
+        origin = origin_before(contract, NAMES)  # an earlier version put it on the retry ladder
     return replace(origin, detour=origin.detour or copied)
 
 

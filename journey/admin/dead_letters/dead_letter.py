@@ -12,8 +12,9 @@ from chassis.core.retry import LEFT_OUT
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import derived_id
 from chassis.messaging.origin import COPYING_HEADERS, HANDED_BACK, HOP_HEADERS, Origin, origin_before
+from chassis.messaging.partitions import input_queue_of
 from chassis.messaging.untrusted import NAME_BYTES_MAX, shortened, text
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from journey.admin.dead_letters.broker_deaths import BY_BROKER, broker_death, origin_by_broker
 from journey.admin.text_sanitizer import headers_shown
 
@@ -46,11 +47,12 @@ class DeadLetter:
     def queue(self) -> str:
         """The queue that holds it: rejected messages of clients have a queue of their own."""
         rejected = f"{self.service}.{REJECTED}"
-        is_rejected = (self.wire_message.exchange, self.wire_message.routing_key) == (DEAD, rejected)
+        route = self.wire_message.exchange, self.wire_message.routing_key
+        is_rejected = route == (NAMES.dead, rejected)
         return rejected if is_rejected else f"{self.service}.{DEAD}"
 
     def sort_key(self) -> datetime:
-        """The time of death; letters without one come first."""
+        """The time of death; dead letters without one come first."""
         return self.died_at or _NEVER
 
     @property
@@ -72,7 +74,7 @@ class DeadLetter:
 
     @property
     def brief(self) -> "DeadLetter":
-        """A copy without body and headers, for long lists of selected or settled letters."""
+        """A copy without body and headers, for long lists of selected or settled dead letters."""
         return replace(
             self,
             wire_message=replace(self.wire_message, message_id=self.id, headers={}, body=b""),
@@ -113,7 +115,7 @@ class DeadLetter:
             return Origin(
                 self.wire_message.user_id or "", self.wire_message.exchange, self.wire_message.routing_key
             )
-        origin = Origin.of(replace(self.wire_message, exchange=HANDED_BACK), self.service)
+        origin = Origin.of(_as_handed_back(self.wire_message), self.service)
         return origin if origin.key else self._origin_without_key(origin.user)
 
     def _origin_without_key(self, user: str) -> Origin:
@@ -123,8 +125,10 @@ class DeadLetter:
         contract = CATALOG.get(self.type)
         if contract is None:
             return Origin(user, "", "")
-        recorded = origin_before(contract)
-        climbed = user == self.service and (self.attempts > 1 or self.wire_message.postponed > 0)
+        recorded = origin_before(contract, NAMES)
+        climbed = user == self.service and (
+            self.attempts > 1 or _as_handed_back(self.wire_message).postponed > 0
+        )
         return recorded if climbed else replace(recorded, user=user)
 
     @property
@@ -144,12 +148,13 @@ class DeadLetter:
     def original_message(self) -> WireMessage:
         """The message as it was first sent, byte for byte, routed only to the queue that it came from.
 
+        If that was a partition, which may be gone, it goes to the first one.
         Its headers hold its origin, which the service validates again.
         """
         return replace(
             self.wire_message,
             exchange=HANDED_BACK,
-            routing_key=self.origin_queue,
+            routing_key=input_queue_of(self.origin_queue),
             message_id=self.id,
             headers=self._own_headers | self.origin.headers(),
             user_id=None,
@@ -186,10 +191,15 @@ def dead_letter_of(service: str, wire_message: WireMessage) -> DeadLetter:
         origin_queue=str(headers.get("origin_queue", "")),
         error=str(headers.get("error", "unknown: it was put here manually")),
         error_type=str(headers.get("error_type", "")),
-        attempts=wire_message.attempt,
+        attempts=_as_handed_back(wire_message).attempt,
         died_at=_time(headers.get("died_at")),
         journey_id=_journey(wire_message),
     )
+
+
+def _as_handed_back(wire_message: WireMessage) -> WireMessage:
+    """As it would arrive if its service handed it back: so its headers of the retry ladder count."""
+    return replace(wire_message, exchange=HANDED_BACK)
 
 
 def _time(value: object) -> datetime | None:

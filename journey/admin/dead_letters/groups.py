@@ -92,7 +92,7 @@ class DeadLetterGroup:
 
 
 class DeadLetterGroups:
-    """Groups dead letters one by one. Beyond `groups_max`, the further letters form one group per service.
+    """Groups dead letters one by one. Beyond `groups_max`, the others form one group per service.
 
     `keep`: keep the dead letters of each group; without it, memory is bounded however many there are.
     `groups_max`: None for no limit.

@@ -30,7 +30,7 @@ async def oldest(
     dead_letters_max: int = _DEAD_LETTERS_MAX,
     bytes_max: int = _BYTES_MAX,
 ) -> Oldest:
-    """The oldest dead letters of these services, up to so many letters and bytes per queue;
+    """The oldest dead letters of these services, up to so many dead letters and bytes per queue;
     sorted by time of death.
     """
     async with connected(amqp_url) as connection:

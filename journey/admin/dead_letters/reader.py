@@ -37,14 +37,14 @@ class LockedDeadLetter:
 
 
 class DeadQueue:
-    """A dead-letter queue, on its own channel. Letters that are not removed return to the queue."""
+    """A dead-letter queue, on its own channel. Dead letters that are not removed return to the queue."""
 
     def __init__(self, channel: aiormq.Channel, queue: str) -> None:
         self._channel = channel
         self._queue = queue
 
     async def take(self) -> LockedDeadLetter | None:
-        """Lock the next letter; None if there is no unlocked one."""
+        """Lock the next dead letter; None if there is no unlocked one."""
         try:
             async with aiormq_connection.broker_call(RESPONSE_S_MAX):
                 message = await self._channel.basic_get(self._queue)
@@ -64,7 +64,7 @@ class DeadQueue:
                 await self._channel.basic_ack(each.tag)
 
     async def give_back(self) -> None:
-        """Requeue all locked letters.
+        """Requeue all locked dead letters.
 
         Closing the channel would too, but some brokers count that as a failure.
         """
@@ -95,7 +95,7 @@ async def connected(amqp_url: str) -> AsyncIterator[aiormq_connection.Connection
 
 @asynccontextmanager
 async def dead_queue(connection: aiormq_connection.Connection, queue: str) -> AsyncIterator[DeadQueue]:
-    """Lock letters of one queue.
+    """Lock dead letters of one queue.
 
     Those not removed return to the queue at the end, also if the process is killed.
     """
@@ -115,10 +115,9 @@ def queues_of(services: Iterable[str]) -> list[str]:
 
 
 async def each(amqp_url: str, queues: Iterable[str]) -> AsyncGenerator[DeadLetter, None]:
-    """Every dead letter of these queues, one queue after the other, with one letter in memory at a time.
+    """Every dead letter of these queues, one queue after the other, with one of them in memory at a time.
 
-    They stay in their queues. The letters of a queue are locked until all are read: other readers see fewer
-    meanwhile.
+    They stay in their queues. Those of a queue are locked until all are read, so other readers see fewer.
     """
     async with connected(amqp_url) as connection:
         for name in queues:

@@ -2,9 +2,9 @@
 
     take it -> audit it, confirmed -> (redrive:) the origin queue has it, confirmed -> only then remove it
 
-After a kill, a letter is in its old queue or in both. In the second case, the consumer recognizes the second
-delivery by its id. Two operators can do this at the same time, because a letter is locked by one channel at a
-time.
+After a kill, a dead letter is in its old queue or in both. In the second case, the consumer recognizes the
+second delivery by its id. Two operators can do this at the same time, because a dead letter is locked by one
+channel at a time.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ REDRIVE, DROP = "redrive", "drop"
 # Brokers requeue messages that are unacknowledged for 30 minutes, so give them back earlier and take them
 # again.
 HOLD_S_MAX = 600.0
-# A chosen letter that is missing: another reader has locked it, or someone has removed it.
+# A chosen dead letter that is missing: another reader has locked it, or someone has removed it.
 LOOKS_MAX, LOOK_PAUSE_S = 4, 0.5
 
 # Brokers pass about 30 acknowledgements of a channel to a queue at a time and delay the others, so stay below
@@ -41,9 +41,9 @@ Death = tuple[str, datetime | None, str | None]
 
 @dataclass(frozen=True)
 class DeadLetterAction:
-    """What to do with the letters, by whom and why.
+    """What to do with the dead letters, by whom and why.
 
-    `batch`: letters at a time; `rate`: per second, 0: no limit.
+    `batch`: dead letters at a time; `rate`: per second, 0: no limit.
     """
 
     action: str
@@ -59,8 +59,8 @@ class DeadLetterAction:
 
 @dataclass
 class ActionResult:
-    """The outcome. `missing`: chosen letters that were no longer there; `unsent`:
-    for each letter that could not be sent and stays, the reason.
+    """The outcome. `missing`: chosen dead letters that were no longer there; `unsent`:
+    for each dead letter that could not be sent and stays, the reason.
     """
 
     settled: int = 0
@@ -68,13 +68,13 @@ class ActionResult:
     unsent: list[str] = field(default_factory=list)
 
 
-async def settle(
+async def redrive_or_drop(
     amqp_url: str,
     dead_letters: Sequence[DeadLetter],
     act: DeadLetterAction,
     progress: Callable[[int], None] = lambda count: None,
 ) -> ActionResult:
-    """Redrive or drop exactly these letters; letters that died after the selection stay.
+    """Redrive or drop exactly these dead letters; those that came after the selection stay.
 
     Raises InfrastructureUnavailable if the broker connection breaks; repeating the call is safe.
     """
@@ -110,11 +110,11 @@ class _Settling:
         self._gone: set[Death] = set()
 
     async def all_of(self, connection: aiormq_connection.Connection, name: str, wanted: Counter[str]) -> None:
-        """Walk through a dead-letter queue until none of the chosen letters is left.
+        """Walk through a dead-letter queue until none of the chosen dead letters is left.
 
         Acknowledgements are not confirmed. A busy broker delays some, and discards them when the channel is
-        closed. Their letters are then in the queue again, and the next walk removes them without sending them
-        again.
+        closed. Their dead letters are then in the queue again, and the next walk removes them without
+        sending them again.
         """
         idle = 0
         while True:
@@ -125,7 +125,7 @@ class _Settling:
             await asyncio.sleep(LOOK_PAUSE_S)  # the broker also needs time to requeue what was given back
 
     async def _walk(self, queue: DeadQueue, wanted: Counter[str]) -> bool:
-        """To the end of the queue, or for HOLD_S_MAX seconds. Returns whether any chosen letter was found."""
+        """To the end of the queue, or for HOLD_S_MAX seconds. Returns whether it found any chosen one."""
         met, end = False, self._clock() + HOLD_S_MAX
         while self._clock() < end and (held := await self._take(queue, wanted)):
             met = True
@@ -140,7 +140,7 @@ class _Settling:
         return met
 
     async def _take(self, queue: DeadQueue, wanted: Counter[str]) -> list[LockedDeadLetter]:
-        """The next batch, without two letters of one id: brokers return unroutable messages by id."""
+        """The next batch, without two dead letters of one id: brokers return unroutable messages by id."""
         await asyncio.sleep(max(0.0, self._next - self._clock()))
         taken: dict[str, LockedDeadLetter] = {}
         while len(taken) < self._act.at_once and (held := await queue.take()):
@@ -160,7 +160,7 @@ class _Settling:
         self._done.settled += len(held)
 
     async def _sent(self, held: list[LockedDeadLetter]) -> list[LockedDeadLetter]:
-        """The letters that reached their origin queue.
+        """The dead letters that reached their origin queue.
 
         If the broker does not respond, this is unknown: all stay.
         """

@@ -10,8 +10,10 @@ import httpx
 
 from chassis.core.decision import Context, OutOfTurn, RunEffect
 from chassis.core.definition import Aggregate
+from chassis.messaging.catalog import UpcastFailed
 from chassis.messaging.envelope import Malformed, parse
 from chassis.messaging.message import Message
+from chassis.messaging.partitions import input_queue_of
 from contracts.catalog import CATALOG
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.groups import error_in_general
@@ -20,7 +22,7 @@ from journey.admin.registry import CONSUMING_SERVICES
 
 @dataclass(frozen=True)
 class DeadLetterFilter:
-    """Selects letters. Empty fields match everything."""
+    """Selects dead letters. Empty fields match everything."""
 
     ids: frozenset[str] = frozenset()
     type: str = ""
@@ -44,24 +46,25 @@ class DeadLetterFilter:
 async def redrive_blocker(
     dead_letter: DeadLetter, http: httpx.AsyncClient, addresses: Mapping[str, str], now: datetime
 ) -> str:
-    """Why a letter may not be redriven; empty if it may.
+    """Why a dead letter may not be redriven; empty if it may.
 
-    An operator may send anything, so the letter is validated again as it first arrived, with its original
-    sender. It may only go to its own service's inboxes, because a service writes the headers of its dead
+    An operator may send anything, so the message is validated again as it first arrived, with its original
+    sender. It may only go to its own service's input queues, because a service writes the headers of its dead
     letters itself.
     """
     service = CONSUMING_SERVICES[dead_letter.service]()
-    if dead_letter.origin_queue not in (service.events_queue, service.commands_queue):
+    if input_queue_of(dead_letter.origin_queue) not in (service.events_queue, service.commands_queue):
         return (
             f"it came from {dead_letter.origin_queue or 'an unknown queue'}, which is not a queue of "
             f"{service.name}"
         )
     try:
         _, message = parse(dead_letter.message_at_failure, CATALOG, reader=service.name)
-    except Malformed as error:
+        if type(message) not in service.by_type:
+            return f"{service.name} no longer consumes {dead_letter.type}"
+        message = service.as_handled(message)
+    except (Malformed, UpcastFailed) as error:
         return f"it would be rejected again: {error}"
-    if type(message) not in service.by_type:
-        return f"{service.name} no longer consumes {dead_letter.type}"
     return await _past_horizon(dead_letter, message, http, addresses, now)
 
 

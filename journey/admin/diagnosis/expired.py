@@ -1,7 +1,7 @@
 """What services may have deleted by their retention rules, so that its absence is no violation."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,6 @@ from chassis.core.definition import CLOCK_MARGIN
 Json = dict[str, Any]
 _RESPONSE_S_MAX = 20.0
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
-_SERVICES = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,12 @@ class Rules:
         return self.may_be_gone(kind, None)
 
 
-async def rules_of(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> Rules:
-    """Raises httpx.HTTPError if a service does not respond. Services of an earlier version have no rules."""
+async def rules_of(http: httpx.AsyncClient, addresses: Mapping[str, str], services: Iterable[str]) -> Rules:
+    """The rules of these services.
+
+    Raises httpx.HTTPError if a service does not respond. Services of an earlier version have no rules."""
     responses = await asyncio.gather(
-        *(http.get(f"{addresses[service]}/retention", timeout=_RESPONSE_S_MAX) for service in _SERVICES)
+        *(http.get(f"{addresses[service]}/retention", timeout=_RESPONSE_S_MAX) for service in services)
     )
     rules = {}
     for response in responses:

@@ -41,20 +41,20 @@ class Explanation:
     order_id: str
     at: datetime
     order: Json | None
-    trail: JourneyHistory
+    history: JourneyHistory
     snapshot: ShopSnapshot
 
     @property
     def known(self) -> bool:
-        return bool(self.trail.steps)
+        return bool(self.history.entries)
 
     @property
     def partial(self) -> bool:
-        return bool(self.trail.silent) or self.snapshot.broker_is_silent
+        return bool(self.history.silent) or self.snapshot.broker_is_silent
 
     @property
     def status(self) -> str:
-        return str((self.order or {}).get("status") or self.trail.status("orders"))
+        return str((self.order or {}).get("status") or self.history.status("orders"))
 
     @property
     def deadline_at(self) -> datetime | None:
@@ -72,17 +72,17 @@ class Explanation:
     def awaited(self) -> list[tuple[PendingDelivery, Location]]:
         """The messages still to be handled, oldest first, and where they are."""
         handled = {
-            service: {step.message_id for step in self.trail.steps if step.service == service}
-            for service in KEPT.keys() - set(self.trail.silent)
+            service: {entry.message_id for entry in self.history.entries if entry.service == service}
+            for service in KEPT.keys() - set(self.history.silent)
         }
-        began = self.trail.steps[0].at if self.trail.steps else self.at
-        missing = awaited(_sent_messages(self.trail), handled)
+        began = self.history.entries[0].at if self.history.entries else self.at
+        missing = awaited(_sent_messages(self.history), handled)
         return [(each, locate(each, self.snapshot, self.at, began)) for each in missing]
 
     @cached_property
     def dead_letters(self) -> list[DeadLetter]:
         """The dead letters about this order, except those that their service has handled since."""
-        handled = {step.id for step in self.trail.steps}
+        handled = {entry.id for entry in self.history.entries}
         dead_letters = (
             dead_letter
             for dead_letter in self.snapshot.dead_letters or ()
@@ -110,12 +110,14 @@ class Explanation:
             return f"order {self.order_id} is not placed yet: only its cancellation has arrived"
         if self.deadline_at is not None:
             return f"{status}; all its messages are handled, so it waits for its deadline"
-        unsure = ", as far as the responding services know" if self.trail.silent else ""
+        unsure = ", as far as the responding services know" if self.history.silent else ""
         return f"{status}; nothing is awaited{unsure}"
 
     def _unknown(self) -> str:
-        if self.trail.silent:
-            return f"no responding service knows order {self.order_id}; {', '.join(self.trail.silent)} might"
+        if self.history.silent:
+            return (
+                f"no responding service knows order {self.order_id}; {', '.join(self.history.silent)} might"
+            )
         if self.dead_letters:
             return f"no service has handled order {self.order_id}: its first message is a dead letter"
         [(_, queue)] = CONSUMERS_BY_TYPE[PlaceOrder.TYPE]
@@ -138,17 +140,19 @@ class Explanation:
         if not found and self.status == OrderStatus.CONFIRMED:
             found.append(f"to dispatch the parcel: `journey dispatch {self.order_id}`")
         if self.status == OrderStatus.NEEDS_ATTENTION:
-            found.append("settle it manually with the customer and the card provider")
+            found.append(
+                f"`journey attention show {self.order_id}` says what staff can do: have the request "
+                "repeated, cancel the order, or mark its payment as settled"
+            )
         return list(dict.fromkeys(found))
 
     def as_json(self) -> Json:
-        steps = [asdict(step) | {"at": step.at.isoformat()} for step in self.trail.steps]
         return {
             "order_id": self.order_id,
             "verdict": self.verdict,
             "status": self.status or None,
             "deadline_at": self.deadline_at and self.deadline_at.isoformat(),
-            "steps": steps,
+            "steps": [entry.as_json() for entry in self.history.entries],
             "awaited": [each.as_json() | asdict(where) for each, where in self.awaited],
             "dead_letters": [
                 {"id": each.id, "type": each.type, "service": each.service, "error": each.error}
@@ -170,22 +174,22 @@ async def explain(endpoints: ShopEndpoints, order_id: str) -> Explanation:
 async def explain_under(now: ShopSnapshot, http: httpx.AsyncClient, order_id: str) -> Explanation:
     """The same, with a snapshot that was already taken."""
     addresses = {service: now.addresses[service] for service in KEPT if KEPT[service]}
-    trail, order = await asyncio.gather(
-        _trail(http, addresses, order_id), _order(http, f"{addresses['order_svc']}/orders/{order_id}")
+    history, order = await asyncio.gather(
+        _fetch_history(http, addresses, order_id), _order(http, f"{addresses['order_svc']}/orders/{order_id}")
     )
-    return Explanation(order_id, datetime.now(UTC), order, trail, now)
+    return Explanation(order_id, datetime.now(UTC), order, history, now)
 
 
-async def _trail(http: httpx.AsyncClient, addresses: dict[str, str], order_id: str) -> JourneyHistory:
+async def _fetch_history(http: httpx.AsyncClient, addresses: dict[str, str], order_id: str) -> JourneyHistory:
     """A client can give its messages another correlation id: the messages that follow are found by it."""
-    trail = await fetch(http, addresses, order_id)
-    named = {emitted["journey"] for step in trail.steps for emitted in step.says} - {order_id}
+    history = await fetch(http, addresses, order_id)
+    named = {emitted["journey"] for entry in history.entries for emitted in entry.says} - {order_id}
     for other in await asyncio.gather(*(fetch(http, addresses, name) for name in named)):
-        known = {step.id for step in trail.steps}
-        trail.steps += [step for step in other.steps if step.id not in known]
-        trail.silent = list(dict.fromkeys([*trail.silent, *other.silent]))
-    trail.steps.sort(key=lambda step: step.at)
-    return trail
+        known = {entry.id for entry in history.entries}
+        history.entries += [entry for entry in other.entries if entry.id not in known]
+        history.silent = list(dict.fromkeys([*history.silent, *other.silent]))
+    history.entries.sort(key=lambda entry: entry.at)
+    return history
 
 
 async def _order(http: httpx.AsyncClient, url: str) -> Json | None:
@@ -197,7 +201,7 @@ async def _order(http: httpx.AsyncClient, url: str) -> Json | None:
     return order
 
 
-def _sent_messages(trail: JourneyHistory) -> Iterator[SentMessage]:
-    for step in trail.steps:
-        for emitted in step.says:
-            yield SentMessage(emitted["id"], emitted["type"], emitted["subject"], step.at, step.service)
+def _sent_messages(history: JourneyHistory) -> Iterator[SentMessage]:
+    for entry in history.entries:
+        for emitted in entry.says:
+            yield SentMessage(emitted["id"], emitted["type"], emitted["subject"], entry.at, entry.service)

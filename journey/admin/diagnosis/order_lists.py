@@ -14,19 +14,21 @@ from journey.admin.diagnosis.handled_messages import Reader
 from journey.admin.diagnosis.promises import Views
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.paging import batched, joined, pages
+from journey.admin.registry import service_of
 
 Json = dict[str, Any]
 STARTS = "`journey up` starts what is not running"
 _AT_ONCE = 16
 _RESPONSE_S_MAX = 20.0
 _ONE = ("/orders", "/reservations", "/payments")  # one item per order, with the order's id as its key
+# Each list, and the kind of aggregate that it is about. Its service is the one with this kind.
 _LISTS = {
-    "/orders": "order_svc",
-    "/reservations": "inventory_svc",
-    "/payments": "payment_svc",
-    "/provider/ledger": "payment_svc",
-    "/mails": "notification_svc",
-    "/stock": "inventory_svc",
+    "/orders": "orders",
+    "/reservations": "reservations",
+    "/payments": "payments",
+    "/provider/ledger": "payments",
+    "/mails": "mails",
+    "/stock": "reservations",
 }
 _OLDEST_FIRST = {path: {"oldest_first": "true"} for path in ("/orders", "/payments", "/mails")}
 
@@ -41,10 +43,12 @@ class Lists:
 
     def read(self, path: str, **which: str) -> AsyncGenerator[Json, None]:
         """All items of a list, in ascending order of their keys."""
-        return pages(self._http, f"{self._addresses[_LISTS[path]]}{path}", **which)
+        return pages(self._http, f"{self._address(path)}{path}", **which)
 
     async def rules(self) -> Rules:
-        return await rules_of(self._http, self._addresses)
+        return await rules_of(
+            self._http, self._addresses, sorted({service_of(kind) for kind in _LISTS.values()})
+        )
 
     async def dated(self, order_id: str, views: Views) -> Views:
         """Add the time of the confirmation,
@@ -52,9 +56,8 @@ class Lists:
         """
         if views.payment or not views.order or views.order["status"] != "dispatched":
             return views
-        return replace(
-            views, confirmed_at=await confirmed_at(self._http, self._addresses["order_svc"], order_id)
-        )
+        confirmed = await confirmed_at(self._http, self._address("/orders"), order_id)
+        return replace(views, confirmed_at=confirmed)
 
     async def all(self) -> AsyncGenerator[tuple[str, Views], None]:
         """All orders, and everything else with an order's id."""
@@ -68,27 +71,33 @@ class Lists:
 
         Raises InfrastructureUnavailable if a service does not respond.
         """
-        reader = Reader(self._http, self._addresses, ())
-        for subjects in (reader.open(), reader.changed(since)):
-            async with aclosing(self._of(subjects)) as found:
-                async for each in found:
-                    yield each
-        _raise_if_silent(reader)
-
-    async def open(self) -> AsyncGenerator[tuple[str, Views], None]:
-        """Orders that are not at rest."""
-        reader = Reader(self._http, self._addresses, ())
-        async with aclosing(self._of(reader.open())) as found:
+        async with aclosing(self.open()) as found:
             async for each in found:
                 yield each
-        _raise_if_silent(reader)
+        reader = Reader(self._http, self._addresses, ())
+        async with aclosing(self._of(reader, reader.changed(since))) as found:
+            async for each in found:
+                yield each
 
-    async def _of(self, subjects: AsyncGenerator[str, None]) -> AsyncGenerator[tuple[str, Views], None]:
+    async def open(self) -> AsyncGenerator[tuple[str, Views], None]:
+        """Orders that are not at rest.
+
+        Raises InfrastructureUnavailable if a service does not respond.
+        """
+        reader = Reader(self._http, self._addresses, ())
+        async with aclosing(self._of(reader, reader.open())) as found:
+            async for each in found:
+                yield each
+
+    async def _of(
+        self, reader: Reader, subjects: AsyncGenerator[str, None]
+    ) -> AsyncGenerator[tuple[str, Views], None]:
         async with aclosing(batched(subjects, _AT_ONCE)) as batches:
             async for ids in batches:
                 async with aclosing(self.each(ids)) as found:
                     async for each in found:
                         yield each
+        _raise_if_silent(reader)
 
     async def each(self, order_ids: Sequence[str]) -> AsyncGenerator[tuple[str, Views], None]:
         for start in range(0, len(order_ids), _AT_ONCE):
@@ -125,9 +134,12 @@ class Lists:
             path for path in _LISTS if path != "/stock" and (self._has_ledger or path != "/provider/ledger")
         ]
 
+    def _address(self, list_: str) -> str:
+        return self._addresses[service_of(_LISTS[list_])]
+
     async def _get(self, list_: str, path: str, **which: str) -> Json | None:
         """None if it does not exist."""
-        url = f"{self._addresses[_LISTS[list_]]}{path}"
+        url = f"{self._address(list_)}{path}"
         response = await self._http.get(url, params=which, timeout=_RESPONSE_S_MAX)
         if response.status_code in (404, 422):  # a key that is not an order id belongs to no order
             return None

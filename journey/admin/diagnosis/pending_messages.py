@@ -5,7 +5,7 @@ The consumers of each type come from the services' definitions.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chassis.messaging.message import Command, Sender
 from contracts.catalog import CATALOG
@@ -101,12 +101,3 @@ def concerns(dead_letter: DeadLetter, order_id: str) -> bool:
     or by its subject if the journey has another id.
     """
     return order_id in (dead_letter.journey_id, dead_letter.subject)
-
-
-def span(passed: timedelta) -> str:
-    """A duration for people, in its largest unit only."""
-    seconds = max(0, int(passed.total_seconds()))
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

@@ -8,34 +8,28 @@ from typing import Any
 from contracts import order_saga
 from contracts.http.inventory import ReservationStatus
 from contracts.http.orders import OrderStatus
+from contracts.http.payments import PaymentStatus
+from journey.admin.diagnosis import books
+from journey.admin.diagnosis.books import CANCELLED, CONFIRMED
 from journey.admin.diagnosis.expired import Rules
-from payment_svc.payment import PaymentStatus
 
 Json = dict[str, Any]
 KEPT_FOR_EVER = Rules()
-CONFIRMED: Set[str] = frozenset({OrderStatus.CONFIRMED, OrderStatus.DISPATCHED})
-_CANCELLED: Set[str] = frozenset({OrderStatus.CANCELLED, OrderStatus.REJECTED})
 _TAKEN: Set[str] = frozenset({ReservationStatus.COMMITTED, ReservationStatus.DISPATCHED})
 _UNDONE_GOODS: Set[str] = frozenset(
     {"", ReservationStatus.NEW, ReservationStatus.REJECTED, ReservationStatus.RELEASED}
 )
-_UNDONE_PAYMENTS: Set[str] = frozenset(
-    {"", PaymentStatus.DROPPED, PaymentStatus.DECLINED, PaymentStatus.VOIDED, PaymentStatus.REFUNDED}
-)
 _OPEN_OR_TAKEN: Set[str] = frozenset(
     {PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURING, PaymentStatus.CAPTURED}
 )
-_CAPTURED: Set[str] = frozenset({PaymentStatus.CAPTURED})
 # What an order of each status may have once it is at rest; "" if its service does not know the order, because
-# it was rejected, or cancelled before it was placed. A test compares both with the deciders.
-_GOODS = dict.fromkeys(CONFIRMED, _TAKEN) | dict.fromkeys(_CANCELLED, _UNDONE_GOODS)
-_PAYMENTS = dict.fromkeys(CONFIRMED, _CAPTURED) | dict.fromkeys(_CANCELLED, _UNDONE_PAYMENTS)
+# it was rejected, or cancelled before it was placed. A test compares it with the deciders.
+_GOODS = dict.fromkeys(CONFIRMED, _TAKEN) | dict.fromkeys(CANCELLED, _UNDONE_GOODS)
 _MAILS = {
     str(status): order_saga.MAILS[event]
     for event, status in order_saga.STATUSES.items()
     if event in order_saga.MAILS
 }
-_MOVES = {"captured": 1, "refunded": -1}
 _SHOWN_MAX = 100
 _EARLY_MAX = 5  # per invariant
 
@@ -99,9 +93,10 @@ def of_order(order_id: str, views: Views, rules: Rules = KEPT_FOR_EVER) -> Broke
     ):
         yield from ((STOCK, sentence) for sentence in _goods(order_id, status, _status(views.reservation)))
     if views.payment or not rules.may_be_gone("payments", views.confirmed_at or changed_at):
-        yield from ((MONEY, sentence) for sentence in _payment(order_id, status, views.payment or {}))
+        yield from ((MONEY, sentence) for sentence in books.of_payment(order_id, status, views.payment or {}))
     if views.ledger is not None:
-        yield from ((LEDGER, sentence) for sentence in _ledger(order_id, order, views.ledger))
+        sentences = books.of_ledger(order_id, order, views.payment or {}, views.ledger)
+        yield from ((LEDGER, sentence) for sentence in sentences)
     if not rules.may_be_gone("mails", changed_at):
         yield from ((MAILS, sentence) for sentence in _mails(order_id, status, views.mails))
 
@@ -132,32 +127,6 @@ def _goods(order_id: str, status: str, goods: str) -> Iterator[str]:
         yield f"order {order_id} is {status}, its goods are {goods or 'unknown'}"
     else:
         yield f"order {order_id} is {status}, but its goods are {goods}"
-
-
-def _payment(order_id: str, status: str, view: Json) -> Iterator[str]:
-    payment = _status(view)
-    if payment == PaymentStatus.NEEDS_RECONCILIATION:
-        yield (
-            f"order {order_id} is {status}, and its payment needs reconciliation: {view.get('detail', '')}; "
-            "compare it with the card provider's books and settle the difference there"
-        )
-        return
-    if payment in _PAYMENTS.get(status, {payment}):
-        return
-    if status in CONFIRMED:
-        yield f"order {order_id} is {status}, its payment is {payment or 'unknown'}"
-    else:
-        yield f"order {order_id} is {status}, but its payment is {payment}"
-
-
-def _ledger(order_id: str, order: Json, entries: Sequence[Json]) -> Iterator[str]:
-    for key, times in Counter(entry["key"] for entry in entries).items():
-        if times > 1:
-            yield f"{key} is in the ledger {times} times"
-    net = sum(entry["amount"]["amount_minor"] * _MOVES.get(entry["outcome"], 0) for entry in entries)
-    due = order["total"]["amount_minor"] if order["status"] in CONFIRMED else 0
-    if order["status"] != OrderStatus.NEEDS_ATTENTION and net != due:
-        yield f"order {order_id} is {order['status']}: {net} net at the provider, {due} due"
 
 
 def _mails(order_id: str, status: str, mails: Sequence[Json]) -> Iterator[str]:

@@ -11,6 +11,7 @@ import httpx
 
 from chassis.bus.retry_ladder import DEAD
 from chassis.messaging.envelope import OPERATOR
+from journey.admin.broker.input_queues import by_input_queue
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
 from journey.admin.dead_letters import oldest as dead_letter_reader
 from journey.admin.dead_letters import reader
@@ -61,8 +62,8 @@ class Location:
 class ShopSnapshot:
     """`unready`: service -> reason.
 
-    `depths` and `letters` are None if the broker did not respond. `unread`: queue -> number of dead letters
-    that are not in `letters`. `alarms`: why the broker blocks publishers.
+    `depths` and `dead_letters` are None if the broker did not respond. `unread`: queue -> number of those
+    that are not in `dead_letters`. `alarms`: why the broker blocks publishers.
     """
 
     addresses: Mapping[str, str] = field(default_factory=dict)
@@ -235,7 +236,7 @@ async def counted(endpoints: ShopEndpoints) -> tuple[Mapping[str, Depth] | None,
     """Queue depths and alarms. The user `operator` may read them in every shop."""
     try:
         async with asyncio.timeout(_BROKER_S_MAX), BrokerAdmin(endpoints.management_url) as admin:
-            return await admin.depths(endpoints.vhost), await admin.alarms()
+            return by_input_queue(await admin.depths(endpoints.vhost)), await admin.alarms()
     except (AdminUnavailable, TimeoutError):
         return None, ()
 

@@ -94,7 +94,7 @@ class StuckOrder:
 
 
 def stuck(
-    accounts: HandledSnapshot, dead_letters: Iterable[DeadLetter], before: datetime
+    snapshot: HandledSnapshot, dead_letters: Iterable[DeadLetter], before: datetime
 ) -> list[StuckOrder]:
     """The orders that have been waiting since before `before`, longest first.
 
@@ -103,12 +103,12 @@ def stuck(
     order stuck.
     """
     missing: dict[str, list[PendingDelivery]] = {}
-    for each in awaited(accounts.sent_messages, accounts.handled):
+    for each in awaited(snapshot.sent_messages, snapshot.handled):
         missing.setdefault(each.message.subject, []).append(each)
-    dead = _about_orders(dead_letters, accounts)
-    waiting = {order_id for order_id, order in accounts.orders.items() if order.deadline_at is not None}
-    behind = {id_ for id_ in missing.keys() & accounts.keys if any(each.certain for each in missing[id_])}
-    begun = _begun(accounts.sent_messages)
+    dead = _about_orders(dead_letters, snapshot)
+    waiting = {order_id for order_id, order in snapshot.orders.items() if order.deadline_at is not None}
+    behind = {id_ for id_ in missing.keys() & snapshot.keys if any(each.certain for each in missing[id_])}
+    begun = _begun(snapshot.sent_messages)
     found = []
     for order_id in waiting | behind | dead.keys():
         steps, died = missing.get(order_id, []), dead.get(order_id, [])
@@ -117,7 +117,7 @@ def stuck(
         ]
         since = min(times, default=begun.get(order_id, before))
         if since <= before:
-            order = accounts.orders.get(order_id, OrderSummary("", None))
+            order = snapshot.orders.get(order_id, OrderSummary("", None))
             found.append(
                 StuckOrder(order_id, order.status, since, order.deadline_at, tuple(steps), tuple(died))
             )
@@ -125,16 +125,16 @@ def stuck(
 
 
 def _about_orders(
-    dead_letters: Iterable[DeadLetter], accounts: HandledSnapshot
+    dead_letters: Iterable[DeadLetter], snapshot: HandledSnapshot
 ) -> dict[str, list[DeadLetter]]:
     """Dead letters by order, except those that their service has handled since."""
     found: dict[str, list[DeadLetter]] = {}
     for dead_letter in dead_letters:
         contract = CATALOG.get(dead_letter.type)
         is_about_order = contract is not None and contract.SUBJECT == PlaceOrder.SUBJECT
-        if is_about_order or dead_letter.journey_id in accounts.keys:
+        if is_about_order or dead_letter.journey_id in snapshot.keys:
             subject = dead_letter.subject or dead_letter.journey_id
-            if dead_letter.id not in accounts.handled.get(dead_letter.service, ()):
+            if dead_letter.id not in snapshot.handled.get(dead_letter.service, ()):
                 found.setdefault(subject, []).append(dead_letter)
     return found
 

@@ -33,7 +33,7 @@ class StuckDeadLetters:
         return found.dead_letters if found else ()
 
     async def others(self) -> DeadLetterStream:
-        """All except the first ones; of a queue with more letters, the first ones are repeated."""
+        """All except the first ones; of a queue with more dead letters, the first ones are repeated."""
         found = await self._oldest
         self.silent = found is None
         if found is None:

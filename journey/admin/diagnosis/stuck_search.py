@@ -118,7 +118,7 @@ class Search:
     async def _dead(
         self, dead_letters: DeadLetterStream, reported: "_Remembered"
     ) -> AsyncGenerator[StuckOrder, None]:
-        """The orders with these dead letters. Adds all subjects of the letters to `told`."""
+        """The orders with these dead letters. Adds all their subjects to `reported`."""
         async with aclosing(batched(dead_letters, _AT_ONCE)) as batches:
             async for batch in batches:
                 names = {name for dead_letter in batch for name in _subjects(dead_letter)}
@@ -130,27 +130,27 @@ class Search:
     async def _compared(
         self, some: AsyncGenerator[HandledSnapshot, None]
     ) -> AsyncGenerator[StuckOrder, None]:
-        async with aclosing(some) as accounts:
-            async for each in accounts:
+        async with aclosing(some) as records:
+            async for each in records:
                 for order in self._compare(each, ()):
                     yield order
 
-    def _compare(self, accounts: HandledSnapshot, dead_letters: Sequence[DeadLetter]) -> list[StuckOrder]:
-        self.compared += len(accounts.subjects)
+    def _compare(self, records: HandledSnapshot, dead_letters: Sequence[DeadLetter]) -> list[StuckOrder]:
+        self.compared += len(records.subjects)
         self._on_progress(self)
-        return stuck(accounts, dead_letters, self._before)
+        return stuck(records, dead_letters, self._before)
 
     async def _everywhere(self, but: "_Remembered") -> AsyncGenerator[HandledSnapshot, None]:
         """All except the open ones: these were found before, or are too new."""
-        accounts = HandledSnapshot()
+        records = HandledSnapshot()
         async with aclosing(self._reader.all()) as subjects:
             async for subject, items in subjects:
                 if subject not in but:
-                    accounts.enter(items)
-                if len(accounts.subjects) >= _AT_ONCE:
-                    yield self._at_rest(accounts)
-                    accounts = HandledSnapshot()
-        yield self._at_rest(accounts)
+                    records.enter(items)
+                if len(records.subjects) >= _AT_ONCE:
+                    yield self._at_rest(records)
+                    records = HandledSnapshot()
+        yield self._at_rest(records)
 
     async def _open(self, but: "_Remembered") -> AsyncGenerator[HandledSnapshot, None]:
         async with aclosing(_batches(self._reader.open(), but)) as batches:
@@ -163,22 +163,20 @@ class Search:
             async for names in batches:
                 yield self._at_rest(await self._about(names))
 
-    def _at_rest(self, accounts: HandledSnapshot) -> HandledSnapshot:
-        accounts.leave_out(accounts.open)
-        return self._complete(accounts)
+    def _at_rest(self, records: HandledSnapshot) -> HandledSnapshot:
+        records.leave_out(records.open)
+        return self._complete(records)
 
     async def _about(self, subjects: Collection[str]) -> HandledSnapshot:
-        accounts = HandledSnapshot()
+        records = HandledSnapshot()
         if subjects:
-            accounts.enter(await self._reader.about(subjects))
-        return self._complete(accounts)
+            records.enter(await self._reader.about(subjects))
+        return self._complete(records)
 
-    def _complete(self, accounts: HandledSnapshot) -> HandledSnapshot:
+    def _complete(self, records: HandledSnapshot) -> HandledSnapshot:
         """Drop partial results of a service that failed midway: they would look like unhandled messages."""
-        accounts.handled = {
-            service: accounts.handled.get(service, set()) for service, _ in self._reader.kinds
-        }
-        return accounts
+        records.handled = {service: records.handled.get(service, set()) for service, _ in self._reader.kinds}
+        return records
 
 
 async def find(

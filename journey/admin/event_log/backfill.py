@@ -1,9 +1,9 @@
 """`journey backfill SERVICE`: publishes events from the journal again,
 to one service that may have missed them.
 
-The same bytes, ids and headers go to that service's events queue. The service recognizes handled events by
-their ids, and publishes its stored outgoing messages again. So a backfill is safe to repeat, to start too
-early, and to kill.
+The same bytes, ids and headers go to that service's events queue, or to its first partition. The service
+recognizes handled events by their ids, and publishes its stored outgoing messages again. So a backfill is
+safe to repeat, to start too early, and to kill.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from chassis.core.definition import ServiceDefinition
 from chassis.messaging.envelope import OPERATOR, Malformed, WireMessage, parse
 from chassis.messaging.message import Event
 from chassis.messaging.origin import HANDED_BACK, Origin
+from chassis.messaging.partitions import input_queue_of
 from contracts.catalog import CATALOG
 from journey.admin.broker.management import BrokerAdmin, Limit
 from journey.admin.endpoints import ShopEndpoints
@@ -97,7 +98,9 @@ def consumed_types(service: ServiceDefinition) -> set[str]:
 
 @dataclass(frozen=True)
 class Backlog:
-    """Messages in a service's queues, and the maximum that its consumers may hold unacknowledged."""
+    """Messages in the queue that events are published to, and in the fullest partition of the commands queue;
+    and the maximum that the service's consumers may hold unacknowledged.
+    """
 
     events: int
     commands: int
@@ -141,6 +144,7 @@ async def throttled_publisher(
             await admin.limit(endpoints.vhost, queue)
             for queue in (service.events_queue, service.commands_queue)
         ]
+        existing = await admin.depths(endpoints.vhost)
     if events is None or commands is None:
         raise InfrastructureUnavailable(
             f"{service.name} has no queues", "create them: `journey topology apply`"
@@ -148,17 +152,25 @@ async def throttled_publisher(
     url = endpoints.amqp_url(OPERATOR)
     bus = RabbitBus(url)
     async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
-        watching = await aio_pika.connect(
+        connection = await aio_pika.connect(
             url, heartbeat=20, client_properties={"connection_name": "backfill"}
         )
     try:
         await bus.start()
         async with aiormq_connection.broker_call(_RESPONSE_S_MAX):
-            channel = await watching.channel()
-        yield ThrottledPublisher(service, QueueLimits(events, commands), bus, channel, rate)
+            channel = await connection.channel()
+        partitions = [queue for queue in existing if input_queue_of(queue) == service.commands_queue]
+        yield ThrottledPublisher(
+            service,
+            QueueLimits(events, commands),
+            bus,
+            channel=channel,
+            rate=rate,
+            commands_queues=partitions,
+        )
     finally:
         await bus.stop()
-        await aiormq_connection.best_effort(watching.close())
+        await aiormq_connection.best_effort(connection.close())
 
 
 class ThrottledPublisher:
@@ -169,14 +181,17 @@ class ThrottledPublisher:
         service: ServiceDefinition,
         bounds: QueueLimits,
         bus: RabbitBus,
+        *,
         channel: AbstractChannel,
         rate: float,
+        commands_queues: Sequence[str],
     ) -> None:
         self._service = service
         self._bounds = bounds
         self._bus = bus
         self._channel = channel
         self._rate = rate
+        self._commands_queues = commands_queues
         self._given = 0
         self._began = asyncio.get_running_loop().time()
 
@@ -218,16 +233,18 @@ class ThrottledPublisher:
                 events = (
                     await self._channel.declare_queue(service.events_queue, passive=True)
                 ).declaration_result
-                commands = (
-                    await self._channel.declare_queue(service.commands_queue, passive=True)
-                ).declaration_result
+                commands = [
+                    (await self._channel.declare_queue(queue, passive=True)).declaration_result
+                    for queue in self._commands_queues
+                ]
         except ChannelNotFoundEntity as error:
             raise InfrastructureUnavailable(
                 str(error), "create the queue: `journey topology apply`"
             ) from None
         in_hand_max = (events.consumer_count or 0) * service.prefetch_events
-        in_hand_max += (commands.consumer_count or 0) * service.prefetch_commands
-        return Backlog(events.message_count or 0, commands.message_count or 0, in_hand_max)
+        in_hand_max += max(queue.consumer_count or 0 for queue in commands) * service.prefetch_commands
+        fullest = max(queue.message_count or 0 for queue in commands)
+        return Backlog(events.message_count or 0, fullest, in_hand_max)
 
     async def _publish(self, wire_messages: Sequence[WireMessage]) -> None:
         errors = [error for error in await self._bus.publish(wire_messages) if error is not None]

@@ -20,12 +20,12 @@ from pamqp.common import FieldTable
 from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.aiormq_frames.aio_pika_connections import TolerantConnection
 from chassis.bus.protocol import BusUnavailable
-from chassis.bus.topology import JOURNAL
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
+from contracts.catalog import NAMES
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 
-MARK = "journal.mark"  # no wire type: no service consumes it, and readers skip other readers' markers
+MARKER = "journal.mark"  # no wire type: no service consumes it, and readers skip other readers' markers
 PREFETCH = 1_000
 _ACKED_AT_ONCE = 200  # below the prefetch limit, so that delivery never stalls
 _SILENCE_S_MAX = 30.0
@@ -59,14 +59,14 @@ async def read(amqp_url: str, since: Since = None) -> Entries:
     connection = await _connect(amqp_url)
     try:
         arrived = await _consume(connection, since)
-        mark = await _lay_mark(connection)
+        marker = await _publish_marker(connection)
         count, after = 0, -1
-        while (message := await _next(arrived)).message_id != mark:
+        while (message := await _next(arrived)).message_id != marker:
             count += 1
             if count % _ACKED_AT_ONCE == 0:
                 async with aiormq_connection.broker_call(_SILENCE_S_MAX):
                     await message.ack(multiple=True)
-            if message.type != MARK:
+            if message.type != MARKER:
                 entry = _entry(message, after)
                 after = entry.offset
                 yield entry
@@ -114,7 +114,7 @@ async def _consume(connection: AbstractConnection, since: Since) -> _Arrived:
         async with aiormq_connection.broker_call(_SILENCE_S_MAX):
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=PREFETCH)
-            journal = await channel.get_queue(JOURNAL, ensure=False)
+            journal = await channel.get_queue(NAMES.journal, ensure=False)
             await journal.consume(
                 arrived.put, arguments={"x-stream-offset": "first" if since is None else since}
             )
@@ -126,13 +126,14 @@ async def _consume(connection: AbstractConnection, since: Since) -> _Arrived:
     return arrived
 
 
-async def _lay_mark(connection: AbstractConnection) -> str:
+async def _publish_marker(connection: AbstractConnection) -> str:
     """Publish a marker directly to the journal, past every exchange: no service sees it."""
-    mark = str(new_id())
+    marker = str(new_id())
     async with aiormq_connection.broker_call(_SILENCE_S_MAX):
         channel = await connection.channel(on_return_raises=True)
-        await channel.default_exchange.publish(aio_pika.Message(b"", message_id=mark, type=MARK), JOURNAL)
-    return mark
+        message = aio_pika.Message(b"", message_id=marker, type=MARKER)
+        await channel.default_exchange.publish(message, NAMES.journal)
+    return marker
 
 
 async def _next(arrived: _Arrived) -> AbstractIncomingMessage:

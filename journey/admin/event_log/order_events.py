@@ -11,7 +11,7 @@ from chassis.messaging.envelope import Envelope
 from chassis.messaging.message import Event, Message
 from contracts import notifications
 from contracts.notifications import MailKind
-from contracts.order_saga import MAILS, STATUSES, EventType, awaited
+from contracts.order_saga import MAILS, EventType, awaited, status_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,10 @@ class ProjectedOrder:
     @property
     def status(self) -> str:
         """The status as in order_svc; empty without an event of order_svc."""
-        event_types = self.event_types
-        return next((STATUSES[event] for event in reversed(STATUSES) if event in event_types), "")
+        latest = {
+            event.contract: event.at for event in sorted(self.events.values(), key=lambda each: each.at)
+        }
+        return status_of(latest) or ""
 
     @property
     def awaits(self) -> list[str]:

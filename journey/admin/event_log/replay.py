@@ -17,6 +17,7 @@ from uuid import UUID
 
 import httpx
 
+from chassis.messaging.catalog import UpcastFailed
 from chassis.messaging.envelope import OPERATOR, Malformed, parse
 from chassis.messaging.message import Event
 from contracts.catalog import CATALOG
@@ -96,7 +97,8 @@ class Replay:
         contract = CATALOG.get(entry.wire_message.type or "")
         try:
             envelope, event = parse(entry.wire_message, CATALOG, reader=contract.OWNER if contract else "")
-        except Malformed as error:
+            event = CATALOG.upcast(event)
+        except (Malformed, UpcastFailed) as error:
             self._leave_out(str(error))
             return
         if isinstance(event, Event) and (order_id := order_of(event)) and self._only in ("", order_id):

@@ -15,9 +15,9 @@ from pymongo.errors import PyMongoError
 
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.progress_log import Log
-from journey.devenv.infra import ready
+from journey.devenv.infra import local_mongo, ready
 from journey.devenv.infra.commands import run
-from journey.devenv.infra.local_rabbit import COUNTING_ERLANG, LIMITING_ERLANG
+from journey.devenv.infra.local_rabbit import COUNTING_ERLANG, LIMITING_ERLANG, PLUGINS
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
@@ -79,9 +79,7 @@ async def start_containers(log: Log) -> Containers:
     log("starting RabbitMQ and MongoDB in Docker")
     password = secrets.token_hex(16)
     rabbit = _rabbit(password)
-    mongo = _container(mongo_image(), 27017).with_command(
-        "--replSet rs0 --bind_ip_all --setParameter transactionLifetimeLimitSeconds=10"
-    )
+    mongo = _mongo(password)
     started = Containers()
     try:
         for container in (rabbit, mongo):
@@ -90,7 +88,8 @@ async def start_containers(log: Log) -> Containers:
         started.amqp_url = f"amqp://{USER}:{password}@{host}:{amqp}"
         started.management_url = f"http://{USER}:{password}@{host}:{management}"
         mongo_host, mongo_port = await asyncio.to_thread(_address, mongo, 27017)
-        started.mongo_url = f"mongodb://{mongo_host}:{mongo_port}/?directConnection=true"
+        login = f"{local_mongo.USER}:{password}"
+        started.mongo_url = f"mongodb://{login}@{mongo_host}:{mongo_port}/?directConnection=true"
         await _wait_ready(started)
     except BaseException:
         await remove(started.ids)
@@ -115,11 +114,30 @@ def _reaper_images() -> list[str]:
 
 
 def _rabbit(password: str) -> "DockerContainer":
-    container = _container(rabbitmq_image(), 5672, 15672)
+    plugins = f"echo '{PLUGINS.strip()}' >/etc/rabbitmq/enabled_plugins"
+    start = f"{plugins} && exec docker-entrypoint.sh rabbitmq-server"
+    container = _container(rabbitmq_image(), 5672, 15672).with_command(["bash", "-c", start])
     return container.with_envs(
         RABBITMQ_DEFAULT_USER=USER,
         RABBITMQ_DEFAULT_PASS=password,
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=f"{COUNTING_ERLANG} {LIMITING_ERLANG}",
+    )
+
+
+def _mongo(password: str) -> "DockerContainer":
+    """The image creates the administrator. The members of a set with logins need a key file, even one member
+    (manual: "Keyfile Authentication"), which only its owner may read.
+    """
+    start = (
+        '(umask 377; printf %s "$MONGO_KEY" >/tmp/key) && chown mongodb /tmp/key && '
+        "exec docker-entrypoint.sh mongod --replSet rs0 --bind_ip_all --keyFile /tmp/key "
+        "--setParameter transactionLifetimeLimitSeconds=10"
+    )
+    container = _container(mongo_image(), 27017).with_command(["bash", "-c", start])
+    return container.with_envs(
+        MONGO_INITDB_ROOT_USERNAME=local_mongo.USER,
+        MONGO_INITDB_ROOT_PASSWORD=password,
+        MONGO_KEY=secrets.token_hex(32),
     )
 
 
@@ -129,7 +147,7 @@ def _container(image: str, *ports: int) -> "DockerContainer":
     container = DockerContainer(image)
     published: dict[str, Any] = container.ports
     for port in ports:
-        # The database has no password, so publish its port on loopback only.
+        # Only this machine needs the ports.
         published[str(port)] = ("127.0.0.1",) if _engine_is_here(container) else None
     return container
 

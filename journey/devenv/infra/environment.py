@@ -72,7 +72,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Infrastructure:
 
 async def require_responses(found: Infrastructure) -> None:
     """Connect to each address, so that a typing error shows here and not as a timeout later."""
-    refusals = {
+    checks = {
         "RABBITMQ_URL": (found.amqp_url, await ready.amqp_refuses(found.amqp_url)),
         "RABBITMQ_MANAGEMENT_URL": (
             found.management_url,
@@ -80,7 +80,7 @@ async def require_responses(found: Infrastructure) -> None:
         ),
         "MONGO_URL": (found.mongo_url, await ready.mongo_refuses(found.mongo_url)),
     }
-    for name, (url, why) in refusals.items():
+    for name, (url, why) in checks.items():
         if why is not None:
             raise InfrastructureUnavailable(
                 f"{name} ({masked(url)}) cannot be used: {why}",

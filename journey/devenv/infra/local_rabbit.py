@@ -38,7 +38,8 @@ REMEDY = (
     "or set RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL"
 )
 
-PLUGINS = "[rabbitmq_management,rabbitmq_prometheus].\n"
+# The last one distributes messages to partitions (chassis/bus/partitioning.py).
+PLUGINS = "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_consistent_hash_exchange].\n"
 CONFIG = """\
 listeners.tcp.1 = 127.0.0.1:{amqp_port}
 management.tcp.ip = 127.0.0.1
@@ -166,11 +167,14 @@ class LocalRabbit:
         for name in ("log", "data", "generated", "conf.d"):
             private_dir(self.dir / name)
         kept = self.settings
-        write_private(self.dir / "rabbitmq.conf", CONFIG.format(user=USER, **asdict(kept)))
+        write_private(self.dir / "rabbitmq.conf", self._config())
         write_private(self.dir / "enabled_plugins", PLUGINS)
         cookie = self.dir / ".erlang.cookie"
         write_private(cookie, kept.cookie)
         cookie.chmod(0o400)  # Erlang refuses to start if other users can read it
+
+    def _config(self) -> str:
+        return CONFIG.format(user=USER, **asdict(self.settings))
 
     def _start_port_mapper(self) -> None:
         """Erlang would start a detached epmd that runs forever; this one can be stopped."""
@@ -234,8 +238,8 @@ def _find_epmd() -> Path:
     on_path = shutil.which("epmd")
     if on_path is not None:
         return Path(on_path)
-    places = sorted(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))
-    places += sorted(Path("/usr/local/lib/erlang").glob("erts-*/bin/epmd"))
-    if not places:
+    found = sorted(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))
+    found += sorted(Path("/usr/local/lib/erlang").glob("erts-*/bin/epmd"))
+    if not found:
         raise InfrastructureUnavailable("Erlang's port mapper (epmd) was not found", REMEDY)
-    return places[-1]
+    return found[-1]

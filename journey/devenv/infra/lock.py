@@ -23,7 +23,7 @@ _POLL_S = 0.1
 async def installing() -> AsyncIterator[None]:
     """apt allows one installation at a time.
 
-    Inside, check again whether the package was installed meanwhile.
+    Inside, check again whether the package is installed by now.
     """
     async with locked(cache_dir(), wait_s=2 * APT_TIMEOUT_S):
         yield

@@ -74,7 +74,7 @@ class Processes:
             created = psutil.Process(pid).create_time()
         except psutil.NoSuchProcess:
             created = time.time()
-        record = ProcessRecord(name, pid, created, str(log), _start_mark(pid))
+        record = ProcessRecord(name, pid, created, str(log), _start_ticks(pid))
         write_private(self._path(name), json.dumps(asdict(record)) + "\n")
         return record
 
@@ -170,7 +170,7 @@ def _process(record: ProcessRecord) -> psutil.Process | None:
     try:
         process = psutil.Process(record.pid)
         if record.started:
-            if _start_mark(record.pid) != record.started:
+            if _start_ticks(record.pid) != record.started:
                 return None
         elif abs(process.create_time() - record.created) > START_TIME_SLACK_S:
             return None
@@ -179,7 +179,7 @@ def _process(record: ProcessRecord) -> psutil.Process | None:
         return None
 
 
-def _start_mark(pid: int) -> str:
+def _start_ticks(pid: int) -> str:
     """Boot id, and clock ticks from boot to the process start (field 22 of /proc/PID/stat, see proc(5))."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

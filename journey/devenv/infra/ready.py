@@ -13,7 +13,10 @@ from chassis.bus.aiormq_frames.broker_errors import describe
 from journey.admin.ssl_context import tls
 
 LIMIT_S = 3.0
-_LOGIN_REFUSED = (13, 18)  # the server's Unauthorized and AuthenticationFailed
+_LOGIN_REFUSED = {  # the server's Unauthorized and AuthenticationFailed
+    13: "the user cannot manage users; it needs the role root or userAdminAnyDatabase",
+    18: "the user or the password is wrong",
+}
 
 
 async def http_get(url: str, path: str, *, limit_s: float = LIMIT_S) -> httpx.Response | None:
@@ -93,7 +96,9 @@ async def amqp_refuses(amqp_url: str) -> str | None:
 
 
 async def mongo_refuses(mongo_url: str, *, limit_s: float = LIMIT_S) -> str | None:
-    """Why the database cannot be used, or None if it is a replica set with a primary."""
+    """Why the database cannot be used, or None if it is a replica set with a primary, and the user an
+    administrator.
+    """
     milliseconds = int(limit_s * 1000)
     try:
         client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(
@@ -103,9 +108,10 @@ async def mongo_refuses(mongo_url: str, *, limit_s: float = LIMIT_S) -> str | No
         return f"it is not a MongoDB URL: {error}"
     try:
         hello = await client.admin.command("hello")
+        await client.admin.command("usersInfo", 1)
     except PyMongoError as error:
-        refused = isinstance(error, OperationFailure) and error.code in _LOGIN_REFUSED
-        return "the user or the password is wrong" if refused else "no primary responds there"
+        code = error.code if isinstance(error, OperationFailure) else None
+        return _LOGIN_REFUSED.get(code or 0, "no primary responds there")
     finally:
         await client.close()
     if "setName" not in hello:

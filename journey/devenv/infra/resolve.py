@@ -11,7 +11,7 @@ from pathlib import Path
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.private_files import write_private
 from journey.admin.progress_log import Log
-from journey.devenv.infra import docker, environment, local_mongo, local_rabbit, ready
+from journey.devenv.infra import docker, environment, local_mongo, local_rabbit, mongod, ready
 from journey.devenv.infra.lock import LOCK_FILE, installing, locked
 from journey.devenv.infra.mailbox_process import MAILBOX, start_mailbox
 from journey.devenv.infra.model import MEMORY_URL, Infrastructure, Kind, masked
@@ -62,19 +62,19 @@ def recorded_in(state_dir: Path) -> Infrastructure | None:
 
 
 async def responds(found: Infrastructure) -> bool:
-    return found.kind == "memory" or not any((await _refusals(found)).values())
+    return found.kind == "memory" or not any((await _unavailability(found)).values())
 
 
 async def require(found: Infrastructure) -> None:
     """Raises InfrastructureUnavailable with the cause if a service could not start now."""
-    for name, why in (await _refusals(found)).items():
+    for name, why in (await _unavailability(found)).items():
         if why:
             raise InfrastructureUnavailable(
                 f"{name} cannot be used: {why}", "`journey up` starts what is not running"
             )
 
 
-async def _refusals(found: Infrastructure) -> dict[str, str | None]:
+async def _unavailability(found: Infrastructure) -> dict[str, str | None]:
     amqp, management, mongo = await asyncio.gather(
         ready.amqp_refuses(found.amqp_url),
         ready.management_refuses(found.management_url),
@@ -168,7 +168,7 @@ class _Taker:
     async def _local(self, why: str) -> Infrastructure:
         async with installing():  # before any process starts
             await local_rabbit.find_or_install(self.log)
-            await local_mongo.find_or_download(self.log)
+            await mongod.find_or_download(self.log)
         rabbit = local_rabbit.LocalRabbit(self.state_dir, one_core=self.for_tests)
         mongo = local_mongo.LocalMongo(self.state_dir)
         try:

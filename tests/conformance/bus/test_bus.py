@@ -69,7 +69,7 @@ async def test_nothing_to_publish_is_no_error(broker: Broker) -> None:
     assert await (await broker.bus("order_svc")).publish([]) == []
 
 
-async def test_what_is_acknowledged_stays_away(broker: Broker) -> None:
+async def test_acknowledged_messages_are_not_redelivered(broker: Broker) -> None:
     inbox, wire_messages = Inbox(), [placed() for _ in range(50)]
     bus = await broker.bus("inventory_svc")
     await bus.subscribe(INVENTORY, 10, inbox)
@@ -85,7 +85,7 @@ async def test_what_is_acknowledged_stays_away(broker: Broker) -> None:
     assert later.ids == [marker.message_id]
 
 
-async def test_a_message_that_is_given_back_comes_again(broker: Broker) -> None:
+async def test_a_requeued_message_is_redelivered(broker: Broker) -> None:
     inbox, wire_message = Inbox(acks=False), placed()
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
     await (await broker.bus("order_svc")).publish([wire_message])
@@ -95,19 +95,21 @@ async def test_a_message_that_is_given_back_comes_again(broker: Broker) -> None:
     assert as_kept(inbox.wire_messages[1]) == as_kept(wire_message)
 
 
-async def test_no_more_than_the_prefetch_is_in_hand(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unacknowledged_deliveries_never_exceed_the_prefetch(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After the first delivery is settled, during which a consumer might die."""
     monkeypatch.setattr(rabbitmq_subscription, "PROBATION_S", 0.0)
     inbox = Inbox(acks=False)
-    marks = Inbox()
+    other_inbox = Inbox()
     wire_messages = [placed() for _ in range(10)]
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 3, inbox)
-    await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, marks)
+    await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, other_inbox)
     await (await broker.bus("order_svc")).publish([placed()])
     await inbox.has(1)
     await inbox.deliveries.pop().ack()
     await (await broker.bus("order_svc")).publish(wire_messages)
-    await marks.has(11)
+    await other_inbox.has(11)
     await inbox.has(3)
     for handled in range(7):
         assert len(inbox.deliveries) == 3 + handled

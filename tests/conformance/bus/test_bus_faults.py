@@ -50,7 +50,7 @@ async def test_unacknowledged_messages_are_redelivered_after_a_lost_connection(b
     await inbox.has(8)
 
 
-async def test_a_stopped_bus_gives_back_what_it_holds(broker: Broker) -> None:
+async def test_a_stopped_bus_requeues_unacknowledged_messages(broker: Broker) -> None:
     held, wire_message = Inbox(acks=False), placed()
     bus = await broker.bus("inventory_svc")
     await bus.subscribe(INVENTORY, 10, held)
@@ -86,7 +86,7 @@ async def test_a_deleted_queue_is_consumed_again_once_it_is_back(broker: Broker)
     assert inbox.ids == [wire_message.message_id]
 
 
-async def test_a_broker_that_goes_away_and_returns_is_used_again(broker: Broker) -> None:
+async def test_the_bus_reconnects_after_a_broker_outage(broker: Broker) -> None:
     inbox = Inbox()
     consumer, sender = await broker.bus("inventory_svc"), await broker.bus("order_svc")
     subscription = await consumer.subscribe(INVENTORY, 10, inbox)

@@ -13,7 +13,7 @@ from chassis.bus import rabbitmq_subscription
 from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import BusUnavailable, MessageNotEncodable, QueueMissing
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.bus.topology import JOURNAL
+from contracts.catalog import NAMES
 from tests.support.brokers import RESPONSE_S_MAX, RabbitMq
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
@@ -37,7 +37,7 @@ async def test_every_event_is_in_the_journal(rabbit: RabbitMq) -> None:
     async with await aio_pika.connect(rabbit.vhost.url("operator")) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=100)
-        journal = await channel.get_queue(JOURNAL, ensure=False)
+        journal = await channel.get_queue(NAMES.journal, ensure=False)
         await journal.consume(on_message, arguments={"x-stream-offset": "first"})
         await until(lambda: len(read) == 50, within_s=WAIT_S_MAX)
     assert [(message.message_id, message.body) for message in read] == [
@@ -45,7 +45,7 @@ async def test_every_event_is_in_the_journal(rabbit: RabbitMq) -> None:
     ]
 
 
-async def test_connections_that_the_operator_closes_come_back(rabbit: RabbitMq) -> None:
+async def test_connections_closed_by_the_operator_are_reopened(rabbit: RabbitMq) -> None:
     inbox = Inbox(acks=False)
     consumer, sender = await rabbit.bus("inventory_svc"), await rabbit.bus("order_svc")
     await consumer.subscribe(INVENTORY, 10, inbox)
@@ -79,6 +79,24 @@ async def test_a_connection_lost_during_probation_restores_the_prefetch(
         lambda: set(inbox.ids) == {wire_message.message_id for wire_message in wire_messages},
         within_s=WAIT_S_MAX,
     )
+
+
+async def test_a_consumer_that_the_broker_has_forgotten_is_replaced(
+    rabbit: RabbitMq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service's own right suffices to ask how many messages wait. The broker ends the consumer without
+    notifying it, as may happen if a queue leader fails while its queue is deleted and declared again.
+    """
+    monkeypatch.setattr(rabbitmq_subscription, "LOOK_S", 0.3)
+    inbox = Inbox(acks=True)
+    consumer, sender = await rabbit.bus("inventory_svc"), await rabbit.bus("order_svc")
+    subscription = await consumer.subscribe(INVENTORY, 1, inbox)
+    channel = subscription._channel
+    assert channel is not None
+    await channel.basic_cancel(subscription._tag)
+    assert await sender.publish([placed(), placed()]) == [None, None]
+    await inbox.has(2)
+    assert subscription._channel is not channel
 
 
 async def test_a_missing_virtual_host_is_named(rabbit: RabbitMq) -> None:
@@ -144,8 +162,8 @@ async def test_an_acknowledgement_that_nothing_follows_is_written_too(rabbit: Ra
         )
 
 
-@pytest.mark.parametrize("steps", [0, 2, 5, 10, 15])
-async def test_acknowledging_on_a_dying_connection_takes_no_time(rabbit: RabbitMq, steps: int) -> None:
+@pytest.mark.parametrize("turns", [0, 2, 5, 10, 15])
+async def test_acknowledging_on_a_dying_connection_takes_no_time(rabbit: RabbitMq, turns: int) -> None:
     """At any point of the connection's end.
 
     Plain aiormq would let the eleventh acknowledgement wait forever.
@@ -155,7 +173,7 @@ async def test_acknowledging_on_a_dying_connection_takes_no_time(rabbit: RabbitM
     await (await rabbit.bus("order_svc")).publish([placed() for _ in range(100)])
     await inbox.has(100)
     rabbit.proxy.cut()
-    for _ in range(steps):
+    for _ in range(turns):
         await asyncio.sleep(0)
     async with asyncio.timeout(WAIT_S_MAX):
         for delivery in inbox.deliveries[:100]:
@@ -234,7 +252,7 @@ async def test_a_cancelled_publish_is_really_cancelled(rabbit: RabbitMq) -> None
     assert await sender.publish([placed()]) == [None]
 
 
-async def test_a_service_cannot_speak_in_the_name_of_another(rabbit: RabbitMq) -> None:
+async def test_a_service_cannot_publish_with_the_user_id_of_another(rabbit: RabbitMq) -> None:
     """Our bus always sends its own user_id; the broker rejects any other."""
     inbox = Inbox()
     await (await rabbit.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)

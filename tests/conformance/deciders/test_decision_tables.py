@@ -11,9 +11,10 @@ import pytest
 from chassis.core.definition import Aggregate
 from chassis.messaging.message import Message
 from journey.admin.registry import SERVICES
-from tests.support.decision_table_fixtures import DECISION_TABLES, ORDERS
+from tests.support.decision_table_fixtures import DECISION_TABLES
 from tests.support.decision_tables import OUT_OF_TURN, Cell, DecisionTable, cells, state_table
 from tests.support.documents import MARKED, ROOT, documents, main, stale, tables
+from tests.unit.order_svc.decision_tables import ORDERS
 
 BY_NAME = {decision_table.name: decision_table for decision_table in DECISION_TABLES}
 
@@ -39,7 +40,7 @@ def test_every_status_has_an_example(decision_table: DecisionTable) -> None:
 def test_exactly_the_handled_messages_have_examples(decision_table: DecisionTable) -> None:
     played = {type(message) for message in decision_table.messages.values() if isinstance(message, Message)}
     assert set(decision_table.aggregate.handles) == played, (
-        "add the message to tests/support/decision_table_fixtures.py, or to the decider's `handles`"
+        "add the message to decision_tables.py beside its unit tests, or to the decider's `handles`"
     )
 
 
@@ -48,7 +49,7 @@ def test_every_aggregate_with_messages_has_a_decision_table() -> None:
         a for make in SERVICES.values() for a in make().aggregates if a.handles
     ]
     assert {a.kind for a in handled_type} <= set(BY_NAME), (
-        "add a decision table to tests/support/decision_table_fixtures.py"
+        "add a decision table to decision_tables.py in tests/unit/<service>"
     )
 
 

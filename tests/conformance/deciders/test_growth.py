@@ -2,6 +2,8 @@
 and no message costs more than earlier.
 
 The tests count work instead of time: bytes read and written, ids compared.
+
+Long because it lists the messages of every kind of aggregate.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,12 +36,14 @@ from journey.admin.registry import CONSUMING_SERVICES
 from journey.devenv.infra.model import Infrastructure
 from order_svc.service import order_service
 from tests.support import order_outcomes
-from tests.support.decision_table_fixtures import DECISION_TABLES, ORDERS
+from tests.support.decision_table_fixtures import DECISION_TABLES
 from tests.support.decision_tables import DecisionTable
 from tests.support.growth_probe import BEGAN, Growth, Measured, key_of
 from tests.support.messages import CUSTOMER, ORDER, PLACE
+from tests.unit.order_svc.decision_tables import ORDERS
 from user_svc.accounts import email_reservation, user
 from user_svc.auth import refresh_tokens
+from user_svc.auth.login_attempts import CountAttempt, TakeBack
 from user_svc.service import user_service
 from user_svc.signing import key_ring
 
@@ -92,7 +96,7 @@ async def grows_no_more(growth: Growth, messages: Iterator[Any], many: int = MAN
     return late
 
 
-def test_what_clients_may_send_is_played() -> None:
+def test_the_growth_histories_include_every_command_of_clients() -> None:
     reachable = {m for m in CATALOG.values() if issubclass(m, Command) and m.SENDER is Sender.CLIENT}
     assert reachable == set(FROM_CLIENTS)
 
@@ -124,7 +128,7 @@ async def with_prices(growth: Growth) -> None:
         await growth.store.save([Change(Loaded(beside.kind, key), beside.codec.dump(state))])
 
 
-REFUSALS: dict[str, Callable[[int], Message]] = {
+REJECTIONS: dict[str, Callable[[int], Message]] = {
     reason: lambda _, reason=reason: orders.CancellationRefused(order_id=order_outcomes.ORDER, reason=reason)
     for reason in RefuseReason
 } | {
@@ -134,14 +138,14 @@ REFUSALS: dict[str, Callable[[int], Message]] = {
 }
 
 
-@pytest.mark.parametrize("refusal", REFUSALS)
-async def test_refusals_do_not_make_the_gateways_projection_grow(refusal: str) -> None:
+@pytest.mark.parametrize("rejection", REJECTIONS)
+async def test_rejections_do_not_make_the_gateways_projection_grow(rejection: str) -> None:
     growth = Growth(gateway_service(), kind(gateway_service(), "journeys"))
     await growth.deliver(
-        word for word in order_outcomes.OUTCOMES["dispatched"] if isinstance(word, Message | SubmitOrder)
+        item for item in order_outcomes.OUTCOMES["dispatched"] if isinstance(item, Message | SubmitOrder)
     )
-    many = MANY if refusal == RefuseReason.ALREADY_DISPATCHED else FEWER
-    await grows_no_more(growth, numbered(REFUSALS[refusal]), many)
+    many = MANY if rejection == RefuseReason.ALREADY_DISPATCHED else FEWER
+    await grows_no_more(growth, numbered(REJECTIONS[rejection]), many)
 
 
 def kind(service: ServiceDefinition, name: str) -> Aggregate[Any]:
@@ -221,6 +225,14 @@ OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
             )
         ],
     ),
+    "user_svc login_attempts": (
+        [],
+        [
+            lambda n: CountAttempt(f"{n:036}", 10_000, BEGAN + timedelta(seconds=n)),
+            lambda n: TakeBack(f"{n:036}", succeeded=False),
+            lambda n: CountAttempt(f"{n % 3:036}", 10_000, BEGAN + timedelta(seconds=n)),
+        ],
+    ),
     "user_svc keys": ([], [lambda n: key_ring.RotateKey(signing_key(n), timedelta(hours=1), at(n))]),
 }
 
@@ -235,7 +247,7 @@ async def test_requests_over_http_make_no_document_grow(name: str) -> None:
     assert growth.size, "nothing was written"
 
 
-def test_every_kind_of_every_service_is_played() -> None:
+def test_every_aggregate_kind_has_a_growth_test() -> None:
     kinds = {
         f"{name} {aggregate.kind}"
         for name, make in CONSUMING_SERVICES.items()

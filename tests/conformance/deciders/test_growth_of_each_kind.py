@@ -25,7 +25,7 @@ from tests.conformance.deciders.test_growth import (
     EARLY,
     MANY,
     OVER_HTTP,
-    REFUSALS,
+    REJECTIONS,
     kind,
 )
 from tests.support.decider_growth import Decided, alternating
@@ -105,27 +105,29 @@ def _of_tables() -> Iterator[Play]:
 
 
 def _of_journeys() -> Iterator[Play]:
-    aggregate, words = kind(gateway_service(), "journeys"), chain.from_iterable(OUTCOMES.values())
+    aggregate, items = kind(gateway_service(), "journeys"), chain.from_iterable(OUTCOMES.values())
     reported = tuple(
-        [word for word in way if isinstance(word, Message | SubmitOrder)] for way in OUTCOMES.values()
+        [item for item in outcome if isinstance(item, Message | SubmitOrder)] for outcome in OUTCOMES.values()
     )
-    news = {
-        type(word).__name__: word for word in (*words, REFUSALS["placed again"](0)) if isinstance(word, Event)
+    events = {
+        type(item).__name__: item
+        for item in (*items, REJECTIONS["placed again"](0))
+        if isinstance(item, Event)
     }
-    for word in news.values():
-        yield Play(gateway_service, "journeys", (alternating(aggregate, word),), ([], *reported))
+    for item in events.values():
+        yield Play(gateway_service, "journeys", (alternating(aggregate, item),), ([], *reported))
 
 
 def _over_http() -> Iterator[Play]:
     for name, (first, ways) in OVER_HTTP.items():
         service, _, kind_ = name.partition(" ")
-        for way in ways:
-            yield Play(CONSUMING_SERVICES[service], kind_, (partial(_asked, way, len(ways)),), (first,))
+        for outcome in ways:
+            yield Play(CONSUMING_SERVICES[service], kind_, (partial(_asked, outcome, len(ways)),), (first,))
 
 
-def _asked(way: Callable[[int], Any], ways: int, number: int) -> Any:
+def _asked(outcome: Callable[[int], Any], ways: int, number: int) -> Any:
     """A request, numbered as if the ways to ask did not alternate."""
-    return way(number * ways)
+    return outcome(number * ways)
 
 
 PLAYS = _plays()

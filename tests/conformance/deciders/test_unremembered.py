@@ -11,7 +11,7 @@ from chassis.core.decision import Decision, OutOfTurn
 from tests.support.decision_table_fixtures import DECISION_TABLES
 from tests.support.decision_tables import DecisionTable, play
 
-_STEPS_MAX = 2_000
+_MESSAGES_MAX = 2_000
 
 
 def after(decision_table: DecisionTable, state: Any) -> Iterator[Any]:
@@ -25,7 +25,7 @@ def after(decision_table: DecisionTable, state: Any) -> Iterator[Any]:
             if isinstance(reached, Decision) and reached.state not in seen:
                 seen.append(reached.state)
                 left.append(reached.state)
-        assert len(seen) < _STEPS_MAX, f"{decision_table.name} never comes to an end"
+        assert len(seen) < _MESSAGES_MAX, f"{decision_table.name} never comes to an end"
 
 
 def decided(decision_table: DecisionTable, state: Any, message: Any) -> Any:
@@ -33,8 +33,8 @@ def decided(decision_table: DecisionTable, state: Any, message: Any) -> Any:
         return play(decision_table.aggregate, state, message, decision_table.around)
     except OutOfTurn:
         return OutOfTurn
-    except decision_table.refusals as refusal:
-        return type(refusal)
+    except decision_table.rejections as rejection:
+        return type(rejection)
 
 
 def forgotten(decision_table: DecisionTable) -> list[tuple[str, str, Any, Any, Decision[Any]]]:
@@ -60,7 +60,7 @@ def test_unremembered_messages_always_lead_to_the_same_decision(decision_table: 
             assert again.state == later and not again.remember, f"{name} while {before}, then {later}"
 
 
-def test_strangers_and_copies_leave_no_trace_on_an_order() -> None:
+def test_foreign_and_duplicate_commands_do_not_change_an_order() -> None:
     decision_table = next(
         decision_table for decision_table in DECISION_TABLES if decision_table.name == "orders"
     )

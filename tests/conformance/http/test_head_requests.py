@@ -1,4 +1,4 @@
-"""HEAD answers like GET without the body, at every URL: pages, API, services, operations.
+"""HEAD responds like GET without the body, at every URL: pages, API, services, operations.
 
 Streams end at once.
 """
@@ -62,7 +62,7 @@ async def test_the_gateway_responds_to_head_as_to_get() -> None:
 
 
 @pytest.mark.parametrize("path", [f"/orders/{ORDER}/live", f"/api/v1/orders/{ORDER}/events"])
-async def test_head_of_a_stream_ends_and_gives_its_seat_back(path: str) -> None:
+async def test_head_of_a_stream_ends_and_releases_its_slot(path: str) -> None:
     gateway = GatewayFixture()
     await store_timeline(gateway, OUTCOMES["paying"])
     ada = await gateway.logged_in()

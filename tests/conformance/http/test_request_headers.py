@@ -42,7 +42,7 @@ def test_lines_of_a_list_are_joined_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-async def test_every_service_refuses_a_credential_that_comes_twice(name: str) -> None:
+async def test_every_service_rejects_a_repeated_credential(name: str) -> None:
     runtime: Any = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(shop_topology()), name), MemoryStore())
     lines = httpx.Headers([("Authorization", "Bearer a"), ("Authorization", "Bearer b")])
     transport = httpx.ASGITransport(create_app(runtime, None))

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from chassis.bus.memory import MemoryBroker, MemoryBus
 from chassis.bus.topology import build
-from chassis.core.definition import Codec
+from chassis.core.codec import Codec
 from chassis.runtime import Runtime
 from chassis.store.memory import MemoryStore
 from chassis.store.protocol import Change
@@ -52,7 +52,7 @@ async def app_of(name: str) -> FastAPI:
     for (kind, key), state in documents.items():
         loaded = (await runtime.store.load(kind, [key]))[key]
         assert await runtime.store.save([Change(loaded, Codec(type(state)).dump(state))])
-    runtime.unready = lambda: ""  # type: ignore[method-assign]  # a 503 at its door would be no news
+    runtime.unready = lambda: ""  # type: ignore[method-assign]  # a 503 for a full queue would test nothing
     return create_app(runtime, parts.routes(runtime))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -9,9 +10,9 @@ from uuid import uuid4
 import pytest
 
 from chassis.messaging.envelope import Envelope
-from chassis.store.protocol import Change, Handled, Loaded, Store, StoreUnavailable
+from chassis.store.protocol import Change, DueAggregate, Handled, Loaded, Store, StoreUnavailable
 from contracts import orders
-from tests.support.databases import SILENT_MS, Database, answered
+from tests.support.databases import SILENT_MS, Database, until_available
 from tests.support.recording_consumer import WAIT_S_MAX, wrapped
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
@@ -34,8 +35,8 @@ def emitted_messages(count: int = 1) -> tuple[Envelope, ...]:
     return tuple(wrapped(emitted, "ünïcode \n\0") for _ in range(count))
 
 
-def handled(message_id: str = "", says: tuple[Envelope, ...] = ()) -> Handled:
-    return Handled(message_id or str(uuid4()), "order.place.v1", NOW, ("new", "placed"), says)
+def handled(message_id: str = "", emits: tuple[Envelope, ...] = ()) -> Handled:
+    return Handled(message_id or str(uuid4()), "order.place.v1", NOW, ("new", "placed"), emits)
 
 
 async def load(store: Store, key: str, kind: str = "orders") -> Loaded:
@@ -47,13 +48,13 @@ async def put(store: Store, key: str, state: dict[str, Any] | None = None, **how
     assert await store.save([Change(await load(store, key), state or {"status": "new"}, **how)])
 
 
-async def test_what_was_never_written_is_loaded_as_version_0(database: Database) -> None:
+async def test_an_unwritten_aggregate_is_loaded_as_version_0(database: Database) -> None:
     store = await database.store()
     assert await store.load("orders", ["a", "b"]) == {"a": Loaded("orders", "a"), "b": Loaded("orders", "b")}
     assert await store.load("orders", []) == {}
 
 
-async def test_a_state_comes_back_as_it_was_written(database: Database) -> None:
+async def test_a_state_is_read_as_it_was_written(database: Database) -> None:
     store = await database.store()
     for version in (1, 2):
         state = {**NESTED, "version": version}
@@ -91,7 +92,7 @@ async def test_a_second_insert_is_refused(database: Database) -> None:
     assert (loaded.state["status"], set(loaded.handled)) in [("first", {"1"}), ("second", {"2"})]
 
 
-async def test_together_means_all_or_none(database: Database) -> None:
+async def test_changes_saved_together_are_atomic(database: Database) -> None:
     store = await database.store()
     shelf = Loaded("shelves", "s")
     assert await store.save([Change(shelf, {"pieces": 1}), Change(Loaded("orders", "a"), {})], together=True)
@@ -106,7 +107,7 @@ async def test_together_means_all_or_none(database: Database) -> None:
     assert (await load(store, "s", "shelves")).state == {"pieces": 1}
 
 
-async def test_together_a_late_insert_is_refused_beside_an_update(
+async def test_saved_together_a_late_insert_also_rejects_the_update(
     database: Database,
 ) -> None:
     """They are sent as two commands, and the first one's failure ends the transaction for the second."""
@@ -143,13 +144,29 @@ async def test_concurrent_transactions_on_one_shelf_lose_no_update(database: Dat
 async def test_emitted_messages_are_read_back_byte_for_byte(database: Database) -> None:
     store = await database.store()
     emitted = {str(uuid4()): emitted_messages(count) for count in (0, 1, 3)}
-    await put(store, "a", handled=[handled(id_, says) for id_, says in emitted.items()])
+    await put(store, "a", handled=[handled(id_, emits) for id_, emits in emitted.items()])
     later = str(uuid4())
     await put(store, "a", handled=[handled(later, emitted_messages())])
     other = await database.store()
     assert (await load(other, "a")).handled == {*emitted, later}
     assert await other.emitted("orders", {"a": list(emitted)}) == emitted
     assert await other.emitted("orders", {"b": list(emitted)}) == {}
+
+
+async def test_a_due_deadline_has_the_context_of_the_first_message(database: Database) -> None:
+    store = await database.store()
+    contexts = [f"00-{number:032x}-{number:016x}-01" for number in (1, 2, 3)]
+    emits = tuple(replace(emitted_messages()[0], traceparent=context) for context in contexts)
+    await put(store, "speaks", deadline_at=NOW, handled=[handled(emits=emits[:2])])
+    await put(store, "speaks", deadline_at=NOW, handled=[handled(emits=emits[2:])])
+    await put(store, "silent", deadline_at=NOW, handled=[handled()])
+    await put(store, "bare", deadline_at=NOW)
+    due = await store.due("orders", NOW, 10)
+    assert {key: each.traceparent for key, each in due.items()} == {
+        "speaks": contexts[0],
+        "silent": "",
+        "bare": "",
+    }
 
 
 async def test_deadlines_are_due_in_order_until_cleared(database: Database) -> None:
@@ -160,7 +177,7 @@ async def test_deadlines_are_due_in_order_until_cleared(database: Database) -> N
     assert await store.due("orders", NOW - timedelta(seconds=1), 10) == {}
     in_two_seconds = await store.due("orders", NOW + timedelta(seconds=2), 10)
     assert list(in_two_seconds) == ["late", "later", "latest"]
-    assert in_two_seconds["later"] == NOW + timedelta(seconds=1)
+    assert in_two_seconds["later"] == DueAggregate(NOW + timedelta(seconds=1))
     assert list(await store.due("orders", NOW + timedelta(seconds=2), 2)) == ["late", "later"]
     assert (await load(store, "late")).deadline_at == NOW
     await put(store, "late", deadline_at=NOW)
@@ -244,7 +261,7 @@ async def test_pages_follow_each_other_in_both_directions(database: Database) ->
     assert await pages(newest_first=True) == [keys[6:3:-1], keys[3:0:-1], keys[:1]]
 
 
-async def test_a_database_that_goes_away_and_returns_is_used_again(database: Database) -> None:
+async def test_the_store_reconnects_after_a_database_outage(database: Database) -> None:
     store, patient = await database.store(SILENT_MS), await database.store()
     await put(patient, "a")
     loaded = await load(patient, "a")
@@ -263,12 +280,12 @@ async def test_a_database_that_goes_away_and_returns_is_used_again(database: Dat
     assert [type(result) for result in results] == [StoreUnavailable] * 6
     await database.thaw()
     # The abandoned write may have happened, or may still happen: version and state show it consistently.
-    again = await answered(lambda: load(store, "a"))
+    again = await until_available(lambda: load(store, "a"))
     assert (again.version, again.state) in [(1, {"status": "new"}), (2, {"status": "while away"})]
 
     async def written() -> bool:
         return await store.save([Change(await load(store, "a"), {"status": "back"})])
 
-    while not await answered(written):
+    while not await until_available(written):
         pass
     assert (await load(patient, "a")).state == {"status": "back"}

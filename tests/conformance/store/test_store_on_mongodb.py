@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 from pymongo import AsyncMongoClient
+from pymongo.hello import Hello
 
-from chassis.store.mongodb import _JOURNEYS, Driver, MongoStore
+from chassis.store.mongodb import MongoStore
+from chassis.store.mongodb_client import Driver
+from chassis.store.mongodb_indexes import JOURNEYS
 from chassis.store.protocol import HANDLED_MAX, Change, Loaded, StoreRefused, StoreUnavailable
-from journey.devenv.infra.local_mongo import find_or_download
 from journey.devenv.infra.model import Infrastructure
+from journey.devenv.infra.mongod import find_or_download
 from journey.devenv.infra.ports import free_ports
 from tests.conformance.store.test_store import NOW, handled, load, put
 from tests.support.databases import KINDS, MongoDatabase, read_documents
@@ -47,6 +50,23 @@ async def test_a_too_large_document_is_refused_alone(mongo: MongoDatabase) -> No
     assert await store.save([Change(Loaded("orders", "small"), {})])
 
 
+async def test_a_connection_without_sessions_is_replaced(
+    mongo: MongoDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that resumes after a freeze is for a moment neither primary nor secondary. pymongo then keeps
+    a connection on which each transaction fails.
+    """
+    await mongo.store()  # creates the indexes
+    store = await mongo.store(started=False)
+    changes = [Change(Loaded("orders", "one"), {"status": "placed"}), Change(Loaded("shelves", "two"), {})]
+    with monkeypatch.context() as opening:
+        opening.setattr(Hello, "is_readable", False)
+        with pytest.raises(StoreUnavailable, match="cannot carry transactions"):
+            await store.save(changes, together=True)
+    assert await store.save(changes, together=True)
+    assert (await load(store, "one")).version == 1
+
+
 async def test_open_or_new_aggregates_are_found_without_reading_history(mongo: MongoDatabase) -> None:
     store = await mongo.store()
     history = [
@@ -58,7 +78,7 @@ async def test_open_or_new_aggregates_are_found_without_reading_history(mongo: M
         await put(store, f"{number:05}", {"status": "placed"}, changed_at=NOW)
     for key in ("00300:mail", "00300:x"):
         await put(store, key, {"status": "sent"}, changed_at=NOW - timedelta(days=1))
-    database = store._client.get_database(mongo.name)
+    database = store._mongo.client.get_database(mongo.name)
     found = []
     async with read_documents(database) as examined:
         found.append(
@@ -76,13 +96,13 @@ async def test_transactions_share_a_session_until_one_fails(
     store = await mongo.store()
     pair = [Change(Loaded("orders", "o"), {}), Change(Loaded("shelves", "s"), {})]
     assert await store.save(pair, together=True)
-    [session] = store._sessions
+    [session] = store._mongo._sessions
     assert not await store.save(pair, together=True), "they exist by now"
-    assert store._sessions == []
+    assert store._mongo._sessions == []
     for number in range(3):
         both = [Change(Loaded("orders", f"o{number}"), {}), Change(Loaded("shelves", f"s{number}"), {})]
         assert await store.save(both, together=True)
-    [next_session] = store._sessions
+    [next_session] = store._mongo._sessions
     assert next_session is not session
     assert (await load(store, "o")).version == (await load(store, "s", "shelves")).version == 1
 
@@ -130,7 +150,7 @@ async def test_the_queries_of_background_loops_use_an_index(
     queries: list[dict[str, Any]] = [
         {"filter": {"deadline_at": {"$lte": NOW}}, "sort": {"deadline_at": 1}},
         {"filter": {"unpublished_since": {"$lte": NOW}}, "sort": {"unpublished_since": 1}},
-        {"filter": {"$or": [{path: "j"} for path in ("_id", *_JOURNEYS)]}},
+        {"filter": {"$or": [{path: "j"} for path in ("_id", *JOURNEYS)]}},
         {"filter": {"state.status": {"$eq": "new"}, "_id": {"$gt": ""}}, "sort": {"_id": 1}},
     ]
     async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as client:

@@ -3,9 +3,10 @@ and on MongoDB with both drivers.
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
-from chassis.store.protocol import HANDLED_MAX, UNCHANGED_MAX
-from tests.conformance.store.test_store import emitted_messages, handled, load, put
+from chassis.store.protocol import HANDLED_MAX, NO_TIMES, UNCHANGED_MAX, HandlingTimes
+from tests.conformance.store.test_store import NOW, emitted_messages, handled, load, put
 from tests.support.databases import Database
 
 
@@ -19,10 +20,10 @@ async def test_only_the_newest_handled_ids_are_kept(database: Database) -> None:
     assert set(await store.emitted("orders", {"a": ["00", "11", "12", "16"]})) == {"12", "16"}
 
 
-async def test_what_changed_nothing_does_not_push_out_what_changed_something(database: Database) -> None:
+async def test_unchanging_messages_do_not_evict_changing_ones_from_handled_ids(database: Database) -> None:
     store = await database.store()
-    says = emitted_messages()
-    await put(store, "a", handled=[handled("first", says)], handled_max=5)
+    emitted = emitted_messages()
+    await put(store, "a", handled=[handled("first", emitted)], handled_max=5)
     for each in range(7):
         await put(
             store,
@@ -31,7 +32,7 @@ async def test_what_changed_nothing_does_not_push_out_what_changed_something(dat
             handled_max=5,
         )
     assert (await load(store, "a")).handled == {"first", *(f"no {each}" for each in range(2, 7))}
-    assert await store.emitted("orders", {"a": ["first", "no 1"]}) == {"first": says}
+    assert await store.emitted("orders", {"a": ["first", "no 1"]}) == {"first": emitted}
     assert "no 6" in await store.emitted("orders", {"a": ["no 6"]})
 
 
@@ -62,3 +63,20 @@ async def test_a_journey_is_found_with_all_emitted_messages(database: Database) 
         "the aggregate's own key names all of its journeys"
     )
     assert await store.journey("orders", "nobody's") == []
+
+
+async def test_the_times_of_a_handled_message_are_read_back(database: Database) -> None:
+    store = await database.store()
+    times = HandlingTimes(
+        sent_at=NOW,
+        received_at=NOW + timedelta(seconds=1),
+        effect_began_at=NOW + timedelta(seconds=2),
+        effect_ended_at=NOW + timedelta(seconds=3),
+        failed_attempts=2,
+        postponed=3,
+    )
+    full = replace(handled("1"), journey="j", times=times)
+    some = replace(handled("2"), journey="j", times=HandlingTimes(received_at=NOW), changed=False)
+    await put(store, "a", handled=[full, some, replace(handled("3"), journey="j")])
+    [(_, history)] = await store.journey("orders", "j")
+    assert {each.message_id: each.times for each in history} == {"1": times, "2": some.times, "3": NO_TIMES}

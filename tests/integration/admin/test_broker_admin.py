@@ -8,10 +8,8 @@ import httpx
 import pytest
 
 from chassis.bus import rabbitmq_subscription
-from chassis.bus.retry_ladder import DEAD
-from chassis.bus.topology import JOURNAL
 from chassis.messaging.message import Command
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
 from journey.devenv.infra.ports import free_ports
 from tests.support.brokers import RabbitMq
@@ -41,7 +39,9 @@ async def drift(admin: BrokerAdmin, vhost: VirtualHost) -> list[str]:
     return await admin.plan(vhost.topology, vhost.name)
 
 
-async def test_what_is_applied_shows_no_drift_also_twice(admin: BrokerAdmin, vhost: VirtualHost) -> None:
+async def test_an_applied_topology_has_no_drift_also_when_applied_again(
+    admin: BrokerAdmin, vhost: VirtualHost
+) -> None:
     assert await drift(admin, vhost) == []
     await vhost.apply()
     assert await drift(admin, vhost) == []
@@ -54,11 +54,11 @@ async def test_what_is_applied_shows_no_drift_also_twice(admin: BrokerAdmin, vho
         ("DELETE", "exchanges/VHOST/events", None, "exchange events is missing"),
         (
             "DELETE",
-            f"bindings/VHOST/e/events/q/{JOURNAL}/%23",
+            f"bindings/VHOST/e/events/q/{NAMES.journal}/%23",
             None,
-            f"binding of events to {JOURNAL} by # is missing",
+            f"binding of events to {NAMES.journal} by # is missing",
         ),
-        ("DELETE", f"policies/VHOST/{JOURNAL}", None, f"policy {JOURNAL} is missing"),
+        ("DELETE", f"policies/VHOST/{NAMES.journal}", None, f"policy {NAMES.journal} is missing"),
         ("DELETE", "permissions/VHOST/order_svc", None, "permission of order_svc is missing"),
         ("DELETE", "topic-permissions/VHOST/order_svc", None, "permission of order_svc on events is missing"),
         (
@@ -161,13 +161,34 @@ async def test_depths_are_returned_once_the_broker_has_counted(
     assert {queue.name for queue in rabbit.vhost.topology.queues} == depths.keys()
 
 
+async def test_fill_is_the_used_share_of_a_bounded_queue(
+    admin: BrokerAdmin, vhost: VirtualHost, api: httpx.AsyncClient
+) -> None:
+    policy = {"pattern": "^mine$", "apply-to": "queues", "definition": {"max-length": 4}, "priority": 9}
+    message = {"properties": {}, "routing_key": "mine", "payload": "x", "payload_encoding": "string"}
+    for method, path, body in (
+        ("PUT", "queues/VHOST/mine", {"durable": True}),
+        ("PUT", "policies/VHOST/mine", policy),
+        ("POST", "exchanges/VHOST/amq.default/publish", message),
+    ):
+        (await api.request(method, path.replace("VHOST", vhost.name), json=body)).raise_for_status()
+    fill = await until(
+        lambda: admin.queue_fill(vhost.name),
+        lambda fill: fill.get("mine") and "order_svc.dead" in fill,
+        within_s=WAIT_S_MAX,
+    )
+    assert fill["mine"] == 0.25 and fill["order_svc.dead"] == 0
+    assert NAMES.journal not in fill, "a full stream is normal"
+    assert QUEUE not in fill, "it has no limit"
+
+
 async def test_every_command_has_one_queue_and_events_are_journaled(vhost: VirtualHost) -> None:
     bound = {(binding.exchange, binding.key): binding.queue for binding in vhost.topology.bindings}
     for type_, contract in CATALOG.items():
         if issubclass(contract, Command):
             assert bound["commands", type_] == f"{contract.OWNER}.commands"
-    assert bound["events", "#"] == JOURNAL
-    assert bound[DEAD, "order_svc"] == "order_svc.dead"
+    assert bound["events", "#"] == NAMES.journal
+    assert bound[NAMES.dead, "order_svc"] == "order_svc.dead"
 
 
 async def test_a_wrong_password_is_reported_with_the_remedy(vhost: VirtualHost) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.bus.topology import AUDIT
 from chassis.core import retry
 from chassis.messaging.envelope import WireMessage
+from contracts.catalog import NAMES
 from inventory_svc.service import inventory_service
 from journey.admin.dead_letters import reader
 from journey.admin.dead_letters.dead_letter import DeadLetter
@@ -22,6 +22,7 @@ from journey.admin.endpoints import ShopEndpoints
 from journey.admin.registry import SERVICES
 from journey.cli import app
 from journey.devenv.infra.ports import free_ports
+from tests.support.cli_runner import printed_json
 from tests.support.infrastructure import VirtualHost
 from tests.support.recording_consumer import placed
 
@@ -73,7 +74,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return Terminal(tmp_path, monkeypatch, capsys)
 
 
-def place_of(vhost: VirtualHost) -> ShopEndpoints:
+def endpoints_of(vhost: VirtualHost) -> ShopEndpoints:
     return replace(SOMEWHERE, vhost=vhost.name, amqp_base=vhost.amqp_url, passwords=vhost.passwords)
 
 
@@ -142,7 +143,7 @@ def test_every_command_explains_itself(terminal: Terminal, command: str) -> None
 class TestOnABroker:
     @pytest.fixture
     def here(self, terminal: Terminal, vhost: VirtualHost) -> Terminal:
-        return terminal.at(place_of(vhost))
+        return terminal.at(endpoints_of(vhost))
 
     async def test_reading_empty_queues_is_no_failure(self, here: Terminal) -> None:
         for arguments, output in (
@@ -178,7 +179,7 @@ class TestOnABroker:
         assert [dead_letter.id for dead_letter in await dead_letters(vhost)] == [wire_message.message_id]
         assert "nothing was" in (await here.type("audit")).output
 
-    async def test_what_is_shown_carries_nothing_that_a_terminal_obeys(
+    async def test_shown_dead_letters_contain_no_control_sequences(
         self, here: Terminal, vhost: VirtualHost
     ) -> None:
         wire_message = await dead(vhost, error="a \x1b[2Jtrap [bold]and markup", body=b'{"x": "\xc2\x9b2J"}')
@@ -187,10 +188,12 @@ class TestOnABroker:
             assert ended.code == 0 and "trap [bold]and markup" in ended.output, ended.output
             assert "\x1b[2J" not in ended.output and "\x9b" not in ended.output
 
-    async def test_the_way_of_an_operator(self, here: Terminal, vhost: VirtualHost) -> None:
+    async def test_an_operator_lists_redrives_and_drops_dead_letters(
+        self, here: Terminal, vhost: VirtualHost
+    ) -> None:
         """List, show, redrive, list again, audit."""
         wire_message, other = await dead(vhost), await dead(vhost, error="another bug")
-        listed = json.loads((await here.type("list", "--json", "--error", "why")).output)
+        listed = printed_json((await here.type("list", "--json", "--error", "why")).output)
         assert [each["id"] for each in listed] == [wire_message.message_id]
         shown = (await here.type("show", wire_message.message_id or "")).output
         assert "RuntimeError: why" in shown and "Traceback" in shown and '"order_id"' in shown
@@ -199,7 +202,7 @@ class TestOnABroker:
         dropped = await here.type("drop", other.message_id or "", "--yes", "--reason", "paid by hand")
         assert dropped.code == 0, dropped.output
         assert await dead_letters(vhost) == []
-        reported = json.loads((await here.type("audit", "--since", "10m", "--json")).output)
+        reported = printed_json((await here.type("audit", "--since", "10m", "--json")).output)
         assert [(each["message_id"], each["action"], each["queue"]) for each in reported] == [
             (wire_message.message_id, "redrive", "inventory_svc.events"),
             (other.message_id, "drop", "inventory_svc.events"),
@@ -224,7 +227,7 @@ class TestOnABroker:
     async def test_without_an_audit_log_nothing_is_done(self, here: Terminal, vhost: VirtualHost) -> None:
         wire_message = await dead(vhost)
         async with vhost.admin as admin:
-            await admin.delete_queue(vhost.name, AUDIT)
+            await admin.delete_queue(vhost.name, NAMES.audit)
         for arguments in (
             ("redrive", "--all", "--yes"),
             ("drop", "--type", "OrderPlaced", "--yes", "--reason", "old"),

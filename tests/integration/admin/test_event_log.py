@@ -13,10 +13,9 @@ import pytest
 
 from chassis.bus.protocol import BusUnavailable, Delivery
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.bus.topology import JOURNAL
 from chassis.messaging.envelope import OPERATOR, WireMessage, parse
 from contracts import inventory, orders
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from contracts.values import Money
 from journey.admin.broker.management import Limit
 from journey.admin.endpoints import ShopEndpoints
@@ -124,7 +123,7 @@ async def test_reading_returns_every_event_unchanged_and_consumes_none(
         assert [entry.offset for entry in entries] == sorted({entry.offset for entry in entries})
 
 
-async def test_reading_ends_while_others_go_on_talking(
+async def test_reading_ends_while_publishing_continues(
     endpoints: ShopEndpoints, publisher: RabbitBus
 ) -> None:
     before = await publish(publisher, [placed() for _ in range(50)])
@@ -165,7 +164,7 @@ async def test_reading_up_to_a_future_broker_time_ends(
 async def test_a_missing_journal_is_reported_with_the_remedy(
     rabbit: RabbitMq, endpoints: ShopEndpoints
 ) -> None:
-    await rabbit.delete_queue(JOURNAL)
+    await rabbit.delete_queue(NAMES.journal)
     with pytest.raises(InfrastructureUnavailable, match="topology apply"):
         await read(endpoints)
 
@@ -213,7 +212,7 @@ async def test_backfill_omits_messages_of_foreign_senders(
         message = aio_pika.Message(
             forged.body, message_id=forged.message_id, type=forged.type, content_type=forged.content_type
         )
-        await channel.default_exchange.publish(message, JOURNAL)
+        await channel.default_exchange.publish(message, NAMES.journal)
     disguised = replace(confirmed(), routing_key=inventory.StockReserved.TYPE)
     await publish(await rabbit.bus("inventory_svc"), [disguised])
     done = await given(endpoints)

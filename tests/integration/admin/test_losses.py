@@ -11,10 +11,10 @@ import pytest
 from chassis.bus.memory import MemoryBroker
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.retry_ladder import DEAD, REJECTED
-from chassis.bus.topology import CLIENT, LOST, UNROUTABLE
 from chassis.bus.topology_model import Topology
 from chassis.messaging.envelope import OPERATOR, WireMessage
 from chassis.messaging.identity import new_id
+from contracts.catalog import NAMES
 from journey.admin.broker import losses
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import BrokerAdmin
@@ -32,7 +32,7 @@ def bounded(topology: Topology, **bounds: int) -> Topology:
     names = {
         "dead letters": DEAD_MAX,
         "rejected messages": REJECTED_MAX,
-        UNROUTABLE: 2,
+        NAMES.unroutable: 2,
         "queues of clients": 2,
     }
     names |= bounds
@@ -60,7 +60,8 @@ class Shop:
     async def dies(self, service: str, messages: int, kind: str = DEAD, **how: Any) -> None:
         key = service if kind == DEAD else f"{service}.{kind}"
         wire_messages = [
-            WireMessage(DEAD, key, b"{}", str(new_id()), "x", service, None, **how) for _ in range(messages)
+            WireMessage(NAMES.dead, key, b"{}", str(new_id()), "x", service, None, **how)
+            for _ in range(messages)
         ]
         if self._vhost is None:
             assert not any(
@@ -115,7 +116,7 @@ async def test_messages_discarded_by_client_queues_are_counted_per_client(vhost:
     async def counted() -> dict[str, int]:
         return dict((await losses.read_losses(vhost.url(OPERATOR))).lost)
 
-    expected = {f"a queue of {CLIENT}.acme": 3, f"a queue of {CLIENT}": 1}
+    expected = {f"a queue of {NAMES.client}.acme": 3, f"a queue of {NAMES.client}": 1}
     assert await until(counted, lambda found: found == expected, within_s=WAIT_S_MAX)
 
 
@@ -154,12 +155,12 @@ async def test_a_crash_while_counting_keeps_counts_exact(
 
 async def depth(admin: BrokerAdmin, vhost: str) -> int | None:
     async with admin:
-        return (await admin.depths(vhost))[LOST].ready
+        return (await admin.depths(vhost))[NAMES.lost].ready
 
 
 @pytest.mark.real
-async def test_incomplete_totals_say_at_least(vhost: VirtualHost) -> None:
-    few = bounded(vhost.topology, **{LOST: LOST_MAX})
+async def test_incomplete_totals_are_reported_with_at_least(vhost: VirtualHost) -> None:
+    few = bounded(vhost.topology, **{NAMES.lost: LOST_MAX})
     await replace(vhost, topology=few).apply()
     shop = Shop(few, vhost)
     await shop.dies("order_svc", DEAD_MAX + LOST_MAX + 20)
@@ -167,7 +168,7 @@ async def test_incomplete_totals_say_at_least(vhost: VirtualHost) -> None:
     async def found() -> Losses:
         return await losses.read_losses(vhost.url(OPERATOR))
 
-    seen = await until(found, lambda found: LOST in found.lost, within_s=WAIT_S_MAX)
+    seen = await until(found, lambda found: NAMES.lost in found.lost, within_s=WAIT_S_MAX)
     [sentence] = seen.sentences
     assert sentence.startswith("order_svc.dead was full and discarded at least ")
     assert 0 < seen.lost["order_svc.dead"] <= LOST_MAX + 20
@@ -182,7 +183,7 @@ async def test_incomplete_totals_say_at_least(vhost: VirtualHost) -> None:
             {"a": 1, "b": 1_200},
             ["b was full and discarded 1,200 messages", "a was full and discarded 1 message"],
         ),
-        ({LOST: 1}, ["full queues discarded messages that were not counted"]),
+        ({NAMES.lost: 1}, ["full queues discarded messages that were not counted"]),
     ],
 )
 def test_losses_are_described_largest_first(lost: dict[str, int], sentences: list[str]) -> None:

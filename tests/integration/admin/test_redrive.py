@@ -24,7 +24,7 @@ from contracts.catalog import CATALOG
 from contracts.values import Money, OrderLine
 from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.reader import DeadQueue, connected, dead_queue
-from journey.admin.dead_letters.redrive import REDRIVE, DeadLetterAction, settle
+from journey.admin.dead_letters.redrive import REDRIVE, DeadLetterAction, redrive_or_drop
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from order_svc.service import order_service
@@ -51,7 +51,7 @@ async def scene(vhost: VirtualHost) -> AsyncIterator[Scene]:
 async def test_a_redriven_message_is_identical_in_its_own_queue(scene: Scene) -> None:
     wire_message = placed()  # payment_svc consumes it too, and has handled it
     await scene.die(wire_message)
-    done = await settle(scene.operator, await scene.dead_letters(), BACK)
+    done = await redrive_or_drop(scene.operator, await scene.dead_letters(), BACK)
     assert (done.settled, done.missing, done.unsent) == (1, 0, [])
     [back] = await scene.arrived()
     assert as_kept(back) == as_kept(wire_message) and back.attempt == 0 and back.user_id == "operator"
@@ -59,13 +59,13 @@ async def test_a_redriven_message_is_identical_in_its_own_queue(scene: Scene) ->
     assert await scene.dead_letters() == []
 
 
-async def test_only_what_was_chosen_goes(scene: Scene) -> None:
+async def test_only_the_chosen_dead_letters_are_redriven(scene: Scene) -> None:
     chosen, left = [placed() for _ in range(7)], [placed() for _ in range(9)]
     await scene.die(
         *(wire_message for pair in zip(left, chosen, strict=False) for wire_message in pair), *left[7:]
     )
     ids = {wire_message.message_id for wire_message in chosen}
-    await settle(
+    await redrive_or_drop(
         scene.operator,
         [each for each in await scene.dead_letters() if each.id in ids],
         replace(BACK, batch=2),
@@ -76,12 +76,12 @@ async def test_only_what_was_chosen_goes(scene: Scene) -> None:
     }
 
 
-async def test_a_message_that_died_twice_goes_back_twice(scene: Scene) -> None:
+async def test_a_message_dead_lettered_twice_is_redriven_twice(scene: Scene) -> None:
     """After a kill between sending and removing, it is in both queues, and may be dead-lettered again."""
     wire_message = placed()
     await scene.die(wire_message, placed())
     await scene.die(wire_message)
-    done = await settle(scene.operator, await scene.dead_letters(), BACK)
+    done = await redrive_or_drop(scene.operator, await scene.dead_letters(), BACK)
     assert (done.settled, done.missing) == (3, 0)
     assert Counter(each.message_id for each in await scene.arrived())[wire_message.message_id] == 2
 
@@ -95,7 +95,7 @@ async def test_indistinguishable_dead_letters_are_redriven_once(
     wire_message = placed()
     await scene.die(wire_message)
     await scene.die(wire_message, later_s=0)
-    done = await settle(scene.operator, await scene.dead_letters(), BACK)
+    done = await redrive_or_drop(scene.operator, await scene.dead_letters(), BACK)
     assert (done.settled, done.missing) == (2, 0)
     assert [each.message_id for each in await scene.arrived()] == [wire_message.message_id]
     assert await scene.dead_letters() == []
@@ -107,7 +107,7 @@ async def test_selected_dead_letters_are_redriven_or_dropped(scene: Scene) -> No
     """
     for _ in range(6):
         await scene.die(*(placed() for _ in range(100)))
-        done = await settle(scene.operator, await scene.dead_letters(), replace(BACK, batch=100))
+        done = await redrive_or_drop(scene.operator, await scene.dead_letters(), replace(BACK, batch=100))
         assert (done.settled, await scene.dead_letters()) == (100, [])
     assert set(Counter(wire_message.message_id for wire_message in await scene.arrived()).values()) == {1}
 
@@ -115,21 +115,21 @@ async def test_selected_dead_letters_are_redriven_or_dropped(scene: Scene) -> No
 async def test_the_rate_is_kept(scene: Scene) -> None:
     await scene.die(*(placed() for _ in range(20)))
     begun = asyncio.get_running_loop().time()
-    await settle(scene.operator, await scene.dead_letters(), replace(BACK, rate=10.0))
+    await redrive_or_drop(scene.operator, await scene.dead_letters(), replace(BACK, rate=10.0))
     assert asyncio.get_running_loop().time() - begun > 0.9  # the first ten go at once
 
 
-async def test_what_has_lost_its_queue_stays(scene: Scene) -> None:
+async def test_a_dead_letter_whose_queue_is_missing_stays(scene: Scene) -> None:
     await scene.die(placed())
     dead_letters = await scene.dead_letters()
     async with scene.vhost.admin as admin:
         await admin.delete_queue(scene.vhost.name, INBOX)
-    done = await settle(scene.operator, dead_letters, BACK)
+    done = await redrive_or_drop(scene.operator, dead_letters, BACK)
     assert (done.settled, len(done.unsent)) == (0, 1) and INBOX in done.unsent[0]
     assert [dead_letter.id for dead_letter in await scene.dead_letters()] == [dead_letters[0].id]
 
 
-async def test_a_broker_that_goes_away_in_the_middle_loses_nothing(scene: Scene) -> None:
+async def test_a_broker_outage_during_a_redrive_loses_no_message(scene: Scene) -> None:
     wire_messages = [placed() for _ in range(100)]
     await scene.die(*wire_messages)
     dead_letters = await scene.dead_letters()
@@ -140,7 +140,9 @@ async def test_a_broker_that_goes_away_in_the_middle_loses_nothing(scene: Scene)
                 proxy.cut()
 
         with pytest.raises(InfrastructureUnavailable, match=r"after \d+ of 100"):
-            await settle(scene.vhost.url("operator", proxy.port), dead_letters, replace(BACK, batch=10), cut)
+            await redrive_or_drop(
+                scene.vhost.url("operator", proxy.port), dead_letters, replace(BACK, batch=10), cut
+            )
     arrived = await scene.arrived()
     assert_none_lost(wire_messages, arrived, await scene.settled_down(wire_messages, arrived))
 
@@ -154,16 +156,16 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(
-    "step", [(audit_log, "record"), (RabbitBus, "publish"), (DeadQueue, "remove")], ids=lambda s: s[1]
+    "operation", [(audit_log, "record"), (RabbitBus, "publish"), (DeadQueue, "remove")], ids=lambda s: s[1]
 )
-async def test_a_crash_at_any_step_loses_nothing_unaudited(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, step: tuple[Any, str], moment: str
+async def test_a_crash_at_any_operation_loses_nothing_unaudited(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, operation: tuple[Any, str], moment: str
 ) -> None:
     wire_messages = [placed() for _ in range(20)]
     await scene.die(*wire_messages)
     dead_letters = await scene.dead_letters()
-    owner, name = step
-    do, times = getattr(owner, name), 0
+    target, name = operation
+    do, times = getattr(target, name), 0
 
     async def dying(*args: Any) -> Any:
         nonlocal times
@@ -176,8 +178,8 @@ async def test_a_crash_at_any_step_loses_nothing_unaudited(
         return result
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(owner, name, dying)
-        await settle(scene.operator, dead_letters, replace(BACK, batch=5))
+        patch.setattr(target, name, dying)
+        await redrive_or_drop(scene.operator, dead_letters, replace(BACK, batch=5))
     arrived = await scene.arrived()
     left = await scene.settled_down(wire_messages, arrived)
     assert_none_lost(wire_messages, arrived, left)
@@ -198,7 +200,7 @@ async def test_a_killed_redrive_loses_no_message(scene: Scene, tmp_path: Path) -
         arguments = ("dlq", "redrive", "--all", "--yes", "--batch=10", "--rate=20")
         redriving = await start_journey(home(tmp_path, scene.vhost), *arguments)
         assert redriving.stdout is not None
-        async for line in redriving.stdout:  # one line per ten messages; it continues meanwhile
+        async for line in redriving.stdout:  # one line per ten messages; the redrive continues
             print(line.decode(), end="")
             if len(arrived) + done_so_far(line) >= kill_at:
                 redriving.kill()
@@ -209,7 +211,7 @@ async def test_a_killed_redrive_loses_no_message(scene: Scene, tmp_path: Path) -
         assert_none_lost(wire_messages, arrived, left)
         assert left, "it was done before it was killed: nothing was tried"
     left = await scene.dead_letters()
-    done = await settle(scene.operator, left, BACK)
+    done = await redrive_or_drop(scene.operator, left, BACK)
     assert done.settled == len(left) and await scene.dead_letters() == []
     arrived += await scene.arrived()
     assert {wire_message.message_id for wire_message in arrived} == {
@@ -225,7 +227,7 @@ async def test_concurrent_redrives_share_the_work(scene: Scene) -> None:
     await scene.die(*wire_messages)
     dead_letters = await scene.dead_letters()
     done = await asyncio.gather(
-        *(settle(scene.operator, dead_letters, replace(BACK, batch=10, rate=50)) for _ in range(2))
+        *(redrive_or_drop(scene.operator, dead_letters, replace(BACK, batch=10, rate=50)) for _ in range(2))
     )
     assert [each.settled + each.missing for each in done] == [300, 300]
     assert sum(each.settled for each in done) == 300 and min(each.settled for each in done) > 0
@@ -240,12 +242,12 @@ async def test_locked_dead_letters_are_waited_for(scene: Scene) -> None:
     dead_letters = await scene.dead_letters()
     async with connected(scene.operator) as connection, dead_queue(connection, f"{SERVICE}.dead") as queue:
         assert await queue.take()
-        redriving = asyncio.create_task(settle(scene.operator, dead_letters, BACK))
+        redriving = asyncio.create_task(redrive_or_drop(scene.operator, dead_letters, BACK))
         await asyncio.sleep(0.3)
     assert (await redriving).settled == 1
 
 
-# What comes back is handled, once
+# What is redriven is handled once
 
 
 async def test_redriven_commands_and_events_are_handled_once(scene: Scene) -> None:
@@ -264,7 +266,7 @@ async def test_redriven_commands_and_events_are_handled_once(scene: Scene) -> No
         wire_message = wrapped(message, sender).wire_message(CATALOG)
         for _ in range(2):
             await scene.die(wire_message, queue=queue, sender=sender)
-            await settle(scene.operator, await scene.dead_letters("order_svc"), BACK)
+            await redrive_or_drop(scene.operator, await scene.dead_letters("order_svc"), BACK)
         await until(partial(is_handled, store, message, wire_message), within_s=WAIT_S_MAX)
     await order_svc.stop(5)
     counts = Counter([*await handled_ids(store, listed), *await handled_ids(store, endpoints)])
@@ -278,7 +280,7 @@ async def is_handled(store: MemoryStore, message: Message, wire_message: WireMes
 
 async def handled_ids(store: MemoryStore, about: Message) -> list[str]:
     kept = [*await store.journey("orders", about.subject), *await store.journey("prices", about.subject)]
-    return [handled.message_id for _, trail in kept for handled in trail]
+    return [handled.message_id for _, records in kept for handled in records]
 
 
 def home(tmp_path: Path, vhost: VirtualHost) -> Path:

@@ -13,7 +13,8 @@ import aio_pika
 import aiormq
 
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.messaging.envelope import CLIENT_EVENTS, WireMessage
+from chassis.messaging.envelope import WireMessage
+from contracts.catalog import NAMES
 from journey.admin.broker.clients import Clients
 from journey.admin.endpoints import ShopEndpoints
 from tests.support.cli_runner import run_journey
@@ -84,7 +85,7 @@ async def publish_as_order_svc(vhost: VirtualHost, *wire_messages: WireMessage) 
 
 async def bind(channel: aio_pika.abc.AbstractChannel, queue: str) -> None:
     found = await channel.get_queue(queue, ensure=False)
-    await found.bind(await channel.get_exchange(CLIENT_EVENTS, ensure=False), "#")
+    await found.bind(await channel.get_exchange(NAMES.client_events, ensure=False), "#")
 
 
 async def read(channel: aio_pika.abc.AbstractChannel, queue: str) -> None:

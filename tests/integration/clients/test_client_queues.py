@@ -13,12 +13,11 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMess
 
 from chassis.bus.protocol import BusUnavailable
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.bus.topology import CLIENT
 from chassis.bus.topology_model import Policy
-from chassis.messaging.envelope import CLIENT_EVENTS, EVENTS, WireMessage
+from chassis.messaging.envelope import WireMessage
 from chassis.messaging.message import Event
 from contracts import orders
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from journey.admin.broker import client_users
 from tests.integration.clients.broker_client import (
     ClientCommands,
@@ -74,7 +73,7 @@ async def test_an_abandoned_queue_keeps_its_newest_and_then_disappears(
         queue = await channel.declare_queue(
             f"{made['queue_prefix']}inbox", durable=True, arguments={"x-queue-type": type_}
         )
-        await queue.bind(await channel.get_exchange(CLIENT_EVENTS, ensure=False), "#")
+        await queue.bind(await channel.get_exchange(NAMES.client_events, ensure=False), "#")
         assert set(await publish_as_order_svc(vhost, *(dispatched() for _ in range(100)))) == {None}
         held = await channel.declare_queue(queue.name, passive=True)
         assert held.declaration_result.message_count is not None
@@ -100,7 +99,7 @@ async def test_a_full_queue_that_refuses_stops_no_service(
             arguments={"x-overflow": overflow, "x-max-length": 1},
         )
         own = await channel.declare_exchange(f"{made['queue_prefix']}own", aio_pika.ExchangeType.TOPIC)
-        for exchange in (await channel.get_exchange(CLIENT_EVENTS, ensure=False), own):
+        for exchange in (await channel.get_exchange(NAMES.client_events, ensure=False), own):
             await queue.bind(exchange, "#")
         responses = [
             await publish_as_order_svc(client_commands.vhost, *(dispatched() for _ in range(10)))
@@ -113,15 +112,17 @@ async def test_a_full_queue_that_refuses_stops_no_service(
 @pytest.mark.real
 async def test_a_client_cannot_bind_to_what_services_publish_to(client_commands: ClientCommands) -> None:
     made = await client_commands.added("binder")
-    shared = [exchange for exchange in client_commands.vhost.topology.exchanges if exchange != CLIENT_EVENTS]
+    shared = [
+        exchange for exchange in client_commands.vhost.topology.exchanges if exchange != NAMES.client_events
+    ]
     for url, prefix in (
         (made["url"], made["queue_prefix"]),
-        (client_commands.vhost.url(CLIENT), f"{CLIENT}."),
+        (client_commands.vhost.url(NAMES.client), f"{NAMES.client}."),
     ):
         for exchange in shared:
             for work in (_bind_queue, _bind_exchange):
                 assert await refused(url, partial(work, exchange), f"{prefix}{uuid4()}"), (exchange, work)
-        assert not await refused(url, partial(_bind_queue, CLIENT_EVENTS), f"{prefix}{uuid4()}")
+        assert not await refused(url, partial(_bind_queue, NAMES.client_events), f"{prefix}{uuid4()}")
 
 
 @pytest.mark.real
@@ -136,7 +137,7 @@ async def test_a_client_receives_exactly_the_events_for_clients(client_commands:
     async with connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(f"{made['queue_prefix']}inbox", exclusive=True)
-        await queue.bind(await channel.get_exchange(CLIENT_EVENTS, ensure=False), "#")
+        await queue.bind(await channel.get_exchange(NAMES.client_events, ensure=False), "#")
         await queue.consume(deliver, no_ack=True)
         events = [type_ for type_, contract in sorted(CATALOG.items()) if issubclass(contract, Event)]
         last = dispatched()
@@ -185,7 +186,7 @@ async def test_applying_the_topology_moves_the_bindings_of_earlier_versions(
             queue,
             await channel.declare_exchange(own, aio_pika.ExchangeType.TOPIC, durable=True),
         ):
-            await destination.bind(await channel.get_exchange(EVENTS, ensure=False), "order.*.*")
+            await destination.bind(await channel.get_exchange(NAMES.events, ensure=False), "order.*.*")
         [response, *_] = [
             each
             for each in await publish_as_order_svc(client_commands.vhost, *(dispatched(), dispatched()))
@@ -193,7 +194,9 @@ async def test_applying_the_topology_moves_the_bindings_of_earlier_versions(
         ]
         assert isinstance(response, BusUnavailable)
         plan = await admin.plan(client_commands.vhost.topology, client_commands.vhost.name)
-        assert [named for named in plan if named.startswith(f"binding of {EVENTS} to {name} by order.*.*")]
+        assert [
+            named for named in plan if named.startswith(f"binding of {NAMES.events} to {name} by order.*.*")
+        ]
         await client_commands.vhost.apply()
         await until(
             lambda: publish_as_order_svc(client_commands.vhost, dispatched()),
@@ -201,7 +204,7 @@ async def test_applying_the_topology_moves_the_bindings_of_earlier_versions(
         )
         assert await admin.plan(client_commands.vhost.topology, client_commands.vhost.name) == []
         bound = await admin.ask(
-            "GET", f"exchanges/{path_of(client_commands)}/{CLIENT_EVENTS}/bindings/source"
+            "GET", f"exchanges/{path_of(client_commands)}/{NAMES.client_events}/bindings/source"
         )
         assert {each["destination"] for each in bound} == ({own} if exclusive else {own, name})
         assert await is_cut(connection) is exclusive

@@ -11,11 +11,11 @@ from pamqp.common import FieldTable
 
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.messaging.envelope import COMMANDS, Forged, WireMessage, parse
+from chassis.messaging.envelope import Forged, WireMessage, parse
 from chassis.messaging.identity import new_id
 from chassis.messaging.senders import OPERATOR
 from contracts import orders
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from tests.integration.clients.broker_client import ClientCommands
 from tests.support.eventually import until
 
@@ -27,14 +27,14 @@ Route = Callable[[AbstractChannel, str, aio_pika.Message], Awaitable[object]]
 
 async def _bound_exchange(channel: AbstractChannel, prefix: str, message: aio_pika.Message) -> None:
     own = await channel.declare_exchange(f"{prefix}bound", aio_pika.ExchangeType.TOPIC)
-    commands = await channel.get_exchange(COMMANDS, ensure=False)
+    commands = await channel.get_exchange(NAMES.commands, ensure=False)
     await commands.bind(own, "#")
     await own.publish(message, COMMAND)
 
 
 async def _alternate_exchange(channel: AbstractChannel, prefix: str, message: aio_pika.Message) -> None:
     own = await channel.declare_exchange(
-        f"{prefix}alternate", aio_pika.ExchangeType.TOPIC, arguments={"alternate-exchange": COMMANDS}
+        f"{prefix}alternate", aio_pika.ExchangeType.TOPIC, arguments={"alternate-exchange": NAMES.commands}
     )
     await own.publish(message, COMMAND)
 
@@ -43,7 +43,7 @@ async def _dead_letter_exchange(
     channel: AbstractChannel, prefix: str, message: aio_pika.Message, key: str = "mine", **arguments: str
 ) -> None:
     own = await channel.declare_exchange(f"{prefix}source", aio_pika.ExchangeType.TOPIC)
-    dying: FieldTable = {"x-dead-letter-exchange": COMMANDS, "x-message-ttl": 0, **arguments}
+    dying: FieldTable = {"x-dead-letter-exchange": NAMES.commands, "x-message-ttl": 0, **arguments}
     queue = await channel.declare_queue(f"{prefix}dying", arguments=dying)
     await queue.bind(own, "#")
     await own.publish(message, key)

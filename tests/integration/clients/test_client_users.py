@@ -9,11 +9,10 @@ import aiormq
 import httpx
 import pytest
 
-from chassis.bus.topology import CLIENT
-from chassis.messaging.envelope import COMMANDS, EVENTS, wrap
+from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from contracts import orders
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from contracts.values import OrderLine
 from journey.admin.broker import client_users
 from journey.admin.broker.client_users import ClientUser, NotAllowed
@@ -58,7 +57,7 @@ def test_a_name_that_could_reach_other_queues_is_refused(name: str) -> None:
 def test_what_a_client_may_send_is_chosen_from_the_contracts(text: str | None, types: list[str]) -> None:
     client = ClientUser("shop", client_users.permitted(text))
     assert client.types == types
-    known = [type_ for type_ in CATALOG if re.search(client.rights().topics[COMMANDS], type_)]
+    known = [type_ for type_ in CATALOG if re.search(client.rights().topics[NAMES.commands], type_)]
     assert sorted(known) == types
 
 
@@ -73,7 +72,7 @@ def test_staff_commands_and_unknown_commands_cannot_be_permitted(text: str) -> N
 @pytest.mark.real
 async def test_a_client_reaches_its_own_queues_only(client_commands: ClientCommands) -> None:
     mine, other = await client_commands.added("mine"), await client_commands.added("mine-too")
-    shops = client_commands.vhost.url(CLIENT)
+    shops = client_commands.vhost.url(NAMES.client)
     for made in (mine, other):
         for work in WORK:
             assert not await refused(made["url"], work, f"{made['queue_prefix']}inbox"), work
@@ -83,7 +82,7 @@ async def test_a_client_reaches_its_own_queues_only(client_commands: ClientComma
         "order_svc.commands",
         "order_svc.dead",
         "journal",
-        f"{CLIENT}.x",
+        f"{NAMES.client}.x",
     ]
     foreign += [
         mine["user"],
@@ -108,12 +107,12 @@ async def test_a_client_sends_what_it_may_and_nothing_else(client_commands: Clie
     assert listener["may_send"] == []
     for made, may in ((placer, {orders.PlaceOrder.TYPE}), (listener, set[str]())):
         for type_ in CATALOG:
-            for exchange in (COMMANDS, EVENTS):
+            for exchange in (NAMES.commands, NAMES.events):
 
                 async def send(channel: aio_pika.abc.AbstractChannel, key: str, to: str = exchange) -> None:
                     await (await channel.get_exchange(to, ensure=False)).publish(aio_pika.Message(b"{}"), key)
 
-                permitted = exchange == COMMANDS and type_ in may
+                permitted = exchange == NAMES.commands and type_ in may
                 assert await refused(made["url"], send, type_) is not permitted, (
                     made["user"],
                     exchange,
@@ -160,7 +159,9 @@ async def test_the_password_is_shown_once_and_kept_nowhere(
 
 
 @pytest.mark.real
-async def test_another_password_ends_what_the_old_one_began(client_commands: ClientCommands) -> None:
+async def test_rotating_a_password_closes_connections_of_the_old_password(
+    client_commands: ClientCommands,
+) -> None:
     before = await client_commands.added("turning", "place")
     connection = await aio_pika.connect(before["url"])
     after = await client_commands.added("turning", rotate=True)
@@ -215,7 +216,7 @@ async def test_clients_are_no_drift_and_their_rights_follow_the_topology(
         (
             await api.put(f"permissions/{path_of(client_commands)}/{made['user']}", json=wide)
         ).raise_for_status()
-        topic = {"exchange": COMMANDS, "write": ".*", "read": ".*"}
+        topic = {"exchange": NAMES.commands, "write": ".*", "read": ".*"}
         (
             await api.put(f"topic-permissions/{path_of(client_commands)}/{made['user']}", json=topic)
         ).raise_for_status()

@@ -1,16 +1,24 @@
 """Real servers that we start: they keep their data through a crash, and leave nothing behind."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import aio_pika
 import psutil
 import pytest
 from aio_pika.abc import AbstractChannel
 from pymongo import AsyncMongoClient
+from pymongo.errors import OperationFailure
 
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.private_files import private_dir, write_private
 from journey.devenv.infra import docker, resolve
+from journey.devenv.infra.local_mongo import LocalMongo
 from journey.devenv.infra.local_rabbit import LocalRabbit
+from journey.devenv.infra.mongod import find_or_download
+from journey.devenv.infra.ports import free_ports
+from journey.devenv.infra.processes import Processes
 from tests.support.eventually import until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
@@ -67,7 +75,7 @@ def processes_of(state_dir: Path) -> list[str]:
     return found
 
 
-async def test_a_broker_that_was_killed_comes_back_with_its_messages(
+async def test_a_killed_broker_restarts_with_its_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOURNEY_INFRA", "local")
@@ -95,6 +103,42 @@ async def test_a_broker_that_was_killed_comes_back_with_its_messages(
     finally:
         await resolve.release(state_dir, log=quiet)
     assert processes_of(state_dir) == []
+
+
+async def test_data_of_a_version_without_users_gets_them(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    processes, home = Processes(tmp_path), tmp_path / "mongo"
+    program = await find_or_download(quiet)
+    where = f"--bind_ip 127.0.0.1 --port {port} --nounixsocket --dbpath {private_dir(home / 'data1')}"
+    processes.start("mongo1", [program, "--replSet", "rs0", *where.split()], log=home / "mongod1.log")
+    anonymous = f"mongodb://127.0.0.1:{port}/?directConnection=true"
+    mongo = LocalMongo(tmp_path)
+    try:
+        async with AsyncMongoClient[dict[str, Any]](anonymous) as client:
+            members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
+            await client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
+            await until(lambda: is_primary(client))
+            await client.shop.orders.insert_one({"_id": "of before"})
+        write_private(home / "settings.json", json.dumps({"ports": [port], "initiated": True}))
+
+        await mongo.start(quiet)  # it still runs without logins
+        assert await orders_of(mongo.url) == await orders_of(anonymous) == ["of before"]
+        await mongo.stop()
+        await mongo.start(quiet)
+        assert await orders_of(mongo.url) == ["of before"]
+        with pytest.raises(OperationFailure, match="requires authentication"):
+            await orders_of(anonymous)
+    finally:
+        await mongo.kill()
+
+
+async def is_primary(client: AsyncMongoClient[dict[str, Any]]) -> bool:
+    return bool((await client.admin.command("hello")).get("isWritablePrimary"))
+
+
+async def orders_of(url: str) -> list[str]:
+    async with AsyncMongoClient[dict[str, Any]](url) as client:
+        return [each["_id"] for each in await client.shop.orders.find().to_list()]
 
 
 async def test_containers_are_found_again_and_removed(

@@ -9,10 +9,10 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel
 
-from chassis.messaging.envelope import COMMANDS
 from chassis.messaging.message import Message
 from chassis.messaging.senders import OPERATOR
 from contracts import orders
+from contracts.catalog import NAMES
 from journey.admin.broker.client_users import ClientUser, permitted
 
 CLIENT = ClientUser("narrow", permitted("place"))
@@ -63,33 +63,33 @@ class Attack:
 
 
 async def in_disguise(attack: Attack) -> None:
-    await attack.publish(COMMANDS, PLACE)
+    await attack.publish(NAMES.commands, PLACE)
 
 
 async def copied_in_lower_case(attack: Attack) -> None:
-    await attack.publish(COMMANDS, PLACE, {"cc": [attack.of.TYPE], "Bcc": [attack.of.TYPE]})
+    await attack.publish(NAMES.commands, PLACE, {"cc": [attack.of.TYPE], "Bcc": [attack.of.TYPE]})
 
 
 async def copied_to_queues(attack: Attack) -> None:
-    await attack.publish(COMMANDS, PLACE, {"BCC": [*IN, "#", attack.of.TYPE]})
+    await attack.publish(NAMES.commands, PLACE, {"BCC": [*IN, "#", attack.of.TYPE]})
 
 
 async def without_key(attack: Attack) -> None:
-    await attack.publish(COMMANDS, "", {"CC": [attack.of.TYPE]})
+    await attack.publish(NAMES.commands, "", {"CC": [attack.of.TYPE]})
 
 
 async def in_the_name_of_the_operator(attack: Attack) -> None:
-    await attack.publish(COMMANDS, PLACE, user_id=OPERATOR)
+    await attack.publish(NAMES.commands, PLACE, user_id=OPERATOR)
 
 
 async def by_other_properties(attack: Attack) -> None:
     """Properties that consumers might read instead of user_id."""
     headers = {"user_id": OPERATOR, "cloudEvents:source": OPERATOR, "origin_user": OPERATOR, "attempt": 1}
-    await attack.publish(COMMANDS, PLACE, {**headers, "BCC": [attack.of.TYPE]}, app_id=OPERATOR)
+    await attack.publish(NAMES.commands, PLACE, {**headers, "BCC": [attack.of.TYPE]}, app_id=OPERATOR)
 
 
 async def by_a_queue_that_gives_up_to_commands(attack: Attack) -> None:
-    await attack.expiring_queue(COMMANDS, attack.of.TYPE)
+    await attack.expiring_queue(NAMES.commands, attack.of.TYPE)
 
 
 async def by_a_queue_that_gives_up_to_the_default_exchange(attack: Attack) -> None:
@@ -106,13 +106,13 @@ async def by_a_queue_that_dead_letters(attack: Attack) -> None:
 
 async def by_an_exchange_bound_to_commands(attack: Attack) -> None:
     own = await attack.exchange()
-    commands = await attack.channel.get_exchange(COMMANDS, ensure=False)
+    commands = await attack.channel.get_exchange(NAMES.commands, ensure=False)
     await commands.bind(own, "#")
     await attack.publish(attack.name, attack.of.TYPE)
 
 
 async def by_an_exchange_whose_alternate_is_commands(attack: Attack) -> None:
-    await attack.exchange(alternate_exchange=COMMANDS)
+    await attack.exchange(alternate_exchange=NAMES.commands)
     await attack.publish(attack.name, attack.of.TYPE)
 
 
@@ -130,11 +130,11 @@ async def by_binding_a_services_queue(attack: Attack) -> None:
 
 async def by_listening_to_commands(attack: Attack) -> None:
     queue = await attack.channel.declare_queue(attack.name, exclusive=True)
-    await queue.bind(COMMANDS, "#")
+    await queue.bind(NAMES.commands, "#")
 
 
 async def by_replacing_commands(attack: Attack) -> None:
-    await attack.channel.declare_exchange(COMMANDS, "fanout", durable=True)
+    await attack.channel.declare_exchange(NAMES.commands, "fanout", durable=True)
 
 
 async def by_a_reply(attack: Attack) -> None:
@@ -150,28 +150,28 @@ async def by_a_message_that_expires_in_the_services_queue(attack: Attack) -> Non
     claims = {
         "origin_user": OPERATOR,
         "origin_key": attack.of.TYPE,
-        "origin_exchange": COMMANDS,
+        "origin_exchange": NAMES.commands,
         "attempt": 1,
     }
-    await attack.publish(COMMANDS, PLACE, claims, expiration=0)
+    await attack.publish(NAMES.commands, PLACE, claims, expiration=0)
 
 
 async def by_a_message_that_expires_with_a_death_of_its_own(attack: Attack) -> None:
     """Brokers before 3.13 increment an existing x-death entry, and keep what the sender wrote into it."""
     death = {"queue": f"{attack.of.OWNER}.commands", "reason": "expired", "count": 0}
-    death |= {"exchange": COMMANDS, "routing-keys": [attack.of.TYPE]}
-    await attack.publish(COMMANDS, PLACE, {"x-death": [death]}, expiration=0)
+    death |= {"exchange": NAMES.commands, "routing-keys": [attack.of.TYPE]}
+    await attack.publish(NAMES.commands, PLACE, {"x-death": [death]}, expiration=0)
 
 
 async def by_a_message_that_expires_with_another_reason(attack: Attack) -> None:
     """Brokers keep the first reason that they find."""
     claims = {"x-first-death-reason": "delivery_limit", "x-first-death-queue": f"{attack.of.OWNER}.commands"}
-    await attack.publish(COMMANDS, PLACE, claims, expiration=0)
+    await attack.publish(NAMES.commands, PLACE, claims, expiration=0)
 
 
 async def by_a_detour_with_a_message_that_expires(attack: Attack) -> None:
     own = await attack.exchange()
-    await (await attack.channel.get_exchange(COMMANDS, ensure=False)).bind(own, "#")
+    await (await attack.channel.get_exchange(NAMES.commands, ensure=False)).bind(own, "#")
     await attack.publish(attack.name, attack.of.TYPE, expiration=0)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.bus.retry_ladder import DEAD, REJECTED, RetryLadder
-from chassis.bus.topology import UNROUTABLE
-from chassis.messaging.envelope import COMMANDS, EVENTS, WireMessage
+from chassis.bus.retry_ladder import REJECTED, RetryLadder
+from chassis.messaging.envelope import WireMessage
 from chassis.messaging.message import Command, Message
 from chassis.messaging.senders import CLIENT, OPERATOR, senders
-from contracts.catalog import CATALOG
+from chassis.messaging.topology_names import input_queue
+from contracts.catalog import CATALOG, NAMES
 from contracts.orders import PlaceOrder
 from journey.admin.registry import CONSUMING_SERVICES
 
@@ -45,11 +45,11 @@ class Case:
 
     @property
     def home(self) -> str:
-        return COMMANDS if issubclass(self.contract, Command) else EVENTS
+        return NAMES.commands if issubclass(self.contract, Command) else NAMES.events
 
     @property
     def queue(self) -> str:
-        return f"{self.reader}.{self.home}"
+        return input_queue(self.reader, self.contract)
 
     @property
     def cover(self) -> type[Message]:
@@ -88,7 +88,7 @@ Address = tuple[str, str, dict[str, Any]]
 
 
 def _covered(case: Case, **headers: Any) -> Address:
-    exchange = COMMANDS if issubclass(case.cover, Command) else EVENTS
+    exchange = NAMES.commands if issubclass(case.cover, Command) else NAMES.events
     return exchange, case.cover.TYPE, headers
 
 
@@ -116,7 +116,7 @@ WAYS: dict[str, Callable[[Case], Address]] = {
     "BCC": lambda case: _covered(case, BCC=[case.contract.TYPE]),
     "CC of itself": lambda case: (case.home, case.contract.TYPE, {"CC": [case.contract.TYPE]}),
     "the other exchange": lambda case: (
-        EVENTS if case.home == COMMANDS else COMMANDS,
+        NAMES.events if case.home == NAMES.commands else NAMES.commands,
         case.contract.TYPE,
         {},
     ),
@@ -127,15 +127,15 @@ WAYS: dict[str, Callable[[Case], Address]] = {
     **{rung: _rung(rung) for rung in LADDER},
     "the ladder, with CC": lambda case: (LADDER[0], _beside(case), {"CC": [case.queue], **case.claims}),
     "the ladder, with BCC": lambda case: (LADDER[0], _beside(case), {"BCC": [case.queue], **case.claims}),
-    "the dead letters": lambda case: (DEAD, case.reader, case.claims),
-    "the rejected messages": lambda case: (DEAD, f"{case.reader}.{REJECTED}", case.claims),
+    "the dead letters": lambda case: (NAMES.dead, case.reader, case.claims),
+    "the rejected messages": lambda case: (NAMES.dead, f"{case.reader}.{REJECTED}", case.claims),
     "the dead letters, with CC": lambda case: (
-        DEAD,
+        NAMES.dead,
         case.user if case.user in SERVICES else "no_svc",
         {"CC": [case.reader], **case.claims},
     ),
     "the dead letters, as the broker's": lambda case: (
-        DEAD,
+        NAMES.dead,
         case.reader,
         {
             "x-death": [
@@ -149,7 +149,7 @@ WAYS: dict[str, Callable[[Case], Address]] = {
             **case.claims,
         },
     ),
-    "unroutable": lambda case: (UNROUTABLE, case.contract.TYPE, case.claims),
+    "unroutable": lambda case: (NAMES.unroutable, case.contract.TYPE, case.claims),
 }
 
 
@@ -175,13 +175,13 @@ def rightful(case: Case) -> bool:
     if case.way == "in another's name":
         # then the message has the user's own name
         return case.user == senders(case.contract)[0] and case.consumed
-    # The operator may hand back messages of others. A service may forge messages to itself, which gains it
+    # The operator may return messages of others. A service may forge messages to itself, which gains it
     # nothing.
     itself = user in SERVICES and case.contract in SERVICES[user].by_type
     rules = {
         "straight, as if handed back": user == OPERATOR,
         **dict.fromkeys(LADDER, user in (OPERATOR, case.reader)),
-        "the ladder, with BCC": case.home == EVENTS and (user == OPERATOR or itself),
+        "the ladder, with BCC": case.home == NAMES.events and (user == OPERATOR or itself),
         "the dead letters": user == case.reader,
         "the rejected messages": user == case.reader,
         "the dead letters, with CC": user == case.reader,
@@ -197,4 +197,4 @@ def rightful_in_the_journal(case: Case) -> bool:
     """
     plain = ("plain", "with the headers of a hop", "with a death of its own", "CC of itself")
     own_name = case.way == "in another's name" and case.user == senders(case.contract)[0]
-    return case.home == EVENTS and permitted(case) and (case.way in plain or own_name)
+    return case.home == NAMES.events and permitted(case) and (case.way in plain or own_name)

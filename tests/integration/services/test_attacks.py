@@ -17,10 +17,10 @@ from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import build
 from chassis.bus.topology_model import Topology
-from chassis.messaging.envelope import COMMANDS, Forged, Malformed, WireMessage, parse
+from chassis.messaging.envelope import Forged, Malformed, WireMessage, parse
 from chassis.messaging.senders import OPERATOR
 from contracts import orders
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from journey.admin.dead_letters.reader import read
 from journey.admin.registry import CONSUMING_SERVICES
@@ -75,7 +75,7 @@ def judged(queue: str, wire_message: WireMessage) -> WireMessage:
 
 
 @asynccontextmanager
-async def watching(vhost: VirtualHost) -> AsyncIterator[Watcher]:
+async def observed(vhost: VirtualHost) -> AsyncIterator[Watcher]:
     bus, watcher = RabbitBus(vhost.url(OPERATOR)), Watcher()
     await bus.start()
     for queue in IN:
@@ -93,7 +93,7 @@ async def test_no_broker_feature_gives_clients_more_rights(
     }
     assert len(expected) == 2 * 21
     outcomes: dict[str, str] = {}
-    async with watching(vhost) as watcher, await aio_pika.connect(vhost.url(CLIENT.user)) as connection:
+    async with observed(vhost) as watcher, await aio_pika.connect(vhost.url(CLIENT.user)) as connection:
         for attack in ATTACKS:
             for of in wanted:
                 name = f"{attack.__name__} {of.TYPE}"
@@ -103,7 +103,7 @@ async def test_no_broker_feature_gives_clients_more_rights(
                 except ChannelClosed:
                     outcomes[name] = REFUSED
         channel = await connection.channel()
-        await Attack(channel, orders.PlaceOrder, "control").publish(COMMANDS, PLACE)
+        await Attack(channel, orders.PlaceOrder, "control").publish(NAMES.commands, PLACE)
         # Since 4.0 a broker also checks the permission for each key in CC and BCC: it rejects what 3.x lets
         # through.
         expected |= {name: REFUSED for name in outcomes if expected[name] == FORGED}
@@ -145,14 +145,14 @@ async def test_a_client_has_no_right_at_the_management_api(vhost: VirtualHost) -
     name = quote(vhost.name, safe="")
     message = {"properties": {}, "routing_key": STAFFS.TYPE, "payload": "{}", "payload_encoding": "string"}
     url = f"http://{vhost.management_url.rpartition('@')[2]}/api/"
-    account = (CLIENT.user, vhost.passwords[CLIENT.user])
+    credentials = (CLIENT.user, vhost.passwords[CLIENT.user])
     # The API may end a connection after it has refused a request whose body it has not read.
     alone = {"Connection": "close"}
     async with httpx.AsyncClient(
-        base_url=url, auth=account, headers=alone, trust_env=False, timeout=60
+        base_url=url, auth=credentials, headers=alone, trust_env=False, timeout=60
     ) as http:
         responses = [
-            await http.post(f"exchanges/{name}/{COMMANDS}/publish", json=message),
+            await http.post(f"exchanges/{name}/{NAMES.commands}/publish", json=message),
             await http.post(f"exchanges/{name}/amq.default/publish", json=message),
             await http.put(f"policies/{name}/own", json={"pattern": ".*", "definition": {"max-length": 1}}),
             await http.put(f"parameters/shovel/{name}/own", json={"value": {}}),

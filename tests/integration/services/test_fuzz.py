@@ -39,8 +39,8 @@ from tests.support.raw_amqp_client import (
     DECODABLE,
     REFUSED,
     UNDECODABLE,
+    AmqpError,
     RawAmqpClient,
-    Refused,
     array,
     properties,
     raw_amqp_client,
@@ -139,7 +139,7 @@ class Shop:
             self._strange = await self._stack.enter_async_context(raw_amqp_client(self._vhost.url("client")))
         try:
             await self._strange.publish("commands", key, raw, body)
-        except Refused:
+        except AmqpError:
             self._strange = None
 
     def connections(self) -> list[object]:

@@ -11,6 +11,7 @@ from chassis.health import Health
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import StoreUnavailable
 from journey.devenv.infra.model import Infrastructure
+from tests.support.databases import through
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
 from tests.support.proxy import Proxy
@@ -34,7 +35,7 @@ async def test_a_database_outage_fails_the_probe_until_it_ends(
     real_infrastructure: Infrastructure, database_prefix: str
 ) -> None:
     async with Proxy(real_infrastructure.mongo_url, 27017) as proxy:
-        address = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
+        address = through(proxy, real_infrastructure.mongo_url)
         store = MongoStore(address, f"{database_prefix}health", timeout_ms=2_000)
         await store.start({})
         try:

@@ -11,11 +11,11 @@ from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.retry_ladder import RetryLadder
-from chassis.bus.topology import CLIENT, build
+from chassis.bus.topology import build
 from chassis.bus.topology_model import Topology
 from chassis.messaging.envelope import Forged, Malformed, WireMessage, parse
 from chassis.messaging.senders import OPERATOR
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from journey.admin.broker.client_users import ClientUser, permitted
 from journey.admin.dead_letters.dead_letter import dead_letter_of
 from journey.admin.event_log import journal
@@ -91,14 +91,14 @@ def judged(wire_message: WireMessage, reader: str) -> bool:
 
 
 @pytest.mark.every_service
-async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> None:
+async def test_only_messages_on_permitted_routes_are_accepted(vhost: VirtualHost) -> None:
     users = tuple(user.name for user in vhost.topology.users)
     matrix = {case.id: case for case in cases(users)}
-    assert set(users) == {*SERVICES, CLIENT, NARROW.user, OPERATOR}
+    assert set(users) == {*SERVICES, NAMES.client, NARROW.user, OPERATOR}
     assert len(matrix) == len(users) * len(TYPES) * len(WAYS) > 10 * 40 * 20
     observed = Observed()
-    watching = RabbitBus(vhost.url(OPERATOR))
-    await watching.start()
+    bus = RabbitBus(vhost.url(OPERATOR))
+    await bus.start()
 
     def seen(wire_message: WireMessage, queue: str) -> None:
         if wire_message.type == "sentinel":
@@ -122,7 +122,7 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
     acks: set[asyncio.Future[None]] = set()
     queues = [queue.name for queue in vhost.topology.queues if queue.name.partition(".")[0] in SERVICES]
     for queue in queues:
-        await watching.subscribe(queue, 500, take)
+        await bus.subscribe(queue, 500, take)
     await asyncio.gather(
         *(
             play(vhost.url(user), [case for case in matrix.values() if case.user == user], observed)
@@ -134,11 +134,11 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
         for exchange in ("", *LADDER)
         for queue in queues
     ]
-    assert not any(await watching.publish(sentinels))
+    assert not any(await bus.publish(sentinels))
     await until(
         lambda: all(observed.sentinels[queue] == 1 + len(LADDER) for queue in queues), within_s=WAIT_S_MAX
     )
-    await watching.stop()
+    await bus.stop()
     recorded = await believed_in_the_journal(vhost, matrix)
 
     # Since 4.0 a broker also checks the permission for each key in CC and BCC: it rejects what 3.x lets
@@ -152,7 +152,7 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
     assert not observed.believed & observed.refused
     assert len(observed.refused) > len(observed.forged) > len(observed.believed) > len(TYPES)
     plain = {case for case in observed.believed | recorded if case.way == "plain"}
-    assert len(plain) == sum(len(CATALOG.sent_by(role)) for role in (*SERVICES, CLIENT, OPERATOR)) + 1
+    assert len(plain) == sum(len(CATALOG.sent_by(role)) for role in (*SERVICES, NAMES.client, OPERATOR)) + 1
 
 
 async def believed_in_the_journal(vhost: VirtualHost, matrix: dict[str, Case]) -> set[Case]:

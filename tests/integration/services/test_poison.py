@@ -70,9 +70,9 @@ class Mortal:
             by_type[orders.PlaceOrder] = replace(endpoints, decide=self._deadly(endpoints.decide))
         await self.runtime.start()
         for subscription in self.runtime._subscriptions:
-            self._watch(self.runtime, subscription)
+            self._record(self.runtime, subscription)
 
-    def _watch(self, runtime: Runtime, subscription: Any) -> None:
+    def _record(self, runtime: Runtime, subscription: Any) -> None:
         receive = subscription._receive
 
         def noted(delivery: Delivery) -> None:

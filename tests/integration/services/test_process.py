@@ -12,10 +12,10 @@ import aio_pika
 import pytest
 
 from chassis.bus.memory import MemoryStore
-from chassis.bus.topology import JOURNAL
 from chassis.messaging.envelope import WireMessage
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Store
+from contracts.catalog import NAMES
 from contracts.values import OrderLine
 from journey.devenv.infra.model import Infrastructure
 from tests.support.brokers import Broker, RabbitMq
@@ -62,7 +62,7 @@ async def shop(backends: tuple[Broker, Callable[[str], Store]]) -> AsyncIterator
         yield opened
 
 
-async def test_messages_that_come_up_to_three_times_have_one_effect(
+async def test_messages_delivered_up_to_three_times_have_one_effect(
     shop: Shop, backends: tuple[Broker, Callable[[str], Store]]
 ) -> None:
     broker, _ = backends
@@ -89,10 +89,10 @@ async def test_messages_that_come_up_to_three_times_have_one_effect(
 
 async def _at_rest(shop: Shop, wanted: dict[str, int]) -> None:
     """Wait until there are so many of each kind, all at rest, and no message is unacknowledged."""
-    owner = {kind: runtime.service.name for runtime in shop.runtimes for kind in runtime.service.kinds}
+    service_of = {kind: runtime.service.name for runtime in shop.runtimes for kind in runtime.service.kinds}
     async with asyncio.timeout(2 * WAIT_S_MAX):
         while True:
-            found = {kind: await shop.states(owner[kind], kind) for kind in wanted}
+            found = {kind: await shop.states(service_of[kind], kind) for kind in wanted}
             resting = {
                 kind: sum(kind not in AT_REST or state["status"] in AT_REST[kind] for state in states)
                 for kind, states in found.items()
@@ -149,7 +149,7 @@ async def _journal(rabbit: RabbitMq) -> list[WireMessage]:
     async with await aio_pika.connect(rabbit.vhost.url("operator")) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=500)
-        journal = await channel.get_queue(JOURNAL, ensure=False)
+        journal = await channel.get_queue(NAMES.journal, ensure=False)
         await journal.consume(on_message, arguments={"x-stream-offset": "first"})
         marker = await connection.channel()
         events = await marker.get_exchange("events", ensure=False)

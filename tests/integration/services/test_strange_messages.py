@@ -17,7 +17,7 @@ from yarl import URL
 from chassis.bus.aiormq_frames.transport import TappedConnection
 from chassis.bus.memory import MemoryStore
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.bus.topology import REJECTED_BYTES_MAX
+from chassis.bus.topology_policies import REJECTED_BYTES_MAX
 from chassis.clock import utc_now
 from chassis.core.decision import Decision
 from chassis.messaging.envelope import BODY_BYTES_MAX, UNREADABLE, WireMessage, wrap
@@ -31,7 +31,7 @@ from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.groups import group_dead_letters
 from journey.admin.dead_letters.reader import read as read_dead_letters
-from journey.admin.dead_letters.redrive import DROP, DeadLetterAction, settle
+from journey.admin.dead_letters.redrive import DROP, DeadLetterAction, redrive_or_drop
 from journey.admin.dead_letters.selection import redrive_blocker
 from journey.cli.dead_letter_view import in_full, listed, summary
 from journey.client import Client
@@ -42,8 +42,8 @@ from tests.support.raw_amqp_client import (
     DECODABLE,
     REFUSED,
     UNDECODABLE,
+    AmqpError,
     RawAmqpClient,
-    Refused,
     properties,
     raw_amqp_client,
     short,
@@ -129,7 +129,9 @@ async def test_the_tools_list_show_refuse_and_drop_them(shop: Shop) -> None:
     async with httpx.AsyncClient() as http:
         for dead_letter in dead_letters:
             assert await redrive_blocker(dead_letter, http, {"order_svc": "http://localhost:1"}, utc_now())
-    done = await settle(shop.operator, dead_letters, DeadLetterAction(DROP, "operator", "unreadable"))
+    done = await redrive_or_drop(
+        shop.operator, dead_letters, DeadLetterAction(DROP, "operator", "unreadable")
+    )
     assert (done.settled, done.missing, done.unsent) == (len(dead_letters), 0, [])
     assert await shop.dead_letters(0) == []
 
@@ -146,7 +148,9 @@ async def test_arbitrary_ids_do_not_fail_a_batch_of_drops(shop: Shop) -> None:
     dead_letters = await shop.dead_letters(len(ids))
     for dead_letter in dead_letters:
         assert dead_letter.journey_id == shortened(dead_letter.journey_id)
-    done = await settle(shop.operator, dead_letters, DeadLetterAction(DROP, "operator", "unreadable"))
+    done = await redrive_or_drop(
+        shop.operator, dead_letters, DeadLetterAction(DROP, "operator", "unreadable")
+    )
     assert (done.settled, done.missing, done.unsent) == (len(ids), 0, [])
     entries = await audit_log.read(shop.operator)
     assert {entry.message_id for entry in entries} == {f"m{number}" for number in range(len(ids))}
@@ -236,8 +240,8 @@ async def test_only_with_the_tap_a_consumer_survives_an_undecodable_message(
 
 
 @pytest.mark.parametrize("raw", REFUSED.values(), ids=REFUSED)
-async def test_what_the_broker_itself_refuses_costs_its_sender_only(shop: Shop, raw: bytes) -> None:
-    with pytest.raises(Refused):
+async def test_a_publish_that_the_broker_refuses_affects_only_its_sender(shop: Shop, raw: bytes) -> None:
+    with pytest.raises(AmqpError):
         await shop.strange.publish("commands", KEY, raw)
     await shop.handled(await shop.order(3))
 

@@ -91,8 +91,8 @@ class BrowserShop:
 
     async def log_in(self, person: Person) -> dict[str, Any]:
         """Logs in as an API client and returns the tokens."""
-        words = {"email": person.email, "password": person.password}
-        response = await self.http.post("/api/v1/sessions", json=words, headers=random_client_address())
+        credentials = {"email": person.email, "password": person.password}
+        response = await self.http.post("/api/v1/sessions", json=credentials, headers=random_client_address())
         assert response.status_code == 201, response.text
         tokens: dict[str, Any] = response.json()
         return tokens
@@ -188,9 +188,9 @@ async def run_browser_shop(
         "INVENTORY_FAULT_SKU": BUGGY,
     } | LIMITS
     endpoints = urlsplit(infrastructure.management_url)
-    account = endpoints.netloc.rpartition("@")[0]
+    credentials = endpoints.netloc.rpartition("@")[0]
     usual["RABBITMQ_MANAGEMENT_URL"] = endpoints._replace(
-        netloc=f"{account}@127.0.0.1:{management.port}"
+        netloc=f"{credentials}@127.0.0.1:{management.port}"
     ).geturl()
     async with fresh_system(infrastructure, state_dir, 0.003, usual | settings) as system:
         try:

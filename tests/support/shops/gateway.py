@@ -24,6 +24,14 @@ from journey.admin.registry import shop_topology
 from tests.support.fake_user_svc import PASSWORD, FakeUserService
 
 SHOP = "https://shop.example"
+SERVICES_BEHIND = (
+    "product_svc",
+    "inventory_svc",
+    "operations",
+    "order_svc",
+    "payment_svc",
+    "notification_svc",
+)
 SERVICE_TOKEN = "the-token-of-the-services"
 ORDER = {"lines": [{"sku": "KETTLE-BLUE", "quantity": 1}], "card_token": "tok_visa"}
 _UNUSED: Any = {"amqp_url": "amqp://memory", "mongo_url": "mongodb://memory"}
@@ -33,9 +41,7 @@ _PATIENT: dict[str, Any] = {"upstream_s_max": 10, "publish_s_max": 10, "request_
 
 
 def gateway_settings(**given: Any) -> GatewaySettings:
-    urls = {
-        f"{name}_url": f"http://{name}" for name in ("user_svc", "product_svc", "inventory_svc", "operations")
-    }
+    urls = {f"{name}_url": f"http://{name}" for name in (*SERVICES_BEHIND, "user_svc")}
     return GatewaySettings(
         **(_UNUSED | urls | _UNHURRIED | _PATIENT | {"service_token": SERVICE_TOKEN} | given)
     )
@@ -45,7 +51,7 @@ class Unreachable(httpx.AsyncBaseTransport):
     """The transport of a service that is not running."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("nobody listens")
+        raise httpx.ConnectError("connection refused")
 
 
 class GatewayFixture:
@@ -70,9 +76,7 @@ class GatewayFixture:
         self.users = users or FakeUserService(lambda: self.now)
         self.bus = MemoryBus(self.broker, "gateway")
         self.runtime = Runtime(gateway_service(), self.bus, self.store, clock=lambda: self.now)
-        transports: dict[str, httpx.AsyncBaseTransport] = dict.fromkeys(
-            ("product_svc", "inventory_svc", "operations"), Unreachable()
-        )
+        transports: dict[str, httpx.AsyncBaseTransport] = dict.fromkeys(SERVICES_BEHIND, Unreachable())
         transports |= {name: httpx.ASGITransport(app) for name, app in apps.items()}
         self.deps = GatewayDependencies(
             self.runtime,

@@ -10,7 +10,7 @@ import httpx
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
-from chassis.core.definition import Codec
+from chassis.core.codec import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change, Loaded
 from chassis.web import app as http
@@ -53,7 +53,9 @@ async def respond_503(scope: Any, receive: Any, send: Any) -> None:
 
 
 class GatewayWithServices(GatewayFixture):
-    def __init__(self, **settings: Any) -> None:
+    """`services`: further services, or others instead of these."""
+
+    def __init__(self, services: Mapping[str, Any] = {}, **settings: Any) -> None:
         self.user_app = accounts.UserApp(MemoryStore())
         broker = MemoryBroker(build([product_service(), inventory_service()]))
         self.catalogue = Runtime(product_service(), MemoryBus(broker, "product_svc"), MemoryStore())
@@ -66,7 +68,7 @@ class GatewayWithServices(GatewayFixture):
         )
         self.user_svc = SwitchableService(self.user_app.http._transport.app)  # type: ignore[attr-defined]
         apps = {name: getattr(self, name) for name in ("product_svc", "inventory_svc", "user_svc")}
-        super().__init__(apps=apps, **({"service_token": accounts.SERVICE_TOKEN} | settings))
+        super().__init__(apps=apps | dict(services), **({"service_token": accounts.SERVICE_TOKEN} | settings))
         self.now = self.user_app.now = datetime.now(UTC)  # httpx expires cookies by the real clock
         self.forget()
 
@@ -76,6 +78,7 @@ class GatewayWithServices(GatewayFixture):
         title: str = "Kettle, blue",
         *,
         cents: int = 2990,
+        currency: str = "EUR",
         pieces: int = 100,
         category: str = "kitchen",
         status: ProductStatus = ProductStatus.LISTED,
@@ -86,7 +89,7 @@ class GatewayWithServices(GatewayFixture):
 
         `known`: also clears the gateway's caches, so that it sees them at once.
         """
-        price = Money(amount_minor=cents, currency="EUR")
+        price = Money(amount_minor=cents, currency=currency)
         product = Product(status, 1, sku, title, description, category, price).with_current_words()
         await _keep(self.catalogue, "products", sku, product)
         await _keep(self.shelves, "shelves", sku, Shelf(sku, received=pieces, available=pieces))
@@ -133,7 +136,7 @@ class Page:
 
     @property
     def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self._reader.words))
+        return re.sub(r"\s+", " ", " ".join(self._reader.texts))
 
     def form(self, action: str) -> dict[str, Any]:
         """The fields that the form would submit. A repeated name gives a list."""
@@ -153,7 +156,7 @@ class Page:
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.words: list[str] = []
+        self.texts: list[str] = []
         self.tags: list[tuple[str, Mapping[str, str | None]]] = []
         self.forms: dict[str, list[tuple[str, str]]] = {}
         self._form: list[tuple[str, str]] = []
@@ -168,7 +171,7 @@ class _Reader(HTMLParser):
             self._form.append((name, given.get("value") or ""))
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        self.texts.append(data)
 
 
 async def _keep(runtime: Runtime, kind: str, key: str, state: Any) -> None:

@@ -34,6 +34,7 @@ class InMemoryShop(MemoryShop):
             self.endpoints, http={name: http[name] for name in self.endpoints.http}, public=public
         )
         self.mailbox = Mailbox(None)
+        self.mail_faults = Faults()
         self.people: demo_users.DemoUsers
 
     @property
@@ -63,7 +64,7 @@ async def run_in_memory_shop(deadline_s: float | None = None) -> AsyncIterator[I
         "memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, f"smtp://{LOOPBACK}:{smtp_port}", "", "memory"
     )
     shop = InMemoryShop(found, deadline_s)
-    smtp = await listen_smtp(Receiver(shop.mailbox, Faults()), smtp_port)
+    smtp = await listen_smtp(Receiver(shop.mailbox, shop.mail_faults), smtp_port)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(smtp.close)
         await shop.up(lambda emitted: None)

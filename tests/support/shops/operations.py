@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.retry_ladder import RetryLadder
 from chassis.core import retry
+from chassis.fault_switches import FaultSwitches
 from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command, Message
@@ -78,18 +79,23 @@ def hidden(page: str) -> dict[str, str]:
 class FakeServices(httpx.AsyncBaseTransport):
     """The services by name.
 
-    Those in `away` do not answer; those in `odd` answer every request with these bytes.
+    Those in `away` do not respond; those in `odd` respond to every request with these bytes. `ips`: the
+    addresses of names with several processes.
     """
 
     def __init__(self) -> None:
         self.apps: dict[str, httpx.AsyncBaseTransport] = {}
         self.away: set[str] = set()
         self.odd: dict[str, bytes] = {}
+        self.ips: dict[str, list[str]] = {}
+
+    async def look_up(self, host: str, port: int) -> list[str]:
+        return self.ips.get(host, [])
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         name = request.url.host
         if name in self.away:
-            raise httpx.ConnectError("nobody listens")
+            raise httpx.ConnectError("connection refused")
         if name in self.odd:
             return httpx.Response(200, content=self.odd[name])
         if name in self.apps:
@@ -99,20 +105,28 @@ class FakeServices(httpx.AsyncBaseTransport):
         return httpx.Response(200, json=[])
 
 
+def operations_on(settings: OperationsSettings) -> OperationsDependencies:
+    """With a real broker, and services that respond with empty lists."""
+    services = FakeServices()
+    return OperationsDependencies(settings, transport=services, lookup=services.look_up)
+
+
 class OperationsApp:
     """`http` is logged in as staff, `stranger` is not."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, allow_faults: bool = False) -> None:
+        self._allow_faults = allow_faults
         self.memory = MemoryBroker(shop_topology(), delay_scale=0.01)
         self.broker = InMemoryBroker(self.memory)
         self.services = FakeServices()
         self.runtimes = {name: self._service(name) for name in RUNNING}
         self.ahead = timedelta(0)
         self.deps = OperationsDependencies(
-            operations_settings(),
+            operations_settings(journey_allow_faults=allow_faults),
             broker=self.broker,
             transport=self.services,
             clock=lambda: datetime.now(UTC) + self.ahead,
+            lookup=self.services.look_up,
         )
         self.app = create_app(self.deps)
         self.http = self.client(Authorization=f"Bearer {token(Role.STAFF)}")
@@ -123,15 +137,23 @@ class OperationsApp:
             transport=transport, base_url="http://operations", headers=headers, timeout=20
         )
 
-    def _service(self, name: str) -> Runtime:
+    def _service(self, name: str, host: str = "") -> Runtime:
         routes, effects = {
             "order_svc": (order_api.routes, None),
             "inventory_svc": (inventory_api.routes, None),
             "payment_svc": with_simulator(SimulatedProvider(MemoryStore(), latency_ms=1)),
             "product_svc": (product_api.routes, None),
         }[name]
-        runtime = Runtime(SERVICES[name](), MemoryBus(self.memory, name), MemoryStore(), effects=effects)
-        self.services.apps[name] = httpx.ASGITransport(service_application(runtime, routes(runtime)))
+        faults = FaultSwitches() if self._allow_faults else None
+        bus = MemoryBus(self.memory, name)
+        runtime = Runtime(SERVICES[name](), bus, MemoryStore(), effects=effects, faults=faults)
+        self.services.apps[host or name] = httpx.ASGITransport(service_application(runtime, routes(runtime)))
+        return runtime
+
+    async def start_process(self, name: str, host: str) -> Runtime:
+        """Start another process of a service, with a store of its own, at this IP address."""
+        runtime = self.runtimes[host] = self._service(name, host)
+        await runtime.start()
         return runtime
 
     async def page(self, path: str, status: int = 200) -> str:
@@ -175,9 +197,9 @@ class OperationsApp:
         assert await MemoryBus(self.memory, CLIENT).publish([wire_message]) == [None]
         return order_id
 
-    async def until_page(self, path: str, words: str) -> str:
+    async def until_page(self, path: str, text: str) -> str:
         """Request the page until it contains the text."""
-        response = await until(lambda: self.http.get(path), lambda response: words in response.text)
+        response = await until(lambda: self.http.get(path), lambda response: text in response.text)
         return response.text
 
     async def quiet(self) -> None:
@@ -214,8 +236,8 @@ class OperationsApp:
 
 
 @asynccontextmanager
-async def at_work(poll_s: float = 0.2) -> AsyncIterator[OperationsApp]:
-    made = OperationsApp()
+async def at_work(poll_s: float = 0.2, *, allow_faults: bool = False) -> AsyncIterator[OperationsApp]:
+    made = OperationsApp(allow_faults=allow_faults)
     made.deps.poller._poll_s = poll_s
     for runtime in made.runtimes.values():
         await runtime.start()

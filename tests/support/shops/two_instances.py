@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.bus.protocol import Bus, Receive, Subscription
+from chassis.bus.protocol import Bus
 from chassis.clock import utc_now
 from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.messaging.envelope import WireMessage, wrap
@@ -27,40 +27,25 @@ from order_svc.service import order_service
 from payment_svc import payment as card
 from payment_svc.service import payment_service
 from tests.support.brokers import Broker
+from tests.support.forwarding_bus import ForwardingBus
 
 SERVICES: tuple[Callable[[], ServiceDefinition], ...] = (order_service, inventory_service, payment_service)
 DECLINED = "tok_declined"
 
 
-class Thrice:
-    """A bus that publishes every message one to three times at once, and records all of them."""
+class Thrice(ForwardingBus):
+    """Publishes every message one to three times at once, and records all of them."""
 
     def __init__(self, bus: Bus, seed: int, sent: list[WireMessage]) -> None:
-        self._bus = bus
+        super().__init__(bus)
         self._random = random.Random(seed)
         self._sent = sent
-
-    @property
-    def ready(self) -> bool:
-        return self._bus.ready
-
-    async def start(self) -> None:
-        """Already started."""
-
-    async def stop(self) -> None:
-        await self._bus.stop()
-
-    async def ping(self) -> None:
-        await self._bus.ping()
 
     async def publish(self, wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
         self._sent += wire_messages
         copies = [[p for p in wire_messages if self._random.random() < 0.7] for _ in range(2)]
         results, *_ = await asyncio.gather(*(self._bus.publish(each) for each in (wire_messages, *copies)))
         return results
-
-    async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> Subscription:
-        return await self._bus.subscribe(queue, prefetch, receive)
 
 
 class Provider:

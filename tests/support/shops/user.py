@@ -55,7 +55,7 @@ class UserApp:
         """A client of another instance on the same database, with its own memory."""
         api = routes(
             self.runtime,
-            service_token=SERVICE_TOKEN,
+            service_tokens=lambda: [SERVICE_TOKEN],
             passwords=self.passwords,
             min_response_s=min_response_s,
             policy=policy,
@@ -109,12 +109,15 @@ class UserApp:
         return LoggedInClient(self, response.json())
 
     async def contact(
-        self, user_id: UUID | str, token: str = SERVICE_TOKEN, kind: str | None = None
+        self,
+        user_id: UUID | str,
+        token: str = SERVICE_TOKEN,
+        kind: str | None = None,
+        about: UUID | str | None = None,
     ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
-        return await self.http.get(
-            f"/internal/contacts/{user_id}", params={"kind": kind} if kind else {}, headers=headers
-        )
+        asked = {name: str(value) for name, value in (("kind", kind), ("about", about)) if value}
+        return await self.http.get(f"/internal/contacts/{user_id}", params=asked, headers=headers)
 
     async def link(self, user_id: UUID | str, kind: MailKind) -> str:
         """The token of the link in a mail to this user."""

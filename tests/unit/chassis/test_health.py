@@ -73,7 +73,7 @@ def played(story: Callable[[Shop], Any]) -> None:
     virtual_time.play(whole())
 
 
-def test_an_idle_service_notices_that_its_database_died() -> None:
+def test_an_idle_service_detects_a_database_outage() -> None:
     async def story(shop: Shop) -> None:
         shop.store.away = True
         await shop.probes(2)
@@ -96,11 +96,12 @@ def test_an_unresponsive_database_is_probed_by_one_request() -> None:
             await health.probe()
             assert f"silent for more than {PROBE_S_MAX:.0f} s" in health.problem
         assert store.pings == 1
+        await health.stop()
 
     virtual_time.play(story())
 
 
-def test_an_idle_service_notices_that_its_broker_died() -> None:
+def test_an_idle_service_detects_a_broker_outage() -> None:
     async def story(shop: Shop) -> None:
         shop.broker.away = True
         await shop.probes(2)
@@ -136,3 +137,24 @@ async def test_unexpected_driver_errors_are_reported_and_probing_continues() -> 
     health = Health(DatedStore(), Broken(MemoryBroker(build([order_service()])), "order_svc"), lambda: NOW)
     await health.probe()
     assert "the broker does not answer" in health.problem
+
+
+async def test_a_pending_probe_ends_with_the_health_checks() -> None:
+    """Otherwise an event loop that closes next would destroy it while it is pending."""
+
+    class Closing(DatedStore):
+        async def ping(self) -> datetime | None:
+            try:
+                return await super().ping()
+            finally:
+                await asyncio.sleep(0.01)  # as a driver that closes its connection
+
+    store = Closing()
+    health = Health(store, MemoryBus(MemoryBroker(build([order_service()])), "order_svc"), lambda: NOW)
+    store.silent.set()
+    probing = asyncio.create_task(health.probe_forever(every_s=0.0))
+    while not store.pings:
+        await asyncio.sleep(0)
+    probing.cancel()
+    await asyncio.wait([probing])
+    assert asyncio.all_tasks() == {asyncio.current_task()}

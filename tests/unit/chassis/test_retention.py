@@ -121,13 +121,13 @@ class Refusing(MemoryStore):
         raise StoreRefused("no space left on device")
 
 
-async def test_a_database_that_refuses_it_does_not_end_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_retention_tries_again_after_a_refused_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "LOOKS_EVERY_S", 0.01)
     store = Refusing()
-    watching = asyncio.ensure_future(retention.keep_in_accord(SERVICE, store, lambda: NOW, 0))
-    await until(lambda: watching.done() or store.asked > 1, within_s=WAIT_S_MAX)
-    assert not watching.done(), "it tries again"
-    watching.cancel()
+    task = asyncio.ensure_future(retention.keep_in_accord(SERVICE, store, lambda: NOW, 0))
+    await until(lambda: task.done() or store.asked > 1, within_s=WAIT_S_MAX)
+    assert not task.done(), "it tries again"
+    task.cancel()
 
 
 class Interrupted(MemoryStore):
@@ -160,7 +160,7 @@ async def test_pages_are_read_one_by_one_and_resumed() -> None:
     assert stored is not None and stored["done_at"] and (stored["examined"], stored["dated"]) == (many, many)
 
 
-async def test_what_changes_meanwhile_keeps_the_date_of_its_change() -> None:
+async def test_a_document_that_changed_since_its_read_is_not_dated() -> None:
     store = MemoryStore()
     await put(store, "a", state(OrderStatus.CANCELLED))
     [old] = await store.dated("orders", after="", limit=1)
@@ -169,7 +169,7 @@ async def test_what_changes_meanwhile_keeps_the_date_of_its_change() -> None:
     assert await dates(store) == {"a": None}
 
 
-async def test_a_running_service_does_it_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_running_service_applies_its_retention_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Runtime, "retention_after_s", 0.0)
     store = MemoryStore()
     await put(store, "a", state(OrderStatus.CANCELLED))

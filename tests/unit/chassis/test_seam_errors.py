@@ -55,7 +55,7 @@ def test_a_related_aggregate_without_empty_state_names_the_missing_line() -> Non
         ("", ""),
     ],
 )
-def test_the_refusal_of_a_broker_names_the_missing_right(text: str, right: str) -> None:
+def test_an_access_error_of_the_broker_names_the_missing_right(text: str, right: str) -> None:
     assert missing_right(text, "write") == right
 
 

@@ -37,14 +37,14 @@ OLD: dict[str, Any] = {
 def changed(path: str, value: Any) -> dict[str, Any]:
     """OLD with the value at a path set, or removed if it is None."""
     schema: dict[str, Any] = json.loads(json.dumps(OLD))
-    *steps, last = path.split("/")
-    place = schema
-    for step in steps:
-        place = place[step]
+    *parents, last = path.split("/")
+    node = schema
+    for parent in parents:
+        node = node[parent]
     if value is None:
-        del place[last]
+        del node[last]
     else:
-        place[last] = value
+        node[last] = value
     return schema
 
 

@@ -29,7 +29,7 @@ INVISIBLE = [
 TURNING = ["safe\u202egnp.exe", "\u2066a\u2069", "a\u200fb", "\u061ca"]
 CONTROLS = ["a\x00b", "a\x1b[2J", "a\x7f", "a\u2028b", "a\u0085b"]
 GOOD = ["Ada", "Łukasz Żak", "张伟", "محمد", "שרה", "O'Neill", "नी", "👩\u200d🔬", "می\u200cخواهم", "100"]
-_PLACE = {"label": "home", "recipient": "A", "street": "S", "postcode": "P", "city": "C", "country": "GB"}
+_ADDRESS = {"label": "home", "recipient": "A", "street": "S", "postcode": "P", "city": "C", "country": "GB"}
 _PRODUCT = {"sku": "KETTLE-BLUE", "title": "T", "category": "kitchen", "price": KETTLE_PRICE}
 
 
@@ -43,7 +43,7 @@ def test_invisible_and_bidi_characters_are_rejected_everywhere(text: str) -> Non
         ListProduct.model_validate(_PRODUCT | {"title": text})
     for field in ("label", "recipient", "street", "postcode", "city"):
         with pytest.raises(ValidationError):
-            users.PostalAddress.model_validate(_PLACE | {field: text})
+            users.PostalAddress.model_validate(_ADDRESS | {field: text})
 
 
 @pytest.mark.parametrize("text", ["\u200b", *TURNING, "a\x1b[2J"])
@@ -59,7 +59,7 @@ def test_names_of_every_script_are_kept(text: str) -> None:
     assert users.Profile(name=f"\u00a0{text} ").name == one_line(text) == unicodedata.normalize("NFC", text)
 
 
-def test_what_looks_the_same_is_the_same() -> None:
+def test_equivalent_unicode_texts_become_equal() -> None:
     assert one_line("Zoe\u0308") == one_line("Zo\u00eb") == "Zo\u00eb"
 
 

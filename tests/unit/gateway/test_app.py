@@ -4,7 +4,7 @@ from fastapi.routing import APIRoute
 
 from tests.support.shops.gateway import GatewayFixture
 
-# Problem pages, pictures and the API description: the same for all users, and not rate-limited.
+# Problem pages, images and the API description: the same for all users, and not rate-limited.
 FOR_EVERYBODY = {"/problems", "/problems/{name}", "/pictures/{name}.svg"}
 
 

@@ -9,15 +9,18 @@ import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
-from chassis.core.definition import Codec
+from chassis.core.codec import Codec
 from chassis.runtime import Runtime
+from chassis.settings import BadSettings, load_settings
 from chassis.store.protocol import Change
 from chassis.web import app
 from inventory_svc.api import routes
 from inventory_svc.service import inventory_service
+from inventory_svc.settings import InventorySettings
 from inventory_svc.stock import Shelf
-from tests.support.decision_table_fixtures import RESERVATIONS
-from tests.support.messages import KETTLE, ORDER
+from tests.support.applications import SETTINGS
+from tests.support.messages import CORRECTION, KETTLE, ORDER
+from tests.unit.inventory_svc.decision_tables import CORRECTIONS, RESERVATIONS
 
 
 @pytest.fixture
@@ -59,6 +62,46 @@ async def test_shelves_come_by_sku_page_by_page(client: httpx.AsyncClient, runti
     assert (first["next"], second["next"]) == ("B-1", None)
 
 
+async def test_shelves_with_little_stock_are_found(client: httpx.AsyncClient, runtime: Runtime) -> None:
+    for number, available in enumerate([6, 5, 0, 100, 3]):
+        await keep(runtime, "shelves", f"A-{number}", Shelf(f"A-{number}", available, available))
+    first = (await client.get("/stock?available_max=5&limit=2")).json()
+    rest = (await client.get(f"/stock?available_max=5&limit=2&after={first['next']}")).json()
+    assert [shelf["sku"] for shelf in first["items"] + rest["items"]] == ["A-1", "A-2", "A-4"]
+    assert (await client.get("/stock?available_max=101")).status_code == 422
+
+
+async def test_low_stock_follows_the_setting(runtime: Runtime) -> None:
+    for number, available in enumerate([3, 2, 0]):
+        await keep(runtime, "shelves", f"A-{number}", Shelf(f"A-{number}", available, available))
+    service = app.create_app(runtime, routes(runtime, low_stock=2))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://x") as client:
+        page = (await client.get("/stock?low=true")).json()
+        assert [shelf["sku"] for shelf in page["items"]] == ["A-1", "A-2"]
+        assert page["low_stock"] == 2
+        assert len((await client.get("/stock?low=false")).json()["items"]) == 3
+
+
+def test_the_limit_of_low_stock_is_five_unless_set() -> None:
+    assert load_settings(InventorySettings, **SETTINGS).low_stock == 5
+    assert load_settings(InventorySettings, **SETTINGS, low_stock="12").low_stock == 12
+    with pytest.raises(BadSettings, match="LOW_STOCK"):
+        load_settings(InventorySettings, **SETTINGS, low_stock="101")
+
+
+async def test_a_correction_shows_its_result(client: httpx.AsyncClient, runtime: Runtime) -> None:
+    assert (await client.get(f"/corrections/{CORRECTION}")).status_code == 404
+    await keep(runtime, "corrections", CORRECTION, CORRECTIONS.states["applied"])
+    assert (await client.get(f"/corrections/{CORRECTION}")).json() == {
+        "correction_id": str(CORRECTION),
+        "status": "applied",
+        "sku": KETTLE,
+        "change": -3,
+        "reason": "damage",
+        "available": 7,
+    }
+
+
 async def test_named_shelves_are_in_one_response(client: httpx.AsyncClient, runtime: Runtime) -> None:
     for sku in ("A-1", "B-1", "C"):
         await keep(runtime, "shelves", sku, Shelf(sku))
@@ -87,7 +130,7 @@ async def test_one_reservation_is_found_by_its_order(client: httpx.AsyncClient, 
 
 
 @pytest.mark.parametrize("path", [f"/stock/{KETTLE}", f"/reservations/{ORDER}"])
-async def test_what_is_unknown_is_a_problem_404(client: httpx.AsyncClient, path: str) -> None:
+async def test_an_unknown_resource_is_a_problem_404(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"

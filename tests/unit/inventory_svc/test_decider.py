@@ -5,16 +5,20 @@ from typing import Any
 
 import pytest
 
-from chassis.core.decision import OutOfTurn
+from chassis.core.decision import Context, OutOfTurn
 from contracts import inventory
 from contracts.http.inventory import ReservationStatus
-from inventory_svc.stock import Shelf
+from inventory_svc.decider import recall_correction
+from inventory_svc.stock import Correction, Shelf
 from tests.support import decision_tables
-from tests.support.decision_table_fixtures import RECEIPTS, RESERVATIONS
 from tests.support.given_when_then import emitted, last_emitted, state_after
 from tests.support.messages import (
     CANCELLED,
     CONFIRMED,
+    CORRECT,
+    CORRECT_TOO_MUCH,
+    CORRECT_UPWARDS,
+    CORRECTION,
     DISPATCHED,
     KETTLE,
     MUG,
@@ -23,6 +27,7 @@ from tests.support.messages import (
     RECEIVE,
     RESERVED,
 )
+from tests.unit.inventory_svc.decision_tables import CORRECTIONS, RECEIPTS, RESERVATIONS
 
 ON_THE_SHELF = {sku: Shelf(sku, received=10, available=10) for sku in (KETTLE, MUG)}
 ONE_SHORT = ON_THE_SHELF | {MUG: Shelf(MUG, received=1, available=1)}
@@ -100,7 +105,7 @@ def test_an_order_without_reserved_goods_releases_none() -> None:
 
 
 @pytest.mark.parametrize("end", [[CONFIRMED, DISPATCHED], [CONFIRMED, CANCELLED], [CANCELLED]])
-def test_whatever_the_order_of_arrival_no_piece_appears_or_vanishes(end: list[Any]) -> None:
+def test_the_number_of_pieces_is_independent_of_message_order(end: list[Any]) -> None:
     """OrderPlaced may arrive anywhere before the cancellation's effect,
     but always before the events that it causes.
     """
@@ -132,7 +137,7 @@ def test_received_goods_are_on_the_shelf() -> None:
     assert last_emitted(RECEIPTS, [RECEIVE]).quantity == 5
 
 
-def test_a_receipt_counts_once_however_often_it_is_sent() -> None:
+def test_a_repeated_receipt_counts_once() -> None:
     after = decision_tables.outcome_of(RECEIPTS.aggregate, [RECEIVE, RECEIVE], {})
     assert after.around[KETTLE].received == 5
     assert emitted(RECEIPTS, [RECEIVE, RECEIVE]) == ["StockReceived"]
@@ -143,7 +148,75 @@ def test_a_receipt_has_no_rule_for_orders() -> None:
         emitted(RECEIPTS, [PLACED])
 
 
+# corrections
+
+
+def corrected(*history: Any) -> Shelf:
+    """The shelf after corrections, with ten pieces before them."""
+    shelf: Shelf = decision_tables.outcome_of(CORRECTIONS.aggregate, history, ON_THE_SHELF).around[KETTLE]
+    return shelf
+
+
+@pytest.mark.parametrize(("correction", "pieces"), [(CORRECT, 7), (CORRECT_UPWARDS, 12)])
+def test_a_correction_changes_the_available_pieces(correction: inventory.CorrectStock, pieces: int) -> None:
+    assert corrected(correction) == Shelf(KETTLE, received=pieces, available=pieces)
+    assert last_emitted(CORRECTIONS, [correction], ON_THE_SHELF) == inventory.StockCorrected(
+        correction_id=CORRECTION, sku=KETTLE, change=correction.change, reason=correction.reason
+    )
+
+
+def test_a_correction_may_leave_no_piece() -> None:
+    assert corrected(CORRECT.model_copy(update={"change": -10})) == Shelf(KETTLE)
+
+
+def test_a_correction_never_takes_reserved_or_sold_pieces() -> None:
+    shelves = {KETTLE: Shelf(KETTLE, received=10, available=2, reserved=5, sold=3)}
+    outcome = decision_tables.outcome_of(CORRECTIONS.aggregate, [CORRECT], shelves)
+    refused = inventory.CorrectionRefused(correction_id=CORRECTION, sku=KETTLE, change=-3, available=2)
+    assert outcome.emits == (refused,)
+    assert outcome.around == shelves
+
+
+def test_a_correction_upwards_begins_a_shelf() -> None:
+    after = decision_tables.outcome_of(CORRECTIONS.aggregate, [CORRECT_UPWARDS], {})
+    assert after.around[KETTLE] == Shelf(KETTLE, received=2, available=2)
+
+
+@pytest.mark.parametrize("first", [CORRECT, CORRECT_TOO_MUCH])
+def test_a_correction_counts_once_and_keeps_its_result(first: inventory.CorrectStock) -> None:
+    once = decision_tables.outcome_of(CORRECTIONS.aggregate, [first], ON_THE_SHELF)
+    twice = decision_tables.outcome_of(CORRECTIONS.aggregate, [first, CORRECT_UPWARDS], ON_THE_SHELF)
+    assert (twice.state, twice.around, twice.emits) == (once.state, once.around, once.emits)
+
+
+def test_the_last_pieces_go_to_the_first_message() -> None:
+    """A correction and an order, in both orders of arrival."""
+    three: Any = {sku: Shelf(sku, received=3, available=3) for sku in (KETTLE, MUG)}
+    damaged = decision_tables.outcome_of(CORRECTIONS.aggregate, [CORRECT], three)
+    assert emitted(RESERVATIONS, [PLACED], damaged.around) == ["StockRejected"]
+    ordered = decision_tables.outcome_of(RESERVATIONS.aggregate, [PLACED], three)
+    assert emitted(CORRECTIONS, [CORRECT], ordered.around) == ["CorrectionRefused"]
+
+
 @pytest.mark.parametrize("moved", [{"available": -1, "reserved": 1}, {"received": 1}, {"sold": 1}])
-def test_a_shelf_refuses_to_become_wrong(moved: dict[str, int]) -> None:
+def test_a_shelf_rejects_negative_quantities(moved: dict[str, int]) -> None:
     with pytest.raises(ArithmeticError):
         Shelf(KETTLE).move(**moved)
+
+
+# after the database was set back
+
+
+def test_a_recalled_correction_counts_once() -> None:
+    corrected_again = inventory.StockCorrected(
+        correction_id=CORRECTION, sku=KETTLE, change=-3, reason=CORRECT.reason
+    )
+    refused = inventory.CorrectionRefused(correction_id=CORRECTION, sku=KETTLE, change=-11, available=10)
+    for event, available in ((corrected_again, 7), (refused, 10)):
+        shelves: Any = dict(ON_THE_SHELF)
+        correction = Correction()
+        for _ in range(2):
+            decision = recall_correction(correction, event, Context(shelves))
+            correction, shelves = decision.state, shelves | dict(decision.related)
+        assert shelves[KETTLE].available == available
+        assert decision.emits == ()

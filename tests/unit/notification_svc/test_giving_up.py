@@ -56,7 +56,7 @@ def played(mail_server: MailServer, days: float) -> MemoryBroker:
     async def story() -> None:
         bus = MemoryBus(broker, "notification_svc")
         runtime = Runtime(notification_service(), bus, MemoryStore(), effects=effects, clock=virtual_time.now)
-        runtime.watch_s = runtime.probe_s = 20.0
+        runtime.timer_check_s = runtime.probe_s = 20.0
         await runtime.start()
         total = Money(amount_minor=100, currency="EUR")
         event = orders.OrderConfirmed(order_id=new_id(), customer_id=new_id(), total=total)

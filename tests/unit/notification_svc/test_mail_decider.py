@@ -22,6 +22,7 @@ ORDER, ANN = new_id(), new_id()
 TOTAL = Money(amount_minor=12_50, currency="EUR")
 CONFIRMED = orders.OrderConfirmed(order_id=ORDER, customer_id=ANN, total=TOTAL)
 DISPATCHED = orders.OrderDispatched(order_id=ORDER, customer_id=ANN)
+TRACKED = orders.TrackingRecorded(order_id=ORDER, customer_id=ANN, tracking="RR123456785DE")
 CANCELLED = orders.OrderCancelled(order_id=ORDER, customer_id=ANN, reason=orders.CancelReason.DEADLINE)
 REFUNDED = payments.PaymentRefunded(order_id=ORDER, customer_id=ANN, amount=TOTAL)
 REGISTERED = users.UserRegistered(user_id=ANN)
@@ -30,6 +31,7 @@ PROOF_WANTED = users.AddressProofRequested(request_id=REQUEST, user_id=ANN)
 RESET_WANTED = users.PasswordResetRequested(request_id=REQUEST, user_id=ANN)
 AGAIN = users.RegisteredAgain(request_id=REQUEST, user_id=ANN)
 CHANGED = users.PasswordChanged(request_id=REQUEST, user_id=ANN)
+EMAIL_CHANGED = users.EmailChanged(request_id=new_id(), user_id=ANN)
 EVENTS = (
     CONFIRMED,
     DISPATCHED,
@@ -40,6 +42,7 @@ EVENTS = (
     RESET_WANTED,
     AGAIN,
     CHANGED,
+    EMAIL_CHANGED,
 )
 SEND = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -82,17 +85,18 @@ def test_a_mail_stores_the_facts_of_its_text() -> None:
         RESET_WANTED: replace(requested, kind=MailKind.PASSWORD_RESET),
         AGAIN: replace(requested, kind=MailKind.REGISTERED_AGAIN),
         CHANGED: replace(requested, kind=MailKind.PASSWORD_CHANGED),
+        EMAIL_CHANGED: replace(requested, about=EMAIL_CHANGED.request_id, kind=MailKind.PASSWORD_CHANGED),
     }
     assert {event: play([event])[0] for event in EVENTS} == expected
 
 
-def test_every_request_is_a_mail_of_its_own() -> None:
+def test_every_request_has_its_own_mail() -> None:
     """Two requests for a reset give two links; user_svc limits how many requests are allowed."""
     assert key(RESET_WANTED.model_copy(update={"request_id": new_id()})) != key(RESET_WANTED)
 
 
 def test_the_mails_of_one_order_have_keys_of_their_own() -> None:
-    assert len({key(event) for event in EVENTS}) == len(EVENTS) == len(MailKind)
+    assert len({key(event) for event in EVENTS}) == len(EVENTS) == len(MailKind) + 1
 
 
 def test_the_command_runs_the_mail_effect() -> None:
@@ -102,7 +106,7 @@ def test_the_command_runs_the_mail_effect() -> None:
     assert effect.effect == Deliver(mail)
 
 
-def test_a_mail_that_was_taken_is_sent() -> None:
+def test_a_mail_accepted_by_the_server_is_sent() -> None:
     mail, emitted = play([CONFIRMED, SEND, SENT])
     assert mail.status is MailStatus.SENT
     assert emitted[1:] == [notifications.MailSent(about=ORDER, kind=MailKind.ORDER_CONFIRMED)]
@@ -145,7 +149,7 @@ def test_a_deferred_mail_waits_and_emits_nothing() -> None:
     assert [type(message) for message in emitted] == [notifications.SendMail]
 
 
-def test_waiting_for_a_slot_counts_as_no_try() -> None:
+def test_waiting_for_a_slot_is_not_an_attempt() -> None:
     mail, _ = play([CONFIRMED, replace(LATER, counts=False)])
     assert (mail.tries, mail.retry_at) == (0, LATER.retry_at)
 
@@ -201,3 +205,21 @@ def test_a_mail_accepted_before_newer_events_counts_as_sent() -> None:
 def test_the_decision_gets_the_related_mails(newer: Message) -> None:
     assert key(newer) in newer_mails(Mail(), SEND)
     assert not newer_mails(Mail(), CONFIRMED) and not newer_mails(Mail(), SENT)
+
+
+@pytest.mark.parametrize("events", [[TRACKED, DISPATCHED], [DISPATCHED, TRACKED]])
+def test_a_tracking_reference_is_in_the_mail_about_the_dispatch(events: list[Message]) -> None:
+    mail, emitted = play(events)
+    assert (mail.status, mail.kind, mail.user_id) == (MailStatus.QUEUED, MailKind.ORDER_DISPATCHED, ANN)
+    assert mail.tracking == TRACKED.tracking and len(emitted) == 1
+
+
+def test_a_tracking_reference_alone_sends_no_mail() -> None:
+    mail, emitted = play([TRACKED, TRACKED])
+    assert mail.status is MailStatus.NEW and emitted == []
+    assert key(TRACKED) == key(DISPATCHED)
+
+
+def test_a_tracking_reference_after_the_mail_changes_nothing() -> None:
+    sent, _ = play([DISPATCHED, SENT])
+    assert play([TRACKED], sent) == (sent, [])

@@ -122,7 +122,7 @@ async def test_an_erased_user_gets_no_mail(mailer: Mailer, smtp: FakeSmtp) -> No
 
 
 @pytest.mark.parametrize(
-    ("place", "reply"),
+    ("phase", "reply"),
     [
         ("at_recipient", "450 4.2.1 mailbox busy"),
         ("at_recipient", "451 4.3.0 greylisted"),
@@ -131,12 +131,12 @@ async def test_an_erased_user_gets_no_mail(mailer: Mailer, smtp: FakeSmtp) -> No
     ],
 )
 async def test_a_reply_about_one_recipient_defers_that_mail_only(
-    mailer: Mailer, smtp: FakeSmtp, users: Users, place: str, reply: str
+    mailer: Mailer, smtp: FakeSmtp, users: Users, phase: str, reply: str
 ) -> None:
     effect = about(users.add())
-    setattr(smtp, place, reply)
+    setattr(smtp, phase, reply)
     assert await mailer.deliver(effect) == Deferred(NOW, NOW + PAUSE_MIN)
-    setattr(smtp, place, "250 OK")
+    setattr(smtp, phase, "250 OK")
     assert await mailer.deliver(effect) == Sent()
     assert (len(smtp.mails), smtp.connections) == (1, 1)
 
@@ -181,14 +181,16 @@ async def test_a_failing_domain_gets_a_quarter_of_the_slots(
         task.cancel()
 
 
-async def test_a_domain_that_takes_mails_gets_all_slots(mailer: Mailer, smtp: FakeSmtp, users: Users) -> None:
+async def test_a_domain_that_accepts_mails_gets_all_slots(
+    mailer: Mailer, smtp: FakeSmtp, users: Users
+) -> None:
     assert await mailer.deliver(about(users.add())) == Sent()
     responses = await asyncio.gather(*(mailer.deliver(about(users.add())) for _ in range(EFFECTS_MAX)))
     assert responses == [Sent()] * EFFECTS_MAX
 
 
 @pytest.mark.parametrize(
-    ("place", "reply"),
+    ("phase", "reply"),
     [
         ("at_recipient", "421 4.3.2 closing"),
         ("at_sender", "450 4.3.0 later"),
@@ -197,25 +199,25 @@ async def test_a_domain_that_takes_mails_gets_all_slots(mailer: Mailer, smtp: Fa
     ],
 )
 async def test_a_deferring_server_is_tried_later(
-    mailer: Mailer, smtp: FakeSmtp, users: Users, place: str, reply: str
+    mailer: Mailer, smtp: FakeSmtp, users: Users, phase: str, reply: str
 ) -> None:
     effect = about(users.add())
-    setattr(smtp, place, reply)
+    setattr(smtp, phase, reply)
     with pytest.raises(EffectUnavailable):
         await mailer.deliver(effect)
-    setattr(smtp, place, "250 OK")
+    setattr(smtp, phase, "250 OK")
     assert await mailer.deliver(effect) == Sent()
     assert len(smtp.mails) == 1
 
 
-@pytest.mark.parametrize("place", ["at_recipient", "at_data"])
+@pytest.mark.parametrize("phase", ["at_recipient", "at_data"])
 async def test_a_mail_refused_for_good_is_undeliverable(
-    mailer: Mailer, smtp: FakeSmtp, users: Users, place: str
+    mailer: Mailer, smtp: FakeSmtp, users: Users, phase: str
 ) -> None:
-    setattr(smtp, place, "550 5.1.1 no such user {}" if place == "at_recipient" else "550 5.7.1 no")
+    setattr(smtp, phase, "550 5.1.1 no such user {}" if phase == "at_recipient" else "550 5.7.1 no")
     response = await mailer.deliver(about(users.add("ann@shop.example")))
     assert response == Undeliverable("the mail server rejects it (550)")
-    setattr(smtp, place, "250 OK")
+    setattr(smtp, phase, "250 OK")
     assert await mailer.deliver(about(users.add())) == Sent()
 
 
@@ -233,7 +235,7 @@ async def test_a_server_that_rejects_the_sender_is_tried_later(
 async def test_a_password_is_never_sent_without_encryption(
     contacts: RecipientClient, smtp: FakeSmtp, users: Users
 ) -> None:
-    server = SmtpClient(smtp.url.replace("//", "//shop@"), "s3cret")
+    server = SmtpClient(smtp.url.replace("//", "//shop@"), lambda: "s3cret")
     with pytest.raises(EffectUnavailable):  # this server offers no TLS
         await Mailer(contacts, server, SENDER, SHOP_URL, lambda: datetime.now(UTC)).deliver(
             about(users.add())

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis import runtime
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
 from chassis.clock import utc_now
@@ -33,7 +32,7 @@ from notification_svc.settings import Fault
 from notification_svc.user_client import RecipientClient
 from tests.support.eventually import until
 from tests.support.mail_fixtures import SHOP_URL, FakeSmtp, Users
-from tests.unit.notification_svc.impatient_breaker import circuit_state, impatient_breaker
+from tests.unit.notification_svc.impatient_circuit import circuit_state, impatient_service
 
 TOTAL = Money(amount_minor=12_50, currency="EUR")
 MAIL_SERVERS = ("mail",)  # the logger of aiosmtpd, the test's mail server
@@ -56,7 +55,7 @@ class Shop:
 
     @asynccontextmanager
     async def running(self, fault: Fault = "") -> AsyncIterator[Runtime]:
-        service = with_fault(notification_service(), fault)
+        service = with_fault(impatient_service(), fault)
         effects = with_hanging_effect(self.effects) if fault else self.effects
         instance = Runtime(service, MemoryBus(self.broker, "notification_svc"), self.store, effects=effects)
         await instance.start()
@@ -89,11 +88,6 @@ def shop(contacts: RecipientClient, mail_server: SmtpClient) -> Shop:
     )
 
 
-@pytest.fixture(autouse=True)
-def _impatient_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "CircuitBreaker", impatient_breaker)
-
-
 async def all_queued(shop: Shop, instance: Runtime, count: int) -> None:
     await until(
         lambda: shop.mails(instance, status="queued", limit=100), lambda page: len(page["items"]) == count
@@ -107,7 +101,7 @@ async def settled(shop: Shop, instance: Runtime) -> None:
     queues = [
         shop.broker.queues[name] for name in (instance.service.events_queue, instance.service.commands_queue)
     ]
-    for _ in range(3):  # a message may be moving between two places
+    for _ in range(3):  # a message may be moving between two queues
         await until(lambda: not batcher.in_flight and not any(queues))
         await asyncio.sleep(0.02)
 
@@ -131,11 +125,12 @@ async def test_every_kind_of_event_is_one_mail(shop: Shop, smtp: FakeSmtp, users
             users_svc.PasswordResetRequested(request_id=new_id(), user_id=ann),
             users_svc.RegisteredAgain(request_id=new_id(), user_id=ann),
             users_svc.PasswordChanged(request_id=new_id(), user_id=ann),
+            users_svc.EmailChanged(request_id=new_id(), user_id=ann),
         ):
             shop.deliver(event)
-        await until(lambda: len(shop.emitted("notification.mail_sent.v1")) == len(MailKind))
+        await until(lambda: len(shop.emitted("notification.mail_sent.v1")) == len(MailKind) + 1)
         await settled(shop, instance)
-    assert len({mail["Message-ID"] for mail in smtp.mails}) == len(smtp.mails) == len(MailKind)
+    assert len({mail["Message-ID"] for mail in smtp.mails}) == len(smtp.mails) == len(MailKind) + 1
 
 
 async def test_an_event_delivered_three_times_is_one_mail(shop: Shop, smtp: FakeSmtp, users: Users) -> None:
@@ -168,7 +163,7 @@ async def test_mails_wait_for_their_server_and_are_sent_once(
     assert shop.broker.dead("notification_svc") == []
 
 
-async def test_while_user_svc_is_away_mails_wait(shop: Shop, smtp: FakeSmtp, users: Users) -> None:
+async def test_mails_wait_while_user_svc_is_unavailable(shop: Shop, smtp: FakeSmtp, users: Users) -> None:
     users.fails_with = 503
     event = confirmed(users.add())
     async with shop.running():

@@ -1,5 +1,6 @@
 """Rendering of mails."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from uuid import UUID
@@ -68,6 +69,36 @@ def test_every_kind_has_a_subject_a_text_and_html(kind: MailKind) -> None:
         assert "12.50 EUR" in plain and "12.50 EUR" in html
 
 
+def test_the_mail_about_the_dispatch_has_the_tracking_reference() -> None:
+    dispatched = replace(mail_of(MailKind.ORDER_DISPATCHED), tracking="RR123456785DE")
+    for mail, is_shown in ((dispatched, True), (replace(dispatched, tracking=""), False)):
+        for text in parts(render.render_mail(mail, ANN, "no-reply@order-journey.example", LINK, NOW)):
+            assert ("RR123456785DE" in text) is is_shown
+            assert ("Tracking reference" in text) is is_shown
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        (Money(amount_minor=129_900, currency="EUR"), "1,299.00 EUR"),
+        (Money(amount_minor=1_500, currency="JPY"), "1,500 JPY"),
+        (Money(amount_minor=12_345, currency="KWD"), "12.345 KWD"),
+    ],
+)
+def test_amounts_have_the_currency_s_decimals(amount: Money, shown: str) -> None:
+    for kind in (MailKind.ORDER_CONFIRMED, MailKind.PAYMENT_REFUNDED):
+        mail = replace(mail_of(kind), amount=amount)
+        plain, html = parts(render.render_mail(mail, ANN, "shop@shop.example", LINK, NOW))
+        assert f" {shown}\n" in plain and f">{shown}<" in html
+
+
+def test_the_mail_of_a_free_order_states_nothing_to_pay() -> None:
+    free = replace(mail_of(MailKind.ORDER_CONFIRMED), amount=Money(amount_minor=0, currency="EUR"))
+    for text in parts(render.render_mail(free, ANN, "shop@shop.example", LINK, NOW)):
+        flat = " ".join(text.split())
+        assert "and there is nothing to pay." in flat and "0.00 EUR" in flat and "approved" not in flat
+
+
 def test_every_cancellation_reason_has_a_text() -> None:
     assert set(render.REASONS) == set(CancelReason)
 
@@ -123,6 +154,13 @@ def test_a_name_in_any_script_arrives_whole() -> None:
     assert "Hello Ζωή 王," in plain and "Hello Ζωή 王," in html
 
 
+def test_a_former_address_gets_a_notice_without_a_link() -> None:
+    former = Recipient(email="old@shop.example", name="Ann", address_changed=True)
+    notice = write(MailKind.PASSWORD_CHANGED, former)
+    assert notice["Subject"] == "Your e-mail address was changed"
+    assert LINK not in "".join(parts(notice))
+
+
 def test_the_same_mail_is_the_same_bytes() -> None:
     assert write().as_bytes() == write().as_bytes()
 
@@ -143,7 +181,7 @@ def test_a_name_cannot_add_a_header() -> None:
 @pytest.mark.parametrize(
     "email", ["", "ann", "a b@shop.example", "ann@shop.example\r\nBcc: all@shop.example", "a@b@c"]
 )
-def test_what_is_no_address_is_refused_without_repeating_it(email: str) -> None:
-    with pytest.raises(AddressNotUsable) as refusal:
+def test_an_invalid_address_is_rejected_without_repeating_it(email: str) -> None:
+    with pytest.raises(AddressNotUsable) as error:
         write(contact=Recipient(email=email))
-    assert str(refusal.value) == ""
+    assert str(error.value) == ""

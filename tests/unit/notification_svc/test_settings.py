@@ -23,7 +23,7 @@ def load(**changed: Any) -> NotificationSettings:
     return settings
 
 
-def test_what_is_right_is_taken() -> None:
+def test_valid_settings_are_accepted() -> None:
     assert load().user_svc_url == "http://user_svc:8080"
     assert load().current_service_token() == "sixteen-letters!"
     assert load(shop_url="https://shop.example/").shop_url == "https://shop.example"
@@ -50,14 +50,14 @@ def test_what_is_right_is_taken() -> None:
         ("NOTIFICATION_FAULT", "explode"),
     ],
 )
-def test_what_is_wrong_is_named(variable: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_wrong_setting_is_named(variable: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in GOOD:
         monkeypatch.delenv(name.upper(), raising=False)
     with pytest.raises(BadSettings, match=rf"{variable}(: | cannot be read)"):
         load(**{variable.lower(): value})
 
 
-def test_a_fault_needs_leave() -> None:
+def test_faults_require_permission() -> None:
     assert load(journey_allow_faults=True, notification_fault="hang").notification_fault == "hang"
 
 
@@ -68,6 +68,28 @@ def test_a_token_file_is_read_each_time(tmp_path: Path) -> None:
     assert settings.current_service_token() == "an-old-service-token"
     file.write_text("a-new-service-token\n")
     assert settings.current_service_token() == "a-new-service-token"
+
+
+def test_several_tokens_are_accepted_and_the_first_is_sent(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("a-new-service-token\nan-old-service-token\n")
+    settings = load(service_token=None, service_token_file=file)
+    assert settings.current_service_token() == "a-new-service-token"
+    assert settings.accepted_service_tokens() == ["a-new-service-token", "an-old-service-token"]
+    file.write_text("\n")
+    assert settings.accepted_service_tokens() == ["a-new-service-token"]
+    file.unlink()
+    assert settings.accepted_service_tokens() == ["a-new-service-token"]
+
+
+@pytest.mark.parametrize("between", ["\n\n", "\n \n", "\nshort\n"])
+def test_a_short_line_is_no_accepted_token(tmp_path: Path, between: str) -> None:
+    """A request without a token sends an empty one."""
+    file = tmp_path / "token"
+    file.write_text("an-old-service-token\n")
+    settings = load(service_token=None, service_token_file=file)
+    file.write_text(f"a-new-service-token{between}an-old-service-token\n")
+    assert settings.accepted_service_tokens() == ["a-new-service-token", "an-old-service-token"]
 
 
 def test_a_secret_is_not_in_the_settings_text() -> None:

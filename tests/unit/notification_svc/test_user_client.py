@@ -38,7 +38,7 @@ async def test_an_erased_user_is_not_found(contacts: RecipientClient) -> None:
 @pytest.mark.parametrize(
     "trouble", [500, 503, 401, 403, 429, httpx.ConnectError("refused"), httpx.ReadTimeout("slow")]
 )
-async def test_an_invalid_response_of_user_svc_is_unavailability(
+async def test_an_invalid_response_of_user_svc_counts_as_unavailable(
     users: Users, contacts: RecipientClient, trouble: int | Exception
 ) -> None:
     ann = users.add()

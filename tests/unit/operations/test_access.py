@@ -25,18 +25,18 @@ class Staff:
     """A staff member with an account at a real user_svc, and their browser at the port of operations."""
 
     def __init__(
-        self, operations_app: OperationsApp, accounts: user_svc.UserApp, guest: user_svc.LoggedInClient
+        self, operations_app: OperationsApp, user_app: user_svc.UserApp, guest: user_svc.LoggedInClient
     ) -> None:
         self.deps = operations_app
-        self.accounts = accounts
+        self.user_app = user_app
         self.guest = guest
 
     async def command(self, command: Command) -> None:
-        await execute(self.accounts.runtime, USERS, str(self.guest.user_id), command)
+        await execute(self.user_app.runtime, USERS, str(self.guest.user_id), command)
 
     async def log_in(self) -> None:
-        tokens = (await self.accounts.log_in()).json()
-        self.guest = user_svc.LoggedInClient(self.accounts, tokens)
+        tokens = (await self.user_app.log_in()).json()
+        self.guest = user_svc.LoggedInClient(self.user_app, tokens)
 
     async def opens(self, path: str = "/ops") -> int:
         async with self.deps.client(Authorization=f"Bearer {self.guest.token}") as browser:
@@ -45,12 +45,12 @@ class Staff:
 
 @pytest.fixture
 async def staff(operations_app: OperationsApp) -> AsyncIterator[Staff]:
-    accounts = user_svc.UserApp(MemoryStore())
-    accounts.now = datetime.now(UTC)  # tokens are checked with the real clock
-    transport = accounts.http._transport
+    user_app = user_svc.UserApp(MemoryStore())
+    user_app.now = datetime.now(UTC)  # tokens are checked with the real clock
+    transport = user_app.http._transport
     assert isinstance(transport, httpx.ASGITransport)
     operations_app.services.apps["user_svc"] = transport
-    member = Staff(operations_app, accounts, await accounts.logged_in_user())
+    member = Staff(operations_app, user_app, await user_app.logged_in_user())
     await member.command(users.GrantRole(user_id=member.guest.user_id, role=Role.STAFF))
     await member.log_in()
     assert await member.opens() == 200
@@ -61,7 +61,7 @@ async def revoke(staff: Staff, way: str) -> None:
     match way:
         case "role":
             await staff.command(users.RevokeRole(user_id=staff.guest.user_id, role=Role.STAFF))
-        case "log-out":
+        case "logout":
             assert (await staff.guest("DELETE", "/sessions/current")).status_code == 204
         case "everywhere":
             assert (await staff.guest("DELETE", "/sessions")).status_code == 204
@@ -72,7 +72,7 @@ async def revoke(staff: Staff, way: str) -> None:
             assert (await staff.guest.erase()).status_code == 204
 
 
-WAYS = ["role", "log-out", "everywhere", "password", "erasure"]
+WAYS = ["role", "logout", "everywhere", "password", "erasure"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -81,7 +81,7 @@ async def test_a_revoked_token_opens_no_staff_page(staff: Staff, way: str) -> No
     assert [await staff.opens(path) for path in ("/ops", "/ops/people", "/ops/audit")] == [404] * 3
 
 
-async def test_a_role_that_was_granted_again_opens_them_again(staff: Staff) -> None:
+async def test_a_role_granted_again_opens_staff_pages(staff: Staff) -> None:
     await revoke(staff, "role")
     assert await staff.opens() == 404
     await staff.command(users.GrantRole(user_id=staff.guest.user_id, role=Role.STAFF))

@@ -11,6 +11,7 @@ from contracts.roles import Role
 from journey.admin.registry import CONSUMING_SERVICES
 from operations import __main__ as process
 from operations.settings import OperationsSettings
+from operations.web.templating import with_code
 from tests.support.messages import PLACED
 from tests.support.shops.operations import OperationsApp, token
 
@@ -110,7 +111,7 @@ def test_one_setting_can_give_the_addresses_of_all_services() -> None:
         OperationsSettings(**(settings.model_dump() | {"service_url": "http://{}:{}"}))
 
 
-def test_the_brokers_account_serves_for_its_management_too(
+def test_the_brokers_credentials_serve_its_management_api_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pytest.TempPathFactory
 ) -> None:
     for name in (
@@ -129,3 +130,7 @@ def test_the_brokers_account_serves_for_its_management_too(
     assert settings.management_url() == "http://operator:p%40ss@rabbit:15672"
     assert settings.queue_page("a.events") == "http://rabbit:15672/#/queues/%2F/a.events"
     assert settings.addresses["gateway"] == "http://gateway:8080"
+
+
+def test_commands_in_errors_are_code() -> None:
+    assert with_code("run `journey up` <b>") == "run <code>journey up</code> &lt;b&gt;"

@@ -2,12 +2,15 @@
 and never overwrites an unseen change.
 """
 
+import httpx
 import pytest
 
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
+from chassis.web.app import create_app
 from contracts import inventory, products, users
 from contracts.values import Money
+from inventory_svc import api as inventory_api
 from operations.web import staff_pages
 from tests.support.shops.operations import ADA, OperationsApp, hidden
 
@@ -61,6 +64,100 @@ async def test_an_invalid_receipt_names_the_field_and_keeps_the_input(
     assert operations_app.broker.entries == []
 
 
+CORRECTIONS = "/ops/stock/corrections"
+
+
+@pytest.mark.parametrize(
+    ("change", "shown", "notice", "available"),
+    [
+        ("-2", "−2", "is corrected", "98"),
+        ("−2", "−2", "is corrected", "98"),
+        ("+3", "+3", "is corrected", "103"),
+        ("-1,000", "−1,000", "is not changed", "100"),
+    ],
+)
+async def test_a_correction_counts_once_and_shows_its_result(
+    long_waits: None,
+    operations_app: OperationsApp,
+    change: str,
+    shown: str,
+    notice: str,
+    available: str,
+) -> None:
+    await operations_app.stocked()
+    correction = hidden(await operations_app.page(f"{CORRECTIONS}?sku=kettle-blue"))["correction_id"]
+    form = {"sku": "kettle-blue", "change": change, "reason": "damage", "correction_id": correction}
+    for _ in range(2):
+        response = await operations_app.send(CORRECTIONS, **form)
+    await operations_app.quiet()
+    assert response.headers["location"] == f"{CORRECTIONS}/{correction}"
+    page = await operations_app.page(response.headers["location"])
+    assert notice in page and f">{shown}<" in page and f">{available}<" in page and "damaged pieces" in page
+    sent = [entry for entry in operations_app.broker.entries if entry.type == inventory.CorrectStock.TYPE]
+    assert [entry.by for entry in sent] == [str(ADA)] * 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"sku": "no good"}, "sku"),
+        ({"change": "0"}, "change"),
+        ({"change": "--2"}, "change"),
+        ({"change": "two"}, "change"),
+        ({"change": "10,000,001"}, "change"),
+        ({"reason": "theft"}, "reason"),
+    ],
+)
+async def test_an_invalid_correction_names_the_field_and_keeps_the_input(
+    operations_app: OperationsApp, wrong: dict[str, str], field: str
+) -> None:
+    form = {"sku": "KETTLE", "change": "-1", "reason": "count", "correction_id": ""} | wrong
+    response = await operations_app.send(CORRECTIONS, 422, **form)
+    assert f'<a href="#{field}">' in response.text and f'id="{field}-wrong"' in response.text
+    assert f'value="{form["change"]}"' in response.text
+    assert operations_app.broker.entries == []
+
+
+async def test_an_unhandled_correction_is_shown_as_sent(operations_app: OperationsApp) -> None:
+    page = await operations_app.page(f"{CORRECTIONS}/{new_id()}")
+    assert "has not handled it yet" in page
+    await operations_app.page(f"{CORRECTIONS}/no-id", 404)
+
+
+async def test_articles_with_few_pieces_are_listed(operations_app: OperationsApp) -> None:
+    assert "More than 5 pieces of every article are available" in await operations_app.page("/ops/stock")
+    for sku, pieces in (("CUP-WHITE", 6), ("KETTLE-BLUE", 5)):
+        await operations_app.stocked(sku, quantity=pieces)
+    page = await operations_app.page("/ops/stock")
+    low = page.partition('id="low"')[2].partition("</section>")[0]
+    assert "KETTLE-BLUE" in low and "CUP-WHITE" not in low
+
+
+async def test_the_page_shows_the_limit_of_low_stock(operations_app: OperationsApp) -> None:
+    runtime = operations_app.runtimes["inventory_svc"]
+    service = create_app(runtime, inventory_api.routes(runtime, low_stock=12))
+    operations_app.services.apps["inventory_svc"] = httpx.ASGITransport(service)
+    await operations_app.stocked("CUP-WHITE", quantity=12)
+    assert "at most 12 pieces are available" in await operations_app.page("/ops/stock")
+
+
+@pytest.mark.parametrize(
+    ("currency", "given", "shown"), [("JPY", "1500", "1,500 JPY"), ("KWD", "12.345", "12.345 KWD")]
+)
+async def test_prices_have_the_currency_s_decimals(
+    long_waits: None, operations_app: OperationsApp, currency: str, given: str, shown: str
+) -> None:
+    await operations_app.send(
+        "/ops/catalogue", sku="KETTLE-BLUE", **DESCRIBED | {"price": given, "currency": currency}
+    )
+    page = await operations_app.page(ARTICLE)
+    assert shown in page and f'value="{given}"' in page
+    assert shown in await operations_app.page("/ops/catalogue")
+    more = f"{given}5" if "." in given else f"{given}.5"
+    wrong = {"price": more, "currency": currency, "revision": "1"}
+    assert 'id="price-wrong"' in (await operations_app.send(f"{ARTICLE}/price", 422, **wrong)).text
+
+
 async def test_an_article_is_added_changed_withdrawn_and_listed_again(
     long_waits: None, operations_app: OperationsApp
 ) -> None:
@@ -100,7 +197,7 @@ async def test_a_concurrent_change_is_shown_and_not_overwritten(
 
 
 @pytest.mark.parametrize("price", ["", "-1", "1.234", "a lot", "1e3", "99999999999999999"])
-async def test_a_price_that_cannot_be_is_refused(operations_app: OperationsApp, price: str) -> None:
+async def test_an_invalid_price_is_rejected(operations_app: OperationsApp, price: str) -> None:
     await operations_app.stocked()
     response = await operations_app.send(f"{ARTICLE}/price", 422, price=price, currency="EUR", revision="1")
     assert "Enter an amount such as 29.90" in response.text
@@ -150,11 +247,11 @@ async def test_a_sent_command_stays_done_when_its_service_stops(
     )
 
 
-async def test_the_section_of_an_unavailable_service_says_so(operations_app: OperationsApp) -> None:
+async def test_the_section_of_an_unavailable_service_reports_it(operations_app: OperationsApp) -> None:
     await operations_app.stocked()
     operations_app.services.away = {"product_svc"}
     await operations_app.page(ARTICLE, 503)
-    assert "KETTLE-BLUE" in await operations_app.page("/ops/stock"), "stock goes on"
+    assert "KETTLE-BLUE" in await operations_app.page("/ops/stock"), "stock continues"
     operations_app.services.away = {"inventory_svc"}
     assert "inventory_svc does not respond" in await operations_app.page("/ops/stock")
 

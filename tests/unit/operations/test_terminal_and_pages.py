@@ -22,11 +22,10 @@ from contracts.roles import Role
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.registry import CONSUMING_SERVICES
 from operations.app import create_app
-from operations.dependencies import OperationsDependencies
 from tests.support.cli_runner import finish_journey
 from tests.support.infrastructure import VirtualHost
 from tests.support.messages import CONFIRMED, PLACED
-from tests.support.shops.operations import FakeServices, operations_settings, token
+from tests.support.shops.operations import operations_on, operations_settings, token
 
 pytestmark = pytest.mark.real
 
@@ -47,7 +46,7 @@ DEAD: list[tuple[str, Message, Exception]] = [
 async def staff(vhost: VirtualHost) -> AsyncIterator[httpx.AsyncClient]:
     settings = operations_settings(amqp_url=vhost.url(OPERATOR), rabbitmq_management_url=vhost.management_url)
     headers = {"Authorization": f"Bearer {token(Role.STAFF)}"}
-    async with OperationsDependencies(settings, transport=FakeServices()).open() as deps:
+    async with operations_on(settings).open() as deps:
         transport = httpx.ASGITransport(create_app(deps))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://ops", headers=headers, timeout=60

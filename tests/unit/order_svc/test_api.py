@@ -9,7 +9,7 @@ import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
-from chassis.core.definition import Codec
+from chassis.core.codec import Codec
 from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Message
@@ -20,9 +20,9 @@ from chassis.web import app
 from contracts.catalog import CATALOG
 from order_svc.api import routes
 from order_svc.service import order_service
-from tests.support.decision_table_fixtures import ORDERS
 from tests.support.eventually import until
 from tests.support.messages import CUSTOMER, KETTLE, ORDER, OTHER_CUSTOMER, PLACE, PRICE_BOOK
+from tests.unit.order_svc.decision_tables import ORDERS
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_a_placed_order_shows_lines_awaited_messages_and_deadline(
         ("new, cancellation requested", {"status": "new", "order_id": str(ORDER)}),
     ],
 )
-async def test_an_order_shows_why_it_is_as_it_is(
+async def test_an_order_shows_the_reasons_of_its_status(
     client: httpx.AsyncClient, runtime: Runtime, state: str, reasons: dict[str, Any]
 ) -> None:
     await keep(runtime, "orders", ORDER, ORDERS.states[state])

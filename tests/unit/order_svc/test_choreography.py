@@ -13,7 +13,19 @@ from contracts import orders
 from contracts.http.orders import OrderStatus
 from tests.support.choreography import Pending, Provider, World, broken_promises
 from tests.support.explored import world
-from tests.support.messages import CANCEL, CANCEL_BY_STRANGER, CUSTOMER, DISPATCH, KETTLE, PLACE, WANTED
+from tests.support.messages import (
+    CANCEL,
+    CANCEL_AS_STAFF,
+    CANCEL_BY_STRANGER,
+    CUSTOMER,
+    DISPATCH,
+    FREE_PRICE_BOOK,
+    KETTLE,
+    PLACE,
+    RETRY,
+    SETTLE,
+    WANTED,
+)
 
 WORLDS_MAX = 50_000
 
@@ -43,7 +55,7 @@ def _choices(here: World, path: tuple[str, ...]) -> list[tuple[str, World]]:
 
 
 def _story(broken: list[str], path: tuple[str, ...]) -> str:
-    return "\n".join([*broken, "after:", *(f"  {step}" for step in path)])
+    return "\n".join([*broken, "after:", *(f"  {message}" for message in path)])
 
 
 MEANWHILE: dict[str, list[Message]] = {
@@ -66,7 +78,7 @@ MEANWHILE: dict[str, list[Message]] = {
     ],
     ids=["all goes well", "the card is declined", "the capture is refused", "a day passes", "out of stock"],
 )
-def test_every_order_of_arrival_ends_well(
+def test_every_message_order_reaches_an_allowed_ending(
     meanwhile: str, pieces: int, provider: Provider, endings: set[str]
 ) -> None:
     """The additional messages arrive at any moment or never, and so does the deadline."""
@@ -74,6 +86,31 @@ def test_every_order_of_arrival_ends_well(
     for copy, message in enumerate(MEANWHILE[meanwhile], start=1):
         start = start.carrying(message, optional=True, copy=copy)
     assert explore(start) <= endings
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+def test_a_free_order_ends_without_the_card_provider(meanwhile: str) -> None:
+    start = world(5, Provider(accepts_card=False), FREE_PRICE_BOOK).carrying(PLACE)
+    for copy, message in enumerate(MEANWHILE[meanwhile], start=1):
+        start = start.carrying(message, optional=True, copy=copy)
+    assert explore(start) <= {"confirmed", "dispatched", "cancelled"}
+
+
+@pytest.mark.parametrize(
+    "by_staff",
+    [[SETTLE], [RETRY], [CANCEL_AS_STAFF, SETTLE], [CANCEL_AS_STAFF, RETRY]],
+    ids=["settled", "repeated", "cancelled or settled", "cancelled or repeated"],
+)
+@pytest.mark.parametrize("meanwhile", [CANCEL, DISPATCH], ids=["cancelled", "dispatched"])
+def test_staff_resolve_a_failed_capture_in_every_order_of_arrival(
+    by_staff: list[Message], meanwhile: Message
+) -> None:
+    provider = Provider(captures=False, captures_repeated=True)
+    start = world(5, provider).carrying(PLACE).carrying(meanwhile, optional=True)
+    for message in by_staff:
+        start = start.carrying(message, optional=True)
+    usual = {"confirmed", "needs_attention", "cancelled"}
+    assert explore(start) == usual | ({"dispatched"} if meanwhile is DISPATCH else set())
 
 
 def test_every_ending_is_reached() -> None:

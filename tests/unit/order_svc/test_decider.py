@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 
+from chassis.core.codec import Codec
 from chassis.core.decision import Context, OutOfTurn
-from chassis.core.definition import Codec
 from contracts import orders
 from contracts.orders import CancelReason, RefuseReason, RejectReason
 from contracts.values import AMOUNT_MAX, Money, OrderLine
 from order_svc.decider import decide
 from order_svc.order import Order
 from order_svc.price import Price
-from tests.support.decision_table_fixtures import ORDERS
 from tests.support.given_when_then import emitted, last_emitted, state_after
 from tests.support.messages import (
     AUTHORIZED,
@@ -35,6 +34,7 @@ from tests.support.messages import (
     RESERVED,
     TOTAL,
 )
+from tests.unit.order_svc.decision_tables import ORDERS
 
 TO_CONFIRMED = [PLACE, RESERVED, AUTHORIZED]
 
@@ -234,7 +234,7 @@ def test_events_about_a_cancelled_order_are_late(end: list[Any], late: Any) -> N
 
 @pytest.mark.parametrize("late", [RESERVED, OUT_OF_STOCK, AUTHORIZED, DECLINED, DEADLINE])
 @pytest.mark.parametrize("end", [[], [DISPATCH], [FAILED]])
-def test_a_confirmed_order_stays_confirmed_whatever_rings_late(end: list[Any], late: Any) -> None:
+def test_late_deadlines_do_not_change_a_confirmed_order(end: list[Any], late: Any) -> None:
     assert state_after(ORDERS, [*TO_CONFIRMED, *end, late]) == state_after(ORDERS, [*TO_CONFIRMED, *end])
 
 
@@ -269,7 +269,7 @@ def test_an_unconfirmed_order_is_not_dispatched(history: list[Any], reason: Refu
 
 
 @pytest.mark.parametrize("sent", [[], [DISPATCH]])
-def test_a_failed_capture_calls_a_person(sent: list[Any]) -> None:
+def test_a_failed_capture_needs_attention(sent: list[Any]) -> None:
     alarm = last_emitted(ORDERS, [*TO_CONFIRMED, *sent, FAILED])
     assert isinstance(alarm, orders.OrderNeedsAttention)
     assert alarm.detail == FAILED.detail == state_after(ORDERS, [*TO_CONFIRMED, *sent, FAILED]).detail

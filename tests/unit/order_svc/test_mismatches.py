@@ -7,7 +7,6 @@ import pytest
 from contracts import orders, payments
 from contracts.orders import CancelReason
 from contracts.payments import DeclineReason
-from tests.support.decision_table_fixtures import ORDERS
 from tests.support.given_when_then import emitted, last_emitted, state_after
 from tests.support.messages import (
     AUTHORIZED,
@@ -18,6 +17,7 @@ from tests.support.messages import (
     PLACE,
     RESERVED,
 )
+from tests.unit.order_svc.decision_tables import ORDERS
 
 TO_CONFIRMED = [PLACE, RESERVED, AUTHORIZED]
 

@@ -8,9 +8,9 @@ from chassis.core.decision import Context, OutOfTurn
 from contracts.products import PriceChanged, ProductListed, ProductWithdrawn
 from order_svc import price
 from order_svc.price import Price
-from tests.support.decision_table_fixtures import PRICES
 from tests.support.given_when_then import emitted, state_after
 from tests.support.messages import DEARER, KETTLE_PRICE, LISTED, PLACE, WITHDRAWN
+from tests.unit.order_svc.decision_tables import PRICES
 
 SOLD_AGAIN = LISTED.model_copy(update={"revision": 4})
 LAST = {

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from contracts import orders
 from order_svc.price import Price
-from tests.support.decision_table_fixtures import ORDERS
 from tests.support.given_when_then import last_emitted
 from tests.support.messages import KETTLE, PLACE, PRICE_BOOK
+from tests.unit.order_svc.decision_tables import ORDERS
 
 
 def test_a_rejection_contains_requested_lines_with_titles_and_prices() -> None:

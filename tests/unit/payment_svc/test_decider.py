@@ -6,10 +6,9 @@ import pytest
 
 from chassis.core.decision import OutOfTurn
 from contracts import payments
+from contracts.http.payments import PaymentStatus
 from contracts.payments import DeclineReason
 from payment_svc import payment as card
-from payment_svc.payment import PaymentStatus
-from tests.support.decision_table_fixtures import PAYMENTS
 from tests.support.given_when_then import emitted, last_emitted, state_after
 from tests.support.messages import (
     AUTHORIZE,
@@ -23,13 +22,16 @@ from tests.support.messages import (
     CARD_REFUNDED,
     CARD_VOIDED,
     CONFIRMED,
+    FREE,
     ORDER,
     PLACED,
+    PLACED_FREE,
     REFUND,
     RESERVED,
     TOTAL,
     VOID,
 )
+from tests.unit.payment_svc.decision_tables import PAYMENTS
 
 TO_AUTHORIZED: list[Any] = [PLACED, RESERVED, CARD_AUTHORIZED]
 TO_CAPTURED: list[Any] = [*TO_AUTHORIZED, CONFIRMED, CARD_CAPTURED]
@@ -43,7 +45,7 @@ def test_authorization_needs_order_and_goods_in_any_order(join: list[Any]) -> No
 
 
 @pytest.mark.parametrize("alone", [PLACED, RESERVED])
-def test_half_a_join_requests_nothing(alone: Any) -> None:
+def test_an_incomplete_join_requests_nothing(alone: Any) -> None:
     assert emitted(PAYMENTS, [alone]) == []
 
 
@@ -67,6 +69,34 @@ def test_a_refused_capture_is_a_payment_failure() -> None:
     assert failed == payments.PaymentFailed(order_id=ORDER, detail=CARD_CAPTURE_REFUSED.detail)
 
 
+# a total of zero
+
+
+@pytest.mark.parametrize("join", [[PLACED_FREE, RESERVED], [RESERVED, PLACED_FREE]])
+def test_a_free_order_needs_no_card(join: list[Any]) -> None:
+    nothing = payments.PaymentAuthorized(order_id=ORDER, amount=FREE)
+    assert last_emitted(PAYMENTS, join) == nothing
+    assert emitted(PAYMENTS, [*join, CONFIRMED]) == ["PaymentAuthorized", "PaymentCaptured"]
+
+
+def test_a_free_order_waits_for_its_goods() -> None:
+    assert emitted(PAYMENTS, [PLACED_FREE]) == []
+
+
+@pytest.mark.parametrize(
+    ("then", "news"),
+    [
+        ([CANCELLED], ["PaymentVoided"]),
+        ([CONFIRMED, CANCELLED], ["PaymentCaptured", "PaymentVoided"]),
+        ([CANCELLED, CONFIRMED], ["PaymentVoided"]),
+    ],
+    ids=["before", "after", "overtaking the confirmation"],
+)
+def test_a_cancelled_free_order_refunds_nothing(then: list[Any], news: list[str]) -> None:
+    assert emitted(PAYMENTS, [PLACED_FREE, RESERVED, *then]) == ["PaymentAuthorized", *news]
+    assert state_after(PAYMENTS, [PLACED_FREE, RESERVED, *then]).status is PaymentStatus.VOIDED
+
+
 # voids and refunds
 
 
@@ -77,7 +107,7 @@ def test_a_cancelled_order_that_was_never_authorised_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("late", [[PLACED, RESERVED], [RESERVED, PLACED], [PLACED], [RESERVED]])
-def test_a_tombstone_swallows_whatever_comes_later(late: list[Any]) -> None:
+def test_a_tombstone_ignores_later_messages(late: list[Any]) -> None:
     assert emitted(PAYMENTS, [CANCELLED, *late]) == []
 
 
@@ -96,7 +126,7 @@ def test_a_cancellation_during_authorization_waits_for_the_response() -> None:
     assert emitted(PAYMENTS, [PLACED, RESERVED, CANCELLED, CARD_DECLINED]) == ["Authorize", "PaymentDeclined"]
 
 
-def test_what_was_taken_is_given_back() -> None:
+def test_captured_money_is_refunded() -> None:
     assert emitted(PAYMENTS, [*TO_CAPTURED, CANCELLED])[-1] == "Refund"
     card_request = last_emitted(PAYMENTS, [*TO_CAPTURED, CANCELLED, REFUND])
     assert card_request == card.RefundAmount(f"{ORDER}:refund", CARD_CAPTURED.reference, TOTAL)

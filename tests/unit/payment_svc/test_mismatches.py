@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
+from chassis.core.codec import Codec
 from chassis.core.decision import Context
-from chassis.core.definition import Codec
 from contracts import payments
+from contracts.http.payments import PaymentStatus
 from contracts.payments import DeclineReason, Effect
 from contracts.values import Money
 from payment_svc import payment as card
-from payment_svc.payment import Payment, PaymentStatus
-from tests.support.decision_table_fixtures import PAYMENTS
+from payment_svc.payment import Payment
 from tests.support.given_when_then import emitted, last_emitted, state_after
 from tests.support.messages import (
     AUTHORIZE,
@@ -32,6 +32,7 @@ from tests.support.messages import (
     TOTAL,
     VOID,
 )
+from tests.unit.payment_svc.decision_tables import PAYMENTS
 
 MORE = Money(amount_minor=TOTAL.amount_minor + 1, currency=TOTAL.currency)
 OTHER_AMOUNTS = [HALF, MORE, POUNDS]

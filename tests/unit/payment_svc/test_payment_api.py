@@ -9,14 +9,15 @@ from fastapi import APIRouter
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
-from chassis.core.definition import Codec
+from chassis.core.codec import Codec
 from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change
 from chassis.web import app
+from contracts.http.payments import PaymentStatus
 from contracts.values import Money
 from payment_svc import payment as card
-from payment_svc.payment import Payment, PaymentStatus
+from payment_svc.payment import Payment
 from payment_svc.provider import ProviderUnavailable
 from payment_svc.provider_responses import parse_response
 from payment_svc.service import payment_service

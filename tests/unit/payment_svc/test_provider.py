@@ -105,7 +105,7 @@ async def test_the_same_key_at_the_same_moment_is_one_entry(provider: SimulatedP
     assert len(await entries(provider)) == 1
 
 
-async def test_a_key_used_for_something_else_is_refused(provider: SimulatedProvider) -> None:
+async def test_an_idempotency_key_reused_for_another_request_is_rejected(provider: SimulatedProvider) -> None:
     card_request = authorization()
     await provider.authorize(card_request)
     other = card.AuthorizeCard(card_request.key, card_request.order_id, MORE, card_request.card_token)
@@ -236,7 +236,7 @@ async def test_nothing_is_done_with_an_authorisation_that_does_not_exist(provide
                 await call
 
 
-async def test_calls_that_wait_together_share_reads_and_writes(
+async def test_concurrent_calls_share_reads_and_writes(
     provider: SimulatedProvider, store: CountingStore
 ) -> None:
     card_requests = [authorization() for _ in range(200)]

@@ -97,7 +97,7 @@ async def test_named_articles_are_in_one_response_even_withdrawn(product_app: Pr
     assert page["next"] is None
 
 
-async def test_every_article_has_a_picture_that_browsers_may_keep(product_app: ProductApp) -> None:
+async def test_every_article_has_an_image_that_browsers_may_cache(product_app: ProductApp) -> None:
     await product_app.send(KETTLE)
     await product_app.send(WithdrawProduct(sku=KETTLE.sku))  # old orders still refer to it
     response = await product_app.get("/products/KETTLE-BLUE/picture")
@@ -110,7 +110,7 @@ async def test_every_article_has_a_picture_that_browsers_may_keep(product_app: P
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", response.headers["etag"])
 
 
-async def test_a_picture_follows_the_title_and_not_the_price(product_app: ProductApp) -> None:
+async def test_an_image_depends_on_the_title_and_not_the_price(product_app: ProductApp) -> None:
     await product_app.send(KETTLE)
     known = {"If-None-Match": (await product_app.get("/products/KETTLE-BLUE/picture")).headers["etag"]}
     await product_app.send(ChangePrice(sku=KETTLE.sku, price=Money(amount_minor=1, currency="EUR")))
@@ -119,7 +119,7 @@ async def test_a_picture_follows_the_title_and_not_the_price(product_app: Produc
     assert (await product_app.get("/products/KETTLE-BLUE/picture", **known)).status_code == 200
 
 
-async def test_what_is_not_in_the_catalogue_has_no_picture(product_app: ProductApp) -> None:
+async def test_an_article_outside_the_catalogue_has_no_image(product_app: ProductApp) -> None:
     await product_app.send(WithdrawProduct(sku="NEVER-LISTED"))
     for sku in ("NOTHING", "NEVER-LISTED"):
         response = await product_app.get(f"/products/{sku}/picture")
@@ -195,7 +195,7 @@ async def test_bad_input_is_named(product_app: ProductApp, path: str, field: str
     assert field in response.json()["detail"]
 
 
-async def test_a_query_is_words_and_never_an_operator(product_app: ProductApp) -> None:
+async def test_a_query_is_text_and_never_an_operator(product_app: ProductApp) -> None:
     await product_app.send(KETTLE)
     for query in ("q=%7B%22%24ne%22%3Anull%7D", "q=.*ket", "q=%24where"):
         assert await product_app.skus(query) in ([], ["KETTLE-BLUE"])

@@ -29,7 +29,7 @@ def listing_of(article: CatalogueEntry) -> ListProduct:
     )
 
 
-def test_there_is_enough_to_look_around_in() -> None:
+def test_the_start_catalogue_has_enough_articles() -> None:
     assert len(CATALOGUE) >= 40
     assert (
         len({article.sku for article in CATALOGUE})
@@ -64,7 +64,7 @@ def test_no_two_articles_look_alike() -> None:
     assert set(looks.values()) == {1}
 
 
-async def test_opening_the_shop_twice_lists_everything_once() -> None:
+async def test_listing_the_start_catalogue_twice_emits_once() -> None:
     product_app = ProductApp(MemoryStore())
     await product_app.runtime.start()
     try:

@@ -59,7 +59,7 @@ async def versions(store: Store) -> set[int | None]:
     return {(each.state or {}).get("words_version") for each in await store.find("products", limit=100)}
 
 
-async def test_they_are_found_before_and_after_their_words_are_renewed(
+async def test_earlier_articles_are_found_before_and_after_reindexing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(finding, "_PAGE", 7)
@@ -75,7 +75,7 @@ async def test_they_are_found_before_and_after_their_words_are_renewed(
     assert product_app.emitted() == [], "no event is emitted"
 
 
-async def test_a_search_renews_all_and_resumes_after_interruption() -> None:
+async def test_reindexing_resumes_after_an_interruption() -> None:
     product_app = ProductApp(MemoryStore())
     store = product_app.runtime.store
     await with_earlier_articles(store)
@@ -106,7 +106,7 @@ async def test_once_renewed_no_article_is_read_one_by_one() -> None:
 
 
 @pytest.mark.real
-async def test_they_are_found_in_mongodb(real_infrastructure: Any, database_prefix: str) -> None:
+async def test_earlier_articles_are_found_in_mongodb(real_infrastructure: Any, database_prefix: str) -> None:
     product_app = ProductApp(MongoStore(real_infrastructure.mongo_url, f"{database_prefix}product_svc"))
     await product_app.runtime.start()
     try:

@@ -10,14 +10,14 @@ import pytest
 from chassis.settings import BadSettings, load_settings
 from user_svc.settings import AuthPolicy, UserSettings
 
-PLACES = {"AMQP_URL": "amqp://user_svc@localhost/", "MONGO_URL": "mongodb://localhost/?replicaSet=rs0"}
+ADDRESSES = {"AMQP_URL": "amqp://user_svc@localhost/", "MONGO_URL": "mongodb://localhost/?replicaSet=rs0"}
 
 
 @pytest.fixture(autouse=True)
-def places(monkeypatch: pytest.MonkeyPatch) -> None:
+def addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SERVICE_TOKEN", "SERVICE_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in PLACES.items():
+    for name, value in ADDRESSES.items():
         monkeypatch.setenv(name, value)
 
 
@@ -37,7 +37,7 @@ def test_the_token_comes_from_a_file_before_the_environment(
     assert load_settings(UserSettings).service_token == "the-token-in-the-file"
 
 
-def test_the_terms_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_auth_policy_is_configurable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE_TOKEN", "sixteen-letters!")
     assert load_settings(UserSettings).auth_policy() == AuthPolicy(
         keys_days=30, refresh_grace_s=10, tries_per_minute=30

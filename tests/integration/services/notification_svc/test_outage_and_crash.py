@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from chassis import runtime
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
 from chassis.core.definition import EffectHandler
@@ -19,12 +18,11 @@ from contracts.catalog import CATALOG
 from contracts.values import Money
 from notification_svc.mail_server import SmtpClient
 from notification_svc.mailer import Mailer
-from notification_svc.service import notification_service
 from notification_svc.user_client import RecipientClient
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
 from tests.support.mail_fixtures import SHOP_URL, FakeSmtp, Users
-from tests.unit.notification_svc.impatient_breaker import circuit_state, impatient_breaker
+from tests.unit.notification_svc.impatient_circuit import circuit_state, impatient_service
 
 pytestmark = [pytest.mark.real, pytest.mark.every_service]
 
@@ -48,9 +46,7 @@ async def test_mails_survive_an_outage_and_a_crash_once_each(
     mail_server: SmtpClient,
     smtp: FakeSmtp,
     users: Users,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runtime, "CircuitBreaker", impatient_breaker)
 
     @asynccontextmanager
     async def effects(instance: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
@@ -58,9 +54,7 @@ async def test_mails_survive_an_outage_and_a_crash_once_each(
 
     def instance() -> Runtime:
         store = MongoStore(real_infrastructure.mongo_url, f"{database_prefix}notification_svc")
-        return Runtime(
-            notification_service(), RabbitBus(vhost.url("notification_svc")), store, effects=effects
-        )
+        return Runtime(impatient_service(), RabbitBus(vhost.url("notification_svc")), store, effects=effects)
 
     ann = users.add()
     events = [orders.OrderConfirmed(order_id=new_id(), customer_id=ann, total=TOTAL) for _ in range(100)]

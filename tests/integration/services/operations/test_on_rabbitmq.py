@@ -26,7 +26,7 @@ from operations.dependencies import OperationsDependencies
 from tests.support.dead_letter_fixtures import Scene
 from tests.support.infrastructure import VirtualHost
 from tests.support.messages import PLACED
-from tests.support.shops.operations import ADA, FakeServices, hidden, operations_settings, token
+from tests.support.shops.operations import ADA, hidden, operations_on, operations_settings, token
 
 pytestmark = [pytest.mark.real, pytest.mark.every_service]
 WAIT_S = 60.0
@@ -38,7 +38,7 @@ async def deps(vhost: VirtualHost) -> AsyncIterator[OperationsDependencies]:
     settings = operations_settings(
         amqp_url=vhost.url(OPERATOR), rabbitmq_management_url=vhost.management_url, poll_s=1.0
     )
-    async with OperationsDependencies(settings, transport=FakeServices()).open() as deps:
+    async with operations_on(settings).open() as deps:
         yield deps
 
 
@@ -118,30 +118,30 @@ async def test_redriving_fifty_during_new_failures_counts_exactly(
     assert old[0][-8:].upper() in (await staff.get("/ops/audit")).text
 
 
-async def test_the_figures_are_the_brokers(
+async def test_the_queue_statistics_are_those_of_the_broker(
     deps: OperationsDependencies, staff: httpx.AsyncClient, vhost: VirtualHost
 ) -> None:
     await die(vhost, 4)
 
     def all_counted() -> bool:
         """The broker updates the statistics of its queues at different times; until then they are unknown."""
-        picture = deps.poller.snapshot
-        return picture.queue(DEAD).ready == 4 and None not in {
-            service.instances for service in picture.services
+        snapshot = deps.poller.snapshot
+        return snapshot.queue(DEAD).ready == 4 and None not in {
+            service.instances for service in snapshot.services
         }
 
     async with asyncio.timeout(WAIT_S):
         while not all_counted():
             await deps.poller.wait_for_update(5)
-    picture = deps.poller.snapshot
-    assert picture.missing == [] and picture.unknown_since is None and list(picture.alarms) == []
-    assert {service.instances for service in picture.services} == {0}
+    snapshot = deps.poller.snapshot
+    assert snapshot.missing == [] and snapshot.unknown_since is None and list(snapshot.alarms) == []
+    assert {service.instances for service in snapshot.services} == {0}
     page = (await staff.get("/ops")).text
     assert (
         "no consumer: its messages wait" in page
         and 'href="/ops/dead-letters?service=inventory_svc">4</a>' in page
     )
-    assert len(picture.services) == len(CONSUMING_SERVICES)
+    assert len(snapshot.services) == len(CONSUMING_SERVICES)
 
 
 async def test_a_command_of_the_staff_arrives_and_is_audited_first(

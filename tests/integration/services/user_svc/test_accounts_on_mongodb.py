@@ -9,6 +9,7 @@ from pymongo import AsyncMongoClient
 
 from chassis.store.mongodb import MongoStore
 from tests.support.shops.user import HOME, PERSONAL, UserApp
+from user_svc.auth.login_attempts import FREE_ATTEMPTS
 
 pytestmark = [pytest.mark.real, pytest.mark.every_service]
 
@@ -51,9 +52,31 @@ async def test_an_account_lives_and_leaves_nothing_personal_in_mongodb(
         assert (await bob("GET", "/users/me")).status_code == 401
         kept = await whole_database(client, name)
         assert str(bob.user_id) in kept
-        assert not any(word in kept for word in ("bob@", "Robert", *PERSONAL))
+        assert not any(secret in kept for secret in ("bob@", "Robert", *PERSONAL))
         assert (await user_app.logged_in_user("bob@example.org")).user_id != bob.user_id
     finally:
         await user_app.http.aclose()
         await user_app.runtime.stop()
         await client.close()
+
+
+async def test_instances_on_mongodb_count_concurrent_attempts_exactly(
+    real_infrastructure: Any, database_prefix: str
+) -> None:
+    """Each instance has a client of its own; both write the document of one network."""
+    name = f"{database_prefix}user_svc"
+    apps = [UserApp(MongoStore(real_infrastructure.mongo_url, name)) for _ in range(2)]
+    for user_app in apps:
+        await user_app.runtime.start()
+    try:
+        await apps[0].logged_in_user()
+        guesses = (apps[number % 2].log_in(password="a wrong guess") for number in range(60))
+        responses = await asyncio.gather(*guesses)
+        assert Counter(response.status_code for response in responses) == {
+            401: FREE_ATTEMPTS,
+            429: 60 - FREE_ATTEMPTS,
+        }
+    finally:
+        for user_app in apps:
+            await user_app.http.aclose()
+            await user_app.runtime.stop()

@@ -81,7 +81,7 @@ class Read:
 
 
 @given(st.lists(st.tuples(properties, bodies), min_size=1, max_size=4), st.sets(st.integers(1, 1_500)))
-def test_in_whatever_pieces_the_bytes_come_each_message_is_whole(
+def test_messages_are_complete_however_their_bytes_are_split(
     messages: list[tuple[Basic.Properties, list[bytes]]], cuts: set[int]
 ) -> None:
     async def read() -> tuple[Read, bytes]:
@@ -125,7 +125,7 @@ async def test_messages_of_two_channels_may_be_interleaved() -> None:
     assert what.bodies == [b"ab", b"cd"] and what.left == b""
 
 
-async def test_only_deliveries_and_only_those_of_its_channel_are_taken() -> None:
+async def test_only_deliveries_of_the_own_channel_are_received() -> None:
     what = Read()
     got: list[FrameTypes] = [
         Basic.GetOk(7, False, "", "order_svc.dead", 0),
@@ -169,7 +169,8 @@ async def test_deliveries_on_an_abandoned_channel_are_discarded() -> None:
 
     received: list[Delivery] = []
     unused: Any = None
-    subscription = RabbitSubscription(unused, "inventory_svc.events", 10, received.append)
+    # A larger prefetch would be set on the channel after a second, by a task that outlives the test.
+    subscription = RabbitSubscription(unused, "inventory_svc.events", 1, received.append)
     before, now = channel(), channel()
     subscription._channel = now
     wire_message = WireMessage("events", "order.placed.v1", b"", None, None, None, None)

@@ -91,7 +91,7 @@ def test_what_breaks_a_rule_or_a_bound_is_named(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("raw", (DECODABLE | REFUSED).values(), ids=DECODABLE | REFUSED)
-def test_what_is_merely_strange_is_decoded_and_encoded_again(raw: bytes) -> None:
+def test_unusual_but_valid_properties_are_decoded_and_encoded_again(raw: bytes) -> None:
     assert again(decode(raw))
 
 

@@ -74,13 +74,13 @@ async def test_a_returned_message_is_unroutable_although_the_broker_confirms_it(
 
 
 async def test_of_two_equal_publishes_the_earlier_is_returned() -> None:
-    """The first publish had no answer in time, so the message was published again."""
+    """The first publish had no confirm in time, so the message was published again."""
     published = Published("a", "a")
     published.feed(*returned("a"), Basic.Ack(1), Basic.Ack(2))
     assert isinstance(published.results[0], Unroutable) and published.results[1] is None
 
 
-async def test_an_alarm_fails_what_waits_and_later_confirms_change_nothing() -> None:
+async def test_an_alarm_fails_pending_publishes_and_ignores_later_confirms() -> None:
     published = Published("a")
     blocked = marshal(commands.Connection.Blocked("low on disk"), 0)
     assert published.tap.feed(blocked) == blocked, "aiormq notices it too"
@@ -101,7 +101,7 @@ async def test_confirms_and_returns_of_other_channels_are_left_to_aiormq() -> No
     assert published.results == ["pending"]
 
 
-async def test_a_closed_channel_takes_no_confirms_of_its_successor() -> None:
+async def test_a_closed_channel_ignores_confirms_of_its_successor() -> None:
     published = Published("a")
     next_confirms = Confirms()
     published.tap.confirms[OURS] = next_confirms

@@ -47,7 +47,7 @@ async def connected(
 
 
 @pytest.mark.parametrize("piece", [1, 5, 20, 1_000])
-async def test_aiormq_reads_all_frames_but_ours(piece: int) -> None:
+async def test_aiormq_receives_all_other_frames(piece: int) -> None:
     taken: list[RawDelivery] = []
     async with connected(SENT, piece) as (factory, reader):
         factory.tap.take[OURS] = taken.append

@@ -87,13 +87,13 @@ async def test_an_undecodable_message_keeps_reason_and_bytes(raw: bytes, channel
 
 @pytest.mark.parametrize("channel", [TAKEN, OTHER], ids=["taken", "left to aiormq"])
 @pytest.mark.parametrize("raw", DECODABLE.values(), ids=DECODABLE)
-async def test_a_strange_message_arrives(raw: bytes, channel: int) -> None:
+async def test_a_message_with_unusual_properties_arrives(raw: bytes, channel: int) -> None:
     wire_messages = await read(HEALTHY, raw, HEALTHY, channel=channel)
     assert [wire_message.body for wire_message in wire_messages] == [b"{}"] * 3
 
 
 @given(st.lists(property_bytes | st.binary(max_size=60), min_size=1, max_size=3), st.binary(max_size=255))
-def test_messages_beside_an_undecodable_one_arrive(strange: list[bytes], key: bytes) -> None:
+def test_messages_before_and_after_an_undecodable_one_arrive(strange: list[bytes], key: bytes) -> None:
     for channel in (TAKEN, OTHER):
         wire_messages = asyncio.run(read(HEALTHY, *strange, HEALTHY, channel=channel, key=key))
         assert len(wire_messages) == len(strange) + 2
@@ -109,7 +109,7 @@ async def test_a_non_text_routing_key_makes_the_message_unreadable() -> None:
         )
 
 
-async def test_of_a_body_without_bound_the_beginning_is_kept() -> None:
+async def test_a_body_over_the_limit_is_truncated_and_rejected() -> None:
     size = BODY_BYTES_MAX + 1000
     for channel in (TAKEN, OTHER):
         wire_message, after = await read(HEALTHY, HEALTHY, channel=channel, body=b"x" * size)

@@ -19,7 +19,7 @@ from tests.support.pending_message_factory import NOW, pending
 from tests.support.two_instances import CONFIRMED, CUSTOMER, KEY, ORDER, PLACED, PRICE, two
 
 
-async def test_one_payment_is_written_five_times_and_read_never() -> None:
+async def test_a_payment_is_written_five_times_and_never_read() -> None:
     here, _ = two(payment_service())
     await here.deliver(PLACED)
     await here.deliver(inventory.StockReserved(order_id=ORDER))
@@ -69,7 +69,7 @@ async def test_goods_are_not_refused_because_of_a_stale_shelf() -> None:
     assert await here.deliver(PLACED) == [[inventory.StockReserved.TYPE]]
 
 
-async def test_a_stale_cache_makes_nothing_out_of_turn() -> None:
+async def test_a_stale_cache_makes_no_message_unexpected() -> None:
     here, there = two(payment_service())
     await here.deliver(PLACED)
     await there.deliver(inventory.StockReserved(order_id=ORDER))

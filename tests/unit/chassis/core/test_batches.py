@@ -63,7 +63,7 @@ async def test_an_unreadable_related_state_fails_its_dependents_only() -> None:
     assert good == [orders.OrderPlaced.TYPE]
 
 
-async def test_a_message_out_of_turn_fails_alone() -> None:
+async def test_an_unexpected_message_fails_alone() -> None:
     store = await shop()
     [bad, good] = await run(
         store, pending(SERVICE, orders.DeadlinePassed(order_id=uuid4())), pending(SERVICE, place())

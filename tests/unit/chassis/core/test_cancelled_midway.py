@@ -58,7 +58,7 @@ async def placed(processor: MessageProcessor) -> None:
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["at the same instance", "at another"])
 @pytest.mark.parametrize("turns", [0, 1, 3, 8])
-async def test_a_zombies_write_and_the_redelivery_are_one_step(turns: int, elsewhere: bool) -> None:
+async def test_a_zombies_write_and_the_redelivery_write_once(turns: int, elsewhere: bool) -> None:
     cancelled_at = []
     for awaits in range(AWAITS_MAX):
         store = Sluggish(turns)
@@ -74,13 +74,13 @@ async def test_a_zombies_write_and_the_redelivery_are_one_step(turns: int, elsew
         await (message_processor(SERVICE, store) if elsewhere else processor).process([again])
         await asyncio.wait(store.under_way)
         cancelled_at.append(awaits)
-        await one_step(store, again)
+        await assert_written_once(store, again)
     else:
         pytest.fail("it never came to its end")
     assert len(cancelled_at) >= 3 + turns
 
 
-async def one_step(store: MemoryStore, again: PendingMessage) -> None:
+async def assert_written_once(store: MemoryStore, again: PendingMessage) -> None:
     order = (await store.load("orders", [str(ORDER)]))[str(ORDER)]
     assert order.version == 2, "one version for the order, one for its cancellation"
     assert order.state is not None and order.state["status"] == "cancelled"

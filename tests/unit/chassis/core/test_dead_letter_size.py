@@ -1,5 +1,5 @@
 """A dead letter can always be published,
-and a message that cannot be handed over is not redelivered forever.
+and a message that cannot be published is not redelivered forever.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from chassis.bus.aiormq_frames.messages import properties_of
 from chassis.bus.amqp_properties import Undecodable, decode
 from chassis.bus.memory import MemoryBus, MemoryStore
 from chassis.bus.protocol import Delivery, MessageNotEncodable, Unroutable
-from chassis.circuit_breaker import CircuitBreaker
 from chassis.core import retry
 from chassis.core.dispatcher import Dispatcher
 from chassis.core.effects import EffectRunner
@@ -88,13 +87,13 @@ def test_the_largest_headers_are_omitted_first() -> None:
 class Bus(MemoryBus):
     """Rejects the first messages with `refusals`, one error each, and records all messages."""
 
-    def __init__(self, refusals: list[Exception]) -> None:
-        self.refusals = refusals
+    def __init__(self, errors: list[Exception]) -> None:
+        self.errors = errors
         self.given = list[WireMessage]()
 
     async def publish(self, wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
         self.given += wire_messages
-        return [self.refusals.pop(0) if self.refusals else None for _ in wire_messages]
+        return [self.errors.pop(0) if self.errors else None for _ in wire_messages]
 
 
 async def handed_over(bus: Bus, wire_message: WireMessage) -> list[bool]:
@@ -105,7 +104,7 @@ async def handed_over(bus: Bus, wire_message: WireMessage) -> list[bool]:
         settled.append(done)
 
     service = order_service()
-    effects = EffectRunner(service, None, CircuitBreaker(probe_s=1))
+    effects = EffectRunner(service, None)
     batcher = Dispatcher(service, CachedStore(MemoryStore(), ()), bus, clock=lambda: NOW, effects=effects)
     batcher.receive(Delivery(wire_message, QUEUE, settle))
     async with asyncio.timeout(20):
@@ -121,7 +120,7 @@ async def test_an_unpublishable_message_becomes_a_smaller_dead_letter() -> None:
     assert least.headers[BODY_SIZE] == 5_000 and len(least.body) < 5_000
 
 
-async def test_a_message_whose_ladder_is_missing_comes_again() -> None:
+async def test_a_message_without_its_retry_queue_is_redelivered() -> None:
     assert await handed_over(Bus([Unroutable("no queue")]), wire_message_of(b"\0\0")) == [False]
 
 

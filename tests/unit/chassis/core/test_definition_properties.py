@@ -64,7 +64,7 @@ def test_bounded_queues_drop_their_oldest_messages() -> None:
         assert policy_of(topology, queue)["dead-letter-strategy"] == "at-least-once"
 
 
-def test_a_definition_names_the_rungs_of_its_ladder() -> None:
+def test_a_definition_names_its_retry_queues() -> None:
     topology = build([kitchen(retry_ladder=QUICK), kitchen("bar_svc")])
     assert topology.ladder == (*QUICK.rungs, *RetryLadder().rungs)
     assert {"again.1s", "again.2s", "retry.5s", "retry.1m", "retry.10m"} <= set(topology.exchanges)
@@ -78,18 +78,18 @@ def test_a_definition_names_the_rungs_of_its_ladder() -> None:
     assert re.search(users["bar_svc"].write, "retry.5s") and not re.search(users["bar_svc"].write, "again.1s")
 
 
-def test_one_rung_has_one_delay() -> None:
+def test_one_retry_queue_has_one_delay() -> None:
     slower = RetryLadder((Rung("again.1s", 60_000),))
     with pytest.raises(ValueError, match=r"'again\.1s' waits 1000 ms in kitchen_svc and 60000 ms in bar_svc"):
         build([kitchen(retry_ladder=QUICK), kitchen("bar_svc", retry_ladder=slower)])
 
 
-def test_a_ladder_has_rungs() -> None:
+def test_a_retry_ladder_needs_delays() -> None:
     with pytest.raises(ValueError, match="at least one rung"):
         RetryLadder(())
 
 
-def test_a_failed_message_climbs_the_ladder_of_its_service() -> None:
+def test_a_failed_message_passes_the_retry_queues_of_its_service() -> None:
     service, error = kitchen(retry_ladder=QUICK), RuntimeError("a bug")
     first = retry.after_failure(seated("7"), error, queue=service.events_queue, service=service, now=NOW)
     came_back = replace(first, exchange="", user_id=service.name)
@@ -99,7 +99,7 @@ def test_a_failed_message_climbs_the_ladder_of_its_service() -> None:
     assert [each.exchange for each in (first, second, last)] == ["again.1s", "again.2s", "dead"]
 
 
-def test_a_postponed_message_waits_on_the_first_two_rungs() -> None:
+def test_a_postponed_message_waits_in_the_first_two_retry_queues() -> None:
     short = kitchen(retry_ladder=RetryLadder((Rung("again.1s", 1_000),)))
     for service, expected in (
         (kitchen(retry_ladder=QUICK), ["again.1s", "again.2s"]),
@@ -111,7 +111,7 @@ def test_a_postponed_message_waits_on_the_first_two_rungs() -> None:
         assert [first.exchange, again.exchange] == expected
 
 
-async def test_the_broker_in_memory_returns_what_waited_on_a_rung() -> None:
+async def test_the_in_memory_broker_returns_messages_from_retry_queues() -> None:
     service = kitchen(retry_ladder=QUICK)
     broker = MemoryBroker(build([service]), delay_scale=0.001)
     failed = retry.after_failure(

@@ -3,15 +3,17 @@ and one call at a time probes the external service.
 """
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from chassis.bus.retry_ladder import RetryLadder
-from chassis.circuit_breaker import FAILURES_MAX, CircuitBreaker, CircuitState
-from chassis.core.definition import CircuitOpen, EffectHandler, EffectUnavailable
+from chassis.circuit_breaker import FAILURES_MAX, CircuitLimits, CircuitState
+from chassis.core.definition import CircuitOpen, EffectHandler, EffectLimits, EffectUnavailable
 from chassis.core.effects import EffectRunner
 from chassis.core.retry import postpone
 from chassis.messaging.envelope import WireMessage
@@ -63,10 +65,9 @@ class Queue:
 class Outside:
     """An effect runner, with its breaker and its queue, and the world in which it runs effects."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: EffectLimits = SERVICE.effects) -> None:
         self.world, self.queue = World(), Queue()
-        self.breaker = CircuitBreaker(probe_s=math.inf)
-        self.effects = EffectRunner(SERVICE, self.perform, self.breaker)
+        self.effects = EffectRunner(replace(SERVICE, effects=limits), self.perform)
         self.effects.commands = self.queue
         self.perform_effect: EffectHandler[Any, Any] = self.world.perform
 
@@ -75,7 +76,7 @@ class Outside:
 
     @property
     def is_open(self) -> bool:
-        return self.breaker.state is CircuitState.OPEN
+        return self.effects.circuit is CircuitState.OPEN
 
     async def ask(self, times: int) -> list[Any]:
         message = pending(SERVICE, payments.Authorize(order_id=UUID(int=7)), sent_at=EMITTED)
@@ -83,13 +84,13 @@ class Outside:
         return await asyncio.gather(*effects, return_exceptions=True)
 
 
-def play(story: Callable[[Outside], Awaitable[None]]) -> None:
+def play(story: Callable[[Outside], Awaitable[None]], limits: EffectLimits = SERVICE.effects) -> None:
     """Run in virtual time: a pause ends when nothing else is left to do,
     and not because the machine was busy.
     """
 
     async def reported() -> None:
-        outside = Outside()
+        outside = Outside(limits)
         await story(outside)
         await outside.effects.stop()
 
@@ -219,6 +220,72 @@ def test_after_a_cancelled_probe_the_next_request_probes() -> None:
 def test_requests_blocked_by_the_circuit_wait_briefly() -> None:
     wire_message = WireMessage("commands", "x", b"{}", "1", "x", None, None)
     for _ in range(3):
-        wire_message = postpone(wire_message, queue=QUEUE, service=payment_service(), tried=False)
-        assert wire_message.exchange == LADDER[0]
+        onward = postpone(wire_message, queue=QUEUE, service=payment_service(), tried=False)
+        assert onward.exchange == LADDER[0]
+        wire_message = replace(onward, exchange="", routing_key=QUEUE, user_id="payment_svc")
     assert postpone(wire_message, queue=QUEUE, service=payment_service()).exchange == LADDER[1]
+
+
+def test_a_definition_has_the_numbers_of_the_circuit() -> None:
+    async def story(outside: Outside) -> None:
+        await outside.ask(2)
+        assert outside.is_open
+        began = asyncio.get_running_loop().time()
+        await until(lambda: not outside.is_open, within_s=600)
+        assert 400 * 0.8 <= asyncio.get_running_loop().time() - began <= 400 * 1.2 + 2
+
+    play(story, EffectLimits(circuit=CircuitLimits(failures_max=2, pause_s_min=400, pause_s_max=500)))
+
+
+def test_a_definition_limits_concurrent_effects() -> None:
+    async def story(outside: Outside) -> None:
+        outside.world.silent = False
+        outside.world.responses.clear()
+        asked = asyncio.create_task(outside.ask(5))
+        await until(lambda: outside.world.asked)
+        await asyncio.sleep(1)
+        assert outside.world.asked == 3
+        outside.world.responses.set()
+        assert await asked == ["question of 01"] * 5
+
+    play(story, EffectLimits(concurrent_max=3))
+
+
+def test_an_effect_over_its_time_limit_is_unavailable() -> None:
+    async def story(outside: Outside) -> None:
+        outside.world.silent = False
+        outside.world.responses.clear()
+        began = asyncio.get_running_loop().time()
+        results = await outside.ask(FAILURES_MAX)
+        assert [str(each) for each in results] == ["no result within 7.0 s"] * FAILURES_MAX
+        assert {type(each) for each in results} == {EffectUnavailable}
+        assert asyncio.get_running_loop().time() - began == pytest.approx(7.0)
+        assert outside.is_open
+
+    play(story, EffectLimits(timeout_s=7.0))
+
+
+def test_a_timeout_inside_a_handler_is_a_bug() -> None:
+    """A handler that converts no TimeoutError has not thought of it: the retry ladder shows the traceback."""
+
+    async def story(outside: Outside) -> None:
+        async def impatient(effect: Any, first_asked: datetime) -> str:
+            raise TimeoutError("of a call")
+
+        outside.perform_effect = impatient
+        [error] = await outside.ask(1)
+        assert type(error) is TimeoutError and str(error) == "of a call"
+
+    play(story, EffectLimits(timeout_s=7.0))
+
+
+@pytest.mark.parametrize("limits", [{"concurrent_max": 0}, {"timeout_s": 0}])
+def test_impossible_limits_of_effects_are_refused(limits: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="at least one effect at once, and a time limit above 0"):
+        EffectLimits(**limits)
+
+
+@pytest.mark.parametrize("limits", [{"failures_max": 0}, {"pause_s_min": 0}, {"pause_s_max": 0.5}])
+def test_impossible_limits_of_a_circuit_are_refused(limits: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="at least one failure, and 0 < pause_s_min <= pause_s_max"):
+        CircuitLimits(**limits)

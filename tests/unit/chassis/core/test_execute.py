@@ -10,7 +10,7 @@ from chassis.bus.topology import build
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
-from chassis.store.protocol import HANDLED_MAX, Change, StoreUnavailable
+from chassis.store.protocol import HANDLED_MAX, Change, WriteConflicts
 from contracts.catalog import CATALOG
 from gateway.basket.aggregates import BASKETS
 from gateway.basket.basket import AddItem, Basket, BasketCommand, BasketItem, SetQuantity, decide
@@ -63,7 +63,7 @@ async def test_a_lost_response_among_many_changes_duplicates_nothing(
     if others < kept:
         await execute(runtime, aggregate, KEY, TEA)
     else:  # it cannot tell whether it was written, and says so
-        with pytest.raises(StoreUnavailable, match="whether this change was written"):
+        with pytest.raises(WriteConflicts, match="whether this change was written"):
             await execute(runtime, aggregate, KEY, TEA)
     basket: Basket = await load_state(runtime, aggregate, KEY)
     assert next(item.quantity for item in basket.items if item.sku == "TEA") == 1

@@ -65,7 +65,7 @@ async def test_a_message_older_than_the_retention_is_dead_lettered(
     await sent(broker, JUST_OLD - timedelta(seconds=1))
     await until(lambda: broker.dead("order_svc"), within_s=WAIT_S_MAX)
     [dead_letter] = broker.dead("order_svc")
-    assert dead_letter.headers["error_type"] == "TooOld" and dead_letter.attempt == 1
+    assert dead_letter.headers["error_type"] == "TooOld" and dead_letter.headers["attempt"] == 1
     assert "60 days" in dead_letter.headers["error"]
     assert await runtime.store.find("orders") == []
 

@@ -21,7 +21,7 @@ from tests.support.pending_message_factory import NOW
 from tests.support.recording_consumer import WAIT_S_MAX
 
 SERVICE: ServiceDefinition = order_service()
-HOT, OWNER = UUID(int=7), UUID(int=8)
+HOT, CUSTOMER = UUID(int=7), UUID(int=8)
 STRANGERS, OTHERS = 2_000, 20
 LINE = OrderLine(sku="TEA", quantity=1)
 PRICE = Money(amount_minor=1, currency="EUR")
@@ -45,7 +45,7 @@ def wire_message(command: Command) -> WireMessage:
 
 def place(order_id: UUID) -> WireMessage:
     return wire_message(
-        orders.PlaceOrder(order_id=order_id, customer_id=OWNER, lines=(LINE,), card_token="tok_visa")
+        orders.PlaceOrder(order_id=order_id, customer_id=CUSTOMER, lines=(LINE,), card_token="tok_visa")
     )
 
 
@@ -72,11 +72,11 @@ def placed(broker: MemoryBroker, order_id: UUID) -> bool:
 def refused_before(tapped: Sequence[WireMessage], order_id: UUID) -> int:
     """How many messages of strangers were refused before this order was placed."""
     types: list[Any] = [(each.type, each.headers.get("subject")) for each in tapped]
-    answered = types[: types.index((orders.OrderPlaced.TYPE, str(order_id)))]
-    return sum(type_ == orders.CancellationRefused.TYPE for type_, _ in answered)
+    until_available = types[: types.index((orders.OrderPlaced.TYPE, str(order_id)))]
+    return sum(type_ == orders.CancellationRefused.TYPE for type_, _ in until_available)
 
 
-async def test_orders_waiting_beside_a_flood_are_in_the_next_batch() -> None:
+async def test_orders_waiting_during_a_flood_are_in_the_next_batch() -> None:
     """All are in flight at once: the strangers' messages first, then the others."""
     broker, store, runtime = await shop(prefetch=STRANGERS + OTHERS)
     flood = [wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
@@ -91,11 +91,11 @@ async def test_orders_waiting_beside_a_flood_are_in_the_next_batch() -> None:
     assert store.writes[str(HOT)] == 1, "the refusals are not written"
 
 
-async def test_its_owner_can_still_cancel_an_order_that_strangers_flood() -> None:
+async def test_a_customer_can_cancel_despite_a_flood_of_foreign_cancellations() -> None:
     broker, _, runtime = await shop(prefetch=200)
     flood = [wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
     await MemoryBus(broker, "client").publish(
-        [*flood, wire_message(orders.CancelOrder(order_id=HOT, customer_id=OWNER))]
+        [*flood, wire_message(orders.CancelOrder(order_id=HOT, customer_id=CUSTOMER))]
     )
     await until(lambda: any(p.type == orders.OrderCancelled.TYPE for p in broker.tapped), within_s=WAIT_S_MAX)
     await runtime.kill()
@@ -109,11 +109,11 @@ async def test_an_unstored_rejection_is_repeated_byte_for_byte() -> None:
         await MemoryBus(broker, "client").publish([stranger])
         emitted: list[WireMessage] = []
 
-        def refusals(emitted: list[WireMessage] = emitted) -> int:
+        def rejections(emitted: list[WireMessage] = emitted) -> int:
             emitted[:] = [each for each in broker.tapped if each.type == orders.CancellationRefused.TYPE]
             return len(emitted)
 
-        await until(lambda times=times: refusals() == times, within_s=WAIT_S_MAX)  # type: ignore[misc]
+        await until(lambda times=times: rejections() == times, within_s=WAIT_S_MAX)  # type: ignore[misc]
     await runtime.kill()
     first, second = emitted
     assert first == second and first.headers["time"] == stranger.headers["time"]

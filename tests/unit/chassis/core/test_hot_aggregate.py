@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
@@ -15,7 +16,7 @@ from chassis.core.definition import ServiceDefinition
 from chassis.core.process import SAVES_MAX
 from chassis.messaging.envelope import wrap
 from chassis.runtime import Runtime
-from chassis.store.protocol import Change, StoreUnavailable
+from chassis.store.protocol import Change, WriteConflicts
 from contracts import products
 from contracts.catalog import CATALOG
 from contracts.values import Money
@@ -35,11 +36,18 @@ class Slow(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.tried = 0
+        self.written = 0
 
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
         self.tried += 1
         await asyncio.sleep(0.001)
-        return await super().save(changes, together=together)
+        saved = await super().save(changes, together=together)
+        self.written += saved
+        return saved
+
+
+def reported_conflicts() -> float:
+    return REGISTRY.get_sample_value("journey_write_conflicts_total", {"service": SERVICE.name}) or 0.0
 
 
 def price(revision: int) -> products.PriceChanged:
@@ -51,6 +59,7 @@ def price(revision: int) -> products.PriceChanged:
 async def test_four_instances_write_one_document_within_few_attempts() -> None:
     broker, store = MemoryBroker(build([SERVICE])), Slow()
     instances = [Runtime(SERVICE, MemoryBus(broker, "order_svc"), store) for _ in range(INSTANCES)]
+    conflicts = reported_conflicts()
     for instance in instances:
         await instance.start()
     sender = MemoryBus(broker, "product_svc")
@@ -68,11 +77,12 @@ async def test_four_instances_write_one_document_within_few_attempts() -> None:
     [document] = await store.find("prices")
     assert document.state is not None and document.state["revision"] == MESSAGES
     assert document.version <= store.tried <= INSTANCES * MESSAGES
+    assert reported_conflicts() - conflicts == store.tried - store.written > 0
     assert (
         PRICES.handled_max is not None and len(document.handled) <= 2 * PRICES.handled_max
     )  # half changed nothing
     assert broker.dead("order_svc") == []
-    assert not [wire_message for wire_message in broker.tapped if wire_message.attempt], (
+    assert not [wire_message for wire_message in broker.tapped if "attempt" in wire_message.headers], (
         "no message needed the retry ladder"
     )
 
@@ -95,6 +105,6 @@ async def test_repeated_version_conflicts_leave_the_delivery_unsettled() -> None
             return False
 
     store, hopeless = Beaten(), pending(SERVICE, price(1))
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(WriteConflicts):
         await message_processor(SERVICE, store).process([hopeless])
     assert store.tried == SAVES_MAX

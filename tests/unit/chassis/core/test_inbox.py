@@ -5,7 +5,6 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 from chassis.bus.protocol import Delivery
-from chassis.circuit_breaker import CircuitBreaker
 from chassis.core.definition import ServiceDefinition
 from chassis.core.effects import EffectRunner
 from chassis.core.inbox import BATCH_MAX, SHARE_MAX, Inbox
@@ -35,16 +34,16 @@ def cancel(order_id: UUID | None = None) -> orders.CancelOrder:
 
 
 def inbox_with(deliveries: Iterable[Delivery]) -> tuple[Inbox, list[PendingMessage], EffectRunner]:
-    effects = EffectRunner(SERVICE, None, CircuitBreaker(probe_s=1))
+    effects = EffectRunner(SERVICE, None)
     inbox = Inbox(SERVICE, effects)
-    waiting = [inbox.parse(each) for each in deliveries]
+    waiting = [inbox.parse(each, NOW) for each in deliveries]
     for pending in waiting:
         inbox.unsettled += 1
         inbox.put(pending)
     return inbox, waiting, effects
 
 
-async def test_one_aggregate_takes_its_share_while_others_wait() -> None:
+async def test_one_aggregate_gets_its_share_while_others_wait() -> None:
     hot = [delivery(cancel(HOT)) for _ in range(BATCH_MAX)]
     inbox, waiting, _ = inbox_with([*hot, *(delivery(cancel()) for _ in range(BATCH_MAX))])
     batch = inbox.next_batch()
@@ -61,7 +60,7 @@ async def test_one_aggregate_fills_a_batch_if_nothing_else_waits() -> None:
 async def test_no_aggregate_is_in_two_batches_at_once() -> None:
     inbox, [first], _ = inbox_with([delivery(cancel(HOT))])
     assert inbox.next_batch() == [first]
-    later = inbox.parse(delivery(cancel(HOT)))
+    later = inbox.parse(delivery(cancel(HOT)), NOW)
     inbox.put(later)
     assert inbox.next_batch() == []
     inbox.release([first])

@@ -83,7 +83,7 @@ def test_a_message_cannot_be_changed() -> None:
         PLACE.card_token = "tok_other"  # type: ignore[misc]
 
 
-def test_sealing_the_same_message_twice_gives_the_same_bytes() -> None:
+def test_wrapping_the_same_message_twice_gives_the_same_bytes() -> None:
     assert sent(PLACED) == sent(PLACED.model_copy())
 
 
@@ -141,7 +141,7 @@ def test_a_wrong_field_is_refused_by_name(changes: dict[str, Any], field: str) -
     )
 
 
-def test_a_refusal_repeats_no_content() -> None:
+def test_an_error_repeats_no_content() -> None:
     secret = "my card number is secret"
     assert secret not in refused(with_body(PLACE.model_dump(mode="json") | {"card_token": secret}))
 
@@ -200,7 +200,7 @@ def test_a_body_of_a_megabyte_is_refused_without_being_read() -> None:
         "application/json ; charset=utf-8 ; profile=x;",
     ],
 )
-def test_json_in_every_spelling_is_read(content_type: str | None) -> None:
+def test_json_in_any_equivalent_encoding_is_read(content_type: str | None) -> None:
     envelope, message = parse(replace(sent(PLACE), content_type=content_type), CATALOG, reader="order_svc")
     assert (message, envelope.id) == (PLACE, sent(PLACE).message_id)
 
@@ -280,7 +280,7 @@ ALMOST = st.dictionaries(st.sampled_from(sorted(PLAIN)), ANYTHING).map(lambda ch
     message_id=st.none() | st.text(max_size=5),
 )
 @settings(max_examples=800, deadline=None)
-def test_whatever_arrives_is_a_message_or_malformed(
+def test_parsing_any_wire_message_gives_a_message_or_malformed(
     body: bytes,
     headers: dict[str, Any],
     type_: str | None,

@@ -11,11 +11,12 @@ import pytest
 from chassis.core import retry
 from chassis.messaging.envelope import Forged, WireMessage, parse, wrap
 from chassis.messaging.identity import derived_id, new_id
-from chassis.messaging.message import Command, Event, Message
-from chassis.messaging.origin import COMMANDS, EVENTS, HOP_HEADERS
+from chassis.messaging.message import Event, Message
+from chassis.messaging.origin import HOP_HEADERS
 from chassis.messaging.senders import CLIENT, OPERATOR, senders
+from chassis.messaging.topology_names import input_queue
 from contracts import inventory, orders, users
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from contracts.roles import Role
 from journey.admin.registry import CONSUMING_SERVICES
 from tests.support.messages import CUSTOMER, ORDER, PLACE, PLACED
@@ -37,7 +38,7 @@ def sent(message: Message, user: str | None = None, **headers: Any) -> WireMessa
 
 
 def queue_of(message: Message, reader: str) -> str:
-    return f"{reader}.{COMMANDS if isinstance(message, Command) else EVENTS}"
+    return input_queue(reader, type(message))
 
 
 def handed_back(message: Message, by: str, reader: str = "", /, **headers: Any) -> WireMessage:
@@ -46,7 +47,7 @@ def handed_back(message: Message, by: str, reader: str = "", /, **headers: Any) 
 
 
 def origin(message: Message, **other: str) -> dict[str, str]:
-    exchange = COMMANDS if isinstance(message, Command) else EVENTS
+    exchange = NAMES.exchange_of(type(message))
     reported = {
         "origin_user": senders(type(message))[0],
         "origin_exchange": exchange,
@@ -102,11 +103,11 @@ def test_a_command_through_another_exchange_is_forged(exchange: str) -> None:
 
 
 @pytest.mark.parametrize("header", ["CC", "BCC", "cc", "x-death", "x-first-death-queue", "x-received-from"])
-def test_a_message_that_came_by_a_detour_is_forged(header: str) -> None:
+def test_a_message_with_routing_headers_is_forged(header: str) -> None:
     assert header in refused(replace(sent(PLACE), headers={header: []}))
 
 
-def test_the_headers_that_every_delivery_may_have_are_no_detour() -> None:
+def test_broker_delivery_headers_are_accepted() -> None:
     harmless = replace(sent(PLACE), headers={"x-delivery-count": 2, "x-stream-offset": 7})
     assert parse(harmless, CATALOG, reader="order_svc")[1] == PLACE
 
@@ -153,8 +154,17 @@ def test_only_the_owner_may_publish_directly_to_a_queue(user: str | None) -> Non
     "other",
     [{"user": "client"}, {"exchange": "events"}, {"key": "order.place.v1"}, {"detour": "CC"}, {"key": ""}],
 )
-def test_handing_a_forged_message_back_makes_it_no_truer(by: str, other: dict[str, str]) -> None:
+def test_a_forged_message_stays_forged_after_a_retry(by: str, other: dict[str, str]) -> None:
     assert refused(handed_back(GRANT, by, **origin(GRANT, **other), attempt=1), "user_svc")
+
+
+@pytest.mark.parametrize("by", ["user_svc", OPERATOR])
+@pytest.mark.parametrize("number", [1, 15])
+def test_a_message_may_be_handed_back_to_any_partition(by: str, number: int) -> None:
+    back = handed_back(GRANT, by, **origin(GRANT), attempt=1)
+    parse(replace(back, routing_key=f"{back.routing_key}.{number}"), CATALOG, reader="user_svc")
+    astray = replace(back, routing_key=f"user_svc.events.{number}")
+    assert "not to 'user_svc.commands'" in refused(astray, "user_svc")
 
 
 def test_the_operator_must_name_sender_and_recipient() -> None:
@@ -167,7 +177,7 @@ def test_the_operator_must_name_sender_and_recipient() -> None:
     assert "header CC" in refused(copied, "payment_svc")
 
 
-def test_a_service_hands_back_by_its_ladder_only() -> None:
+def test_a_service_returns_messages_by_its_retry_queues_only() -> None:
     assert "retry ladder" in refused(
         handed_back(PLACED, "payment_svc", "payment_svc", **origin(PLACED)), "payment_svc"
     )
@@ -199,7 +209,7 @@ def hops(wire_message: WireMessage, message: Message) -> Mapping[str, WireMessag
 
 @pytest.mark.parametrize("message", [PLACE, PLACED, *OF_THE_STAFF], ids=lambda message: message.TYPE)
 @pytest.mark.parametrize("hop", ["ladder", "postponed", "dead"])
-def test_what_a_stranger_claims_is_overwritten_on_every_hop(message: Message, hop: str) -> None:
+def test_forged_origin_headers_are_overwritten_on_every_hop(message: Message, hop: str) -> None:
     claims = CLAIMS | {
         "origin_key": message.TYPE,
         "origin_detour": "x",
@@ -208,7 +218,7 @@ def test_what_a_stranger_claims_is_overwritten_on_every_hop(message: Message, ho
         "attempt": 3,
     }
     onward = hops(sent(message, "client", **claims), message)[hop]
-    exchange = COMMANDS if isinstance(message, Command) else EVENTS
+    exchange = NAMES.exchange_of(type(message))
     reported = {
         name: value
         for name, value in onward.headers.items()
@@ -222,7 +232,7 @@ def test_what_a_stranger_claims_is_overwritten_on_every_hop(message: Message, ho
     }
     assert not {"CC", "x-death"} & onward.headers.keys()
     counts = {"ladder": (1, 0), "postponed": (0, 1), "dead": (1, 0)}[hop]
-    assert (onward.attempt, onward.postponed) == counts
+    assert (onward.headers.get("attempt", 0), onward.headers.get("postponed", 0)) == counts
 
 
 def test_the_origin_survives_any_number_of_hops() -> None:

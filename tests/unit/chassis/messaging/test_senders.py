@@ -67,7 +67,7 @@ def test_clients_may_place_and_cancel_orders_and_nothing_else() -> None:
 )
 def test_every_broker_user_has_a_role_of_a_bounded_set(user: str | None, role: str) -> None:
     assert CATALOG.role_of(user) == role
-    allowed = {contract.TYPE for contract in EVERY if may_send(user or "", contract)}
+    allowed = {contract.TYPE for contract in EVERY if may_send(user or "", contract, CATALOG.names)}
     assert allowed == {contract.TYPE for contract in CATALOG.sent_by(role)}
 
 

@@ -11,7 +11,7 @@ import pytest
 from chassis.bus.memory import MemoryStore
 from chassis.core.decision import RunEffect
 from chassis.store import cached
-from chassis.store.cached import CachedStore
+from chassis.store.cached import CachedStore, SaveResult
 from chassis.store.protocol import UNCHANGED_MAX, Change, Handled, Loaded, StoreUnavailable
 from contracts import inventory, orders, payments
 from inventory_svc.service import inventory_service
@@ -44,7 +44,7 @@ async def test_a_version_conflict_bypasses_the_cache_for_a_while(clock: list[flo
             order_id=ORDER, customer_id=CUSTOMER, reason="customer", after_confirmation=True
         )
     )
-    assert here.store.tried - tried == 2, "no write met a newer version"
+    assert here.store.tried - tried == 3, "no write met a newer version"
     clock[0] += cached.BYPASS_S
     await here.deliver(PLACED.model_copy(update={"order_id": UUID(int=9)}))
     _ = here.reads
@@ -130,7 +130,7 @@ async def test_after_an_unanswered_write_new_aggregates_are_read(
     assert here.reads == [], "the cache is used again"
 
 
-async def test_it_remembers_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_cache_holds_the_newest_aggregates_up_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cached, "AGGREGATES_MAX", 3)
     store = Counted()
     keys = [str(number) for number in range(5)]
@@ -164,7 +164,7 @@ async def test_an_unanswered_write_bypasses_the_cache_of_its_kind(clock: list[fl
     assert here.reads == [], "the cache is used again"
 
 
-async def test_a_redelivered_message_is_answered_from_the_database() -> None:
+async def test_a_redelivered_message_is_looked_up_in_the_database() -> None:
     here, _ = two(payment_service())
     await here.deliver(PLACED, id_="placed")
     await here.deliver(inventory.StockReserved(order_id=ORDER), id_="reserved")
@@ -213,13 +213,13 @@ async def test_a_late_read_does_not_displace_a_later_write() -> None:
     reading = asyncio.ensure_future(here.cached.load("payments", [KEY]))
     await asyncio.sleep(0.01)
     [before] = (await MemoryStore.load(here.store, "payments", [KEY])).values()
-    assert await here.cached.save([Change(before, {"status": "new"})])
+    assert await here.cached.save([Change(before, {"status": "new"})]) is SaveResult.WRITTEN
     Slow.release.set()
     assert (await reading)[KEY].version == 1
     assert (await here.cached.load("payments", [KEY]))[KEY].version == 2
 
 
-async def test_a_bypassed_kind_is_neither_cached_nor_taken_for_new(clock: list[float]) -> None:
+async def test_a_bypassed_kind_is_neither_cached_nor_assumed_new(clock: list[float]) -> None:
     class Unanswered(Counted):
         async def save(self, changes: Any, *, together: bool = False) -> bool:
             raise StoreUnavailable("no answer")
@@ -237,10 +237,22 @@ async def test_a_bypassed_kind_is_neither_cached_nor_taken_for_new(clock: list[f
 async def test_an_aggregate_with_possibly_pruned_ids_is_read() -> None:
     here = CachedStore(store := Counted(), {"payments"})
     many = [Handled(str(number), "type", NOW, ("", ""), ()) for number in range(UNCHANGED_MAX + 1)]
-    assert await here.save([Change(Loaded("payments", KEY), {})])
+    assert await here.save([Change(Loaded("payments", KEY), {})]) is SaveResult.WRITTEN
     [begun] = (await here.load("payments", [KEY])).values()
-    assert begun.from_cache and await here.save([Change(begun, {}, many)])
+    assert begun.from_cache and await here.save([Change(begun, {}, many)]) is SaveResult.WRITTEN
     assert (await here.load("payments", [KEY]))[KEY].version == 2 and store.read == [KEY]
+
+
+async def test_an_unchecked_decision_on_a_cached_version_writes_nothing() -> None:
+    here = CachedStore(store := Counted(), {"payments"})
+    await here.save([Change(Loaded("payments", KEY), {})])
+    [cached_version] = (await here.load("payments", [KEY])).values()
+    other = Change(Loaded("payments", "9"), {})
+    assert await here.save([other], read_set=[cached_version]) is SaveResult.UNCHECKED
+    assert (await store.load("payments", ["9"]))["9"].version == 0
+    assert await here.save([], read_set=(await here.load("payments", [KEY])).values()) is SaveResult.WRITTEN
+    assert await here.save([other]) is SaveResult.WRITTEN
+    assert await here.save([other]) is SaveResult.CONFLICT
 
 
 async def test_other_kinds_are_read_each_time() -> None:
@@ -252,5 +264,5 @@ async def test_other_kinds_are_read_each_time() -> None:
 
 async def test_unchecked_and_pruned_kinds_are_not_cached() -> None:
     assert order_service().cached_kinds == {"orders"}
-    assert inventory_service().cached_kinds == {"reservations", "receipts", "shelves"}
+    assert inventory_service().cached_kinds == {"corrections", "reservations", "receipts", "shelves"}
     assert notification_service().cached_kinds == {"mails"}

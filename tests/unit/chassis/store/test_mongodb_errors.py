@@ -4,6 +4,7 @@ import pytest
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
+    ConfigurationError,
     NetworkTimeout,
     OperationFailure,
     PyMongoError,
@@ -11,6 +12,7 @@ from pymongo.errors import (
 )
 
 from chassis.store import mongodb_errors
+from chassis.store.mongodb_errors import ConnectionUnusable
 from chassis.store.protocol import StoreRefused, StoreUnavailable
 
 
@@ -30,6 +32,12 @@ from chassis.store.protocol import StoreRefused, StoreUnavailable
             "does not answer in time",
         ),
         (AutoReconnect("connection closed"), StoreUnavailable, "does not answer in time"),
+        (
+            ConfigurationError("Sessions are not supported by this MongoDB deployment"),
+            ConnectionUnusable,
+            "cannot carry transactions",
+        ),
+        (ConfigurationError("unknown option"), StoreRefused, "unknown option"),
         (OperationFailure("Authentication failed.", 18), StoreRefused, "refuses the user, the password"),
     ],
 )

@@ -1,12 +1,15 @@
 """A newer version reads what an older one stored, and vice versa."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from chassis.bus.memory import MemoryStore
-from chassis.core.definition import Codec, ServiceDefinition
+from chassis.core.codec import Codec
+from chassis.core.definition import ServiceDefinition
 from chassis.messaging.envelope import Envelope
-from chassis.store.protocol import Change, Handled, Loaded
+from chassis.store import mongodb_documents
+from chassis.store.mongodb_documents import entry_of, handled_from
+from chassis.store.protocol import NO_TIMES, Change, Handled, HandlingTimes, Loaded
 from contracts import orders
 from contracts.catalog import CATALOG
 from contracts.http.orders import OrderStatus
@@ -45,6 +48,32 @@ async def test_messages_of_an_earlier_version_are_repeated_byte_for_byte() -> No
         isinstance(cancelling.outcome, tuple) and cancelling.outcome[0].wire_message(CATALOG).body == expected
     )
     assert (await store.load("orders", [KEY]))[KEY].version == 1
+
+
+TIMES = HandlingTimes(NOW, NOW, NOW, NOW, failed_attempts=1, postponed=2)
+ENTRY = {
+    "id": "m",
+    "type": orders.PlaceOrder.TYPE,
+    "at": NOW,
+    "journey": KEY,
+    "from": "new",
+    "to": "placed",
+    "says": [],
+}
+"""A handled message as the version before the times has written it, with all fields that it reads."""
+
+
+def test_a_record_without_times_is_read_and_written_as_before() -> None:
+    handled = handled_from(ENTRY)
+    assert handled.times == NO_TIMES
+    assert entry_of(handled) == ENTRY
+
+
+def test_an_earlier_version_finds_all_its_fields_beside_the_times() -> None:
+    written = entry_of(replace(handled_from(ENTRY), times=TIMES))
+    assert written.keys() - ENTRY.keys() == set(mongodb_documents.TIMES)
+    assert {name: written[name] for name in ENTRY} == ENTRY
+    assert handled_from(written).times == TIMES
 
 
 def test_an_earlier_version_reads_the_state_of_a_later_one() -> None:

@@ -59,15 +59,15 @@ def by_hand(header: dict[str, Any], body: dict[str, Any], secret: bytes | None) 
         return base64.urlsafe_b64encode(raw).rstrip(b"=")
 
     text = part(json.dumps(header).encode()) + b"." + part(json.dumps(body, default=_seconds).encode())
-    mark = b"" if secret is None else part(hmac.new(secret, text, hashlib.sha256).digest())
-    return (text + b"." + mark).decode()
+    signature = b"" if secret is None else part(hmac.new(secret, text, hashlib.sha256).digest())
+    return (text + b"." + signature).decode()
 
 
 def _seconds(when: datetime) -> int:
     return int(when.timestamp())
 
 
-async def test_a_good_token_is_let_in() -> None:
+async def test_a_valid_token_is_accepted() -> None:
     gateway = GatewayFixture()
     response = await knock(gateway, signed(gateway))
     assert response.status_code == 200, response.text

@@ -43,7 +43,7 @@ async def test_a_read_is_tried_again_and_a_change_is_not() -> None:
     assert service.asked == 1
 
 
-async def test_silence_ends_in_time() -> None:
+async def test_a_request_without_response_times_out() -> None:
     with pytest.raises(UpstreamUnavailable) as away:
         await upstream(Service("silence"), timeout_s=0.05).get("/products")
     assert away.value.name == "product_svc" and away.value.retry_after_s >= 1
@@ -106,7 +106,7 @@ async def test_a_probe_has_as_long_as_any_request() -> None:
     now = 2.0
     assert products._circuit.allow_request()
     now = 11.0
-    assert not products._circuit.allow_request(), "the first one may still be answered"
+    assert not products._circuit.allow_request(), "the first one may still get a response"
     now = 13.0
     assert products._circuit.allow_request()
 
@@ -122,7 +122,7 @@ def test_an_abandoned_probe_does_not_block_the_circuit() -> None:
     assert circuit.allow_request()
 
 
-async def test_only_what_is_given_goes_on() -> None:
+async def test_only_the_passed_headers_are_forwarded() -> None:
     handled_type: list[httpx.Request] = []
 
     async def listen(request: httpx.Request) -> httpx.Response:

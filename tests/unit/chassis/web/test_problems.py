@@ -24,11 +24,11 @@ def found(*loc: int | str, type_: str = "missing") -> dict[str, Any]:
         (found("header", "If-Match"), "header/If-Match"),
     ],
 )
-def test_a_wrong_field_is_pointed_at(error: dict[str, Any], pointer: str) -> None:
+def test_a_wrong_field_gets_a_json_pointer(error: dict[str, Any], pointer: str) -> None:
     (wrong,) = wrong_fields([error])
     assert (wrong.pointer, wrong.detail) == (pointer, "Field required")
 
 
-def test_only_the_first_are_named() -> None:
+def test_only_the_first_wrong_fields_are_named() -> None:
     wrong = wrong_fields(found("body", str(number)) for number in range(100))
     assert [each.pointer for each in wrong] == [f"#/{number}" for number in range(WRONG_FIELDS_MAX)]

@@ -136,11 +136,11 @@ def test_why_a_token_is_refused_repeats_nothing_of_it() -> None:
 
 
 @given(st.data())
-def test_no_changed_character_goes_unnoticed(data: st.DataObject) -> None:
+def test_a_token_with_one_changed_character_is_rejected(data: st.DataObject) -> None:
     compact = made()
-    place = data.draw(st.integers(0, len(compact) - 2))  # the last one carries bits that base64url ignores
-    dead_letter = data.draw(
-        st.sampled_from("ABCabc019-_.").filter(lambda dead_letter: dead_letter != compact[place])
+    index = data.draw(st.integers(0, len(compact) - 2))  # the last one carries bits that base64url ignores
+    character = data.draw(
+        st.sampled_from("ABCabc019-_.").filter(lambda character: character != compact[index])
     )
     with pytest.raises(NotValid):
-        checked(compact[:place] + dead_letter + compact[place + 1 :])
+        checked(compact[:index] + character + compact[index + 1 :])

@@ -112,7 +112,7 @@ async def test_each_login_sets_a_new_cookie() -> None:
     await log_in(browser)
     assert browser.cookies["__Host-sid"] != before
     browser.cookies.set("__Host-sid", before, domain="shop.example", path="/")
-    assert not await is_known(browser), "the session before the second log-in has ended"
+    assert not await is_known(browser), "the session before the second login has ended"
 
 
 async def test_after_logging_out_the_old_cookie_opens_nothing() -> None:
@@ -161,7 +161,7 @@ async def test_name_and_addresses_are_kept() -> None:
 
 
 @pytest.mark.parametrize("field", ["label", "recipient", "street", "postcode", "city", "country"])
-async def test_an_address_lacks_nothing(field: str) -> None:
+async def test_an_address_without_a_required_field_is_rejected(field: str) -> None:
     gateway = GatewayWithServices()
     ada = await gateway.logged_in_customer()
     response = await ada.post("/account/addresses", data=HOME | {field: " "})
@@ -228,6 +228,7 @@ async def test_no_page_shows_a_typed_password() -> None:
         ("/register", {"email": "", "name": "", "password": secret}),
         ("/account/password", {"current": secret, "new": secret}),
         ("/account/erasure", {"password": secret}),
+        ("/account/email", {"email": "lovelace@example.org", "email_password": secret}),
     ):
         response = await ada.post(path, data=data)
         assert response.status_code == 422, path

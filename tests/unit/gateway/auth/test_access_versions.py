@@ -54,7 +54,7 @@ async def change_roles(gateway: GatewayFixture, email: str, *roles: Role) -> use
     return users.AccessChanged(user_id=account.user_id, version=account.access_version)
 
 
-def test_versions_only_grow() -> None:
+def test_the_required_access_version_never_decreases() -> None:
     required = RequiredAccessVersion()
     for version, expected in ((2, 2), (1, 2), (2, 2), (3, 3)):
         required = decide(required, users.AccessChanged(user_id=new_id(), version=version), Context()).state
@@ -119,7 +119,7 @@ async def test_a_revoked_role_ends_on_every_instance_with_the_event() -> None:
         await until(lambda: gateway.deps.versions.required(event.user_id), lambda version: version == 1)
         assert [(await each.get("/ops")).status_code for each in (staff, twin)] == [404] * 2
         assert (await program.get("/ops")).status_code == 401
-        # the log-in continues with the remaining roles
+        # the login continues with the remaining roles
         assert (await staff.get("/api/v1/orders")).status_code == 200
 
 

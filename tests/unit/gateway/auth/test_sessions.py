@@ -47,7 +47,7 @@ async def test_session_ids_are_unique_and_invented_ones_are_rejected() -> None:
         assert await status(gateway.client(Cookie=f"{name}={made_up}")) == 401
 
 
-async def test_a_stolen_database_opens_no_session() -> None:
+async def test_stored_sessions_do_not_reveal_cookies() -> None:
     gateway = GatewayFixture()
     browser = await gateway.logged_in()
     cookie = browser.cookies[gateway.deps.cookies.session]
@@ -99,7 +99,7 @@ async def test_logout_is_immediate_on_every_instance_and_in_user_svc() -> None:
     assert not one.users.log_ins
 
 
-async def test_logging_out_works_while_user_svc_is_away() -> None:
+async def test_logging_out_works_while_user_svc_is_unavailable() -> None:
     gateway = GatewayFixture()
     browser = await gateway.logged_in()
     thief = gateway.browser()

@@ -65,7 +65,7 @@ async def test_an_outdated_etag_does_not_overwrite_the_basket() -> None:
     assert (await put(ada, KETTLE, 8, **{"If-Match": "nonsense"})).status_code == 412
 
 
-async def test_what_cannot_be_in_a_basket_is_refused() -> None:
+async def test_an_invalid_basket_item_is_rejected() -> None:
     gateway = await stocked()
     ada = await gateway.logged_in_customer()
     for quantity in (-1, 101, "2", 1.5, True, None, {"$gt": 0}):
@@ -87,7 +87,7 @@ async def test_an_ambiguous_quantity_is_rejected() -> None:
     assert (response.status_code, response.json()["type"]) == (400, "/problems/malformed")
 
 
-async def test_an_article_is_taken_out_as_often_as_one_likes() -> None:
+async def test_removing_an_article_is_idempotent() -> None:
     gateway = await stocked()
     ada = await gateway.logged_in_customer()
     await put(ada, KETTLE, 1)

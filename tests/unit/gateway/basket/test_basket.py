@@ -34,17 +34,17 @@ def after(basket: Basket, *asked: BasketCommand) -> Basket:
     return basket
 
 
-def test_what_is_added_comes_on_top() -> None:
+def test_added_quantities_are_summed() -> None:
     assert after(HELD, AddItem(BasketItem("TEA", 3)), AddItem(POT)).items == (BasketItem("TEA", 5), CUP, POT)
 
 
-def test_what_is_put_counts_alone_and_none_takes_it_out() -> None:
+def test_setting_a_quantity_replaces_it_and_zero_removes_it() -> None:
     assert after(HELD, SetQuantity("TEA", 9)).items == (BasketItem("TEA", 9), CUP)
     assert after(HELD, SetQuantity("TEA", 0)).items == (CUP,)
     assert after(HELD, SetQuantity("POT", 0)) == HELD
 
 
-def test_a_whole_form_counts_as_it_stands() -> None:
+def test_a_submitted_form_replaces_all_items() -> None:
     assert after(
         HELD, ReplaceItems((BasketItem("TEA", 1), BasketItem("CUP", 0)), expected_revision=7)
     ).items == (BasketItem("TEA", 1),)
@@ -58,12 +58,12 @@ def test_changes_require_the_current_revision(asked: BasketCommand) -> None:
         decide(HELD, asked, Context())
 
 
-def test_only_a_change_counts_as_one() -> None:
+def test_only_a_change_increments_the_revision() -> None:
     assert after(HELD, SetQuantity("TEA", 2), ReplaceItems((TEA, CUP), expected_revision=7)).revision == 7
     assert after(HELD, SetQuantity("TEA", 3)).revision == 8
 
 
-def test_what_was_ordered_goes_and_what_came_meanwhile_stays() -> None:
+def test_clearing_keeps_items_added_after_the_checkout() -> None:
     assert after(HELD, Clear(expected_revision=7)) == Basket(revision=8)
     assert after(HELD, AddItem(POT), Clear(expected_revision=7)).items == (TEA, CUP, POT)
     assert after(HELD, Clear(expected_revision=7), Clear(expected_revision=7)) == Basket(revision=8)
@@ -77,12 +77,12 @@ def test_what_was_ordered_goes_and_what_came_meanwhile_stays() -> None:
         ReplaceItems((BasketItem("TEA", 101),), expected_revision=7),
     ],
 )
-def test_more_than_an_order_may_have_is_refused(asked: BasketCommand) -> None:
+def test_exceeding_the_limits_of_an_order_is_rejected(asked: BasketCommand) -> None:
     with pytest.raises(BasketFull):
         decide(HELD, asked, Context())
 
 
-def test_a_guests_basket_is_cut_to_what_fits() -> None:
+def test_a_merged_guest_basket_is_cut_to_the_limits() -> None:
     assert after(HELD, Merge((BasketItem("TEA", 99), POT), "a merge")).items == (
         BasketItem("TEA", 100),
         CUP,
@@ -102,7 +102,7 @@ asked = st.one_of(
 
 
 @given(st.lists(asked, max_size=12))
-def test_it_never_holds_more_than_an_order_may_have(asking: Iterable[BasketCommand]) -> None:
+def test_a_basket_never_exceeds_the_limits_of_an_order(asking: Iterable[BasketCommand]) -> None:
     basket = Basket()
     for each in asking:
         try:

@@ -42,7 +42,7 @@ async def quantities(browser: httpx.AsyncClient) -> dict[str, str]:
     return dict(zip(sent["sku"], sent["quantity"], strict=True))
 
 
-async def test_what_a_guest_puts_in_is_there_and_adds_up() -> None:
+async def test_items_of_a_guest_are_kept_and_summed() -> None:
     _, eve = await filled()
     page = Page(await eve.get("/basket"))
     assert "€64.00" in page.text and "3 pieces" in page.text
@@ -144,7 +144,7 @@ async def test_a_merge_finished_very_late_duplicates_nothing(written: int) -> No
 
 
 async def test_concurrent_logins_merge_everything_a_guest_adds() -> None:
-    """The second log-in reads the basket before the first one is finished, and the guest adds more items."""
+    """The second login reads the basket before the first one is finished, and the guest adds more items."""
     gateway, eve = await filled()
     baskets = gateway.deps.baskets
     guest = guest_basket_key(eve.cookies["__Host-basket"])
@@ -197,7 +197,7 @@ async def test_exceeding_the_order_limit_is_rejected_in_plain_language() -> None
         assert "Type a quantity from 1 to 100" in Page(response).text
 
 
-async def test_what_does_not_exist_is_not_put_in() -> None:
+async def test_an_unknown_article_is_not_added() -> None:
     gateway, eve = await filled()
     for sku in ("NEVER-WAS", "", "no sku", '{"$ne": null}'):
         assert (await eve.post("/basket/items", data={"sku": sku, "quantity": "1"})).status_code == 404, sku

@@ -90,7 +90,7 @@ async def test_a_fresh_read_bypasses_the_cache() -> None:
     assert (await catalogue.articles([KETTLE], fresh=True))[KETTLE].price.amount_minor == 3990
 
 
-async def test_what_is_remembered_expires() -> None:
+async def test_cached_articles_expire() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE, cents=2990)
     catalogue = CatalogueClient(gateway.deps.products, gateway.deps.stock, cache_ttl_s=0.05)
@@ -100,7 +100,7 @@ async def test_what_is_remembered_expires() -> None:
     assert (await catalogue.articles([KETTLE]))[KETTLE].price.amount_minor == 3990
 
 
-async def test_a_picture_is_shown_with_its_revision_in_its_address() -> None:
+async def test_an_image_has_its_revision_in_its_url() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     path = (await gateway.client().get(f"/api/v1/products/{KETTLE}")).json()["picture_url"]

@@ -42,6 +42,14 @@ async def test_an_article_as_documented_is_read() -> None:
     assert found[SKU].title == "Kettle, blue"
 
 
+async def test_fields_of_a_newer_product_svc_are_ignored() -> None:
+    price = {"amount_minor": 2_990, "currency": "EUR", "tax": 19}
+    found = await catalogue({"items": [ARTICLE | {"price": price, "gift": True}], "next": None}).articles(
+        [SKU]
+    )
+    assert found[SKU].price.amount_minor == 2_990
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -99,7 +107,7 @@ async def test_a_negative_stock_is_sold_out() -> None:
 
 
 @pytest.mark.parametrize("media_type", ["text/html", "", "image/svg+xmlx", "application/xhtml+xml"])
-async def test_only_a_drawing_is_passed_on_as_a_picture(media_type: str) -> None:
+async def test_only_an_svg_is_forwarded_as_an_image(media_type: str) -> None:
     with pytest.raises(UpstreamUnavailable):
         await catalogue(content=b"<script>", headers={"Content-Type": media_type}).image(SKU)
 

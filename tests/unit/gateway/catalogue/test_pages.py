@@ -45,7 +45,7 @@ async def test_articles_are_found_by_category_search_and_url() -> None:
     assert "In stock" in (await shown(eve, f"/p/{KETTLE}")).text
 
 
-async def test_every_picture_has_its_size_and_a_text_instead() -> None:
+async def test_every_image_has_its_size_and_alternative_text() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     eve = gateway.browser()
@@ -96,7 +96,7 @@ async def test_without_inventory_svc_pages_show_unknown_stock() -> None:
     assert "Stock currently unknown" in (await shown(gateway.browser(), f"/p/{KETTLE}")).text
 
 
-async def test_without_accounts_the_shop_goes_on() -> None:
+async def test_without_user_svc_the_catalogue_still_works() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     ada = await gateway.logged_in_customer()
@@ -144,7 +144,7 @@ async def test_bidi_text_does_not_affect_surrounding_text() -> None:
     assert re.search("<title>\u2068\u202eelttek\u2069 · Order Journey</title>", page.html)
 
 
-async def test_what_was_searched_for_is_repeated_as_text() -> None:
+async def test_the_search_query_is_shown_as_text() -> None:
     gateway = GatewayWithServices()
     page = await shown(gateway.browser(), '/search?q="><script>alert(1)</script>')
     assert "script" not in [tag for tag, _ in page.tags]
@@ -231,7 +231,7 @@ async def test_the_chosen_colour_scheme_is_in_the_first_byte(chosen: str) -> Non
 @pytest.mark.parametrize(
     "elsewhere", ["https://evil.example", "//evil.example", "/\\evil.example", "/ /e", "", "x"]
 )
-async def test_no_form_leads_out_of_the_shop(elsewhere: str) -> None:
+async def test_no_form_redirects_to_another_site(elsewhere: str) -> None:
     gateway = GatewayWithServices()
     response = await gateway.browser().post("/theme", data={"theme": "dark", "back": elsewhere})
     assert redirects_to(response, "/")

@@ -11,7 +11,7 @@ from tests.support.shops.gateway import ORDER, GatewayFixture
 @pytest.mark.parametrize(
     "content_type", ["application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"', ""]
 )
-async def test_json_in_every_spelling_places_an_order(content_type: str) -> None:
+async def test_json_in_any_equivalent_encoding_is_accepted(content_type: str) -> None:
     headers = {"Idempotency-Key": str(new_id())} | ({"Content-Type": content_type} if content_type else {})
     placed = (
         await GatewayFixture().program().post("/api/v1/orders", content=json.dumps(ORDER), headers=headers)

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 import structlog
 
 from chassis import telemetry
+from chassis.telemetry import span_ids
 from chassis.web.problems import MEDIA_TYPE
 from gateway.http.middleware import BODY_BYTES_MAX, CONTENT_SECURITY_POLICY
 from tests.support.shops.gateway import ORDER, SHOP, GatewayFixture, place_order
@@ -84,12 +86,26 @@ async def test_the_trace_continues_in_services_and_messages() -> None:
     gateway = GatewayFixture()
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     ada = gateway.program()
-    await ada.post("/api/v1/orders", json=ORDER, headers=KEY | {"traceparent": trace})
+    placed = await ada.post("/api/v1/orders", json=ORDER, headers=KEY | {"traceparent": trace})
     await ada.get("/api/v1/users/me", headers={"traceparent": trace, "X-Request-Id": "my-own-id-1"})
-    [placed] = gateway.broker.tapped
-    assert placed.headers["traceparent"] == trace
+    [command] = gateway.broker.tapped
+    context = command.headers["traceparent"]
+    assert span_ids.trace_of(context) == UUID(placed.json()["id"]).hex
+    assert span_ids.span_of(context) == span_ids.create_span_id(str(command.message_id))
     received = gateway.users.requests[-1]
-    assert received.headers["traceparent"] == trace and received.headers["x-request-id"] == "my-own-id-1"
+    assert span_ids.trace_of(received.headers["traceparent"]) == span_ids.trace_of(trace)
+    assert received.headers["x-request-id"] == "my-own-id-1"
+
+
+async def test_a_clients_flag_does_not_sample_its_trace() -> None:
+    gateway = GatewayFixture()
+    ada = gateway.program()
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await ada.post("/api/v1/orders", json=ORDER, headers=KEY | {"traceparent": trace})
+    await ada.get("/api/v1/users/me", headers={"traceparent": trace})
+    [command] = gateway.broker.tapped
+    assert not span_ids.is_sampled(command.headers["traceparent"])
+    assert not span_ids.is_sampled(gateway.users.requests[-1].headers["traceparent"])
 
 
 async def test_internal_identity_headers_of_clients_are_removed() -> None:
@@ -130,7 +146,7 @@ async def test_a_body_without_end_is_not_read() -> None:
     assert lied.status_code == 413
 
 
-async def test_what_takes_too_long_ends_with_a_503() -> None:
+async def test_a_request_over_the_time_limit_gets_503() -> None:
     gateway = GatewayFixture(request_s_max=0.1, publish_s_max=10)
 
     async def silent(wire_messages: Any) -> Any:
@@ -158,7 +174,7 @@ async def attempt(browser: httpx.AsyncClient, **headers: str) -> int:
     ],
     ids=str,
 )
-async def test_another_site_does_nothing_with_our_cookies(headers: dict[str, str]) -> None:
+async def test_requests_with_cookies_from_other_sites_are_rejected(headers: dict[str, str]) -> None:
     gateway = GatewayFixture()
     browser = await gateway.logged_in()
     del browser.headers["Sec-Fetch-Site"]
@@ -171,16 +187,18 @@ async def test_another_site_does_nothing_with_our_cookies(headers: dict[str, str
 @pytest.mark.parametrize(
     "headers", [{"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": SHOP}], ids=str
 )
-async def test_the_shops_own_pages_do(headers: dict[str, str]) -> None:
+async def test_requests_of_the_shops_own_pages_are_accepted(headers: dict[str, str]) -> None:
     gateway = GatewayFixture()
     browser = await gateway.logged_in()
     del browser.headers["Sec-Fetch-Site"]
     assert await attempt(browser, **headers) == 202
 
 
-@pytest.mark.parametrize("path", ["/login", "/logout", "/register", "/theme", "/basket", "/ops/redrives"])
+@pytest.mark.parametrize(
+    "path", ["/login", "/logout", "/register", "/theme", "/basket", "/ops/redrives", "/ops/faults"]
+)
 async def test_cross_site_login_and_logout_are_rejected(path: str) -> None:
-    """Also without cookies: log-in CSRF would log the user in to the attacker's account."""
+    """Also without cookies: login CSRF would log the user in to the attacker's account."""
     gateway = GatewayFixture()
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
         response = await gateway.client(Accept="text/html").post(path, data={"email": "a"}, headers=headers)

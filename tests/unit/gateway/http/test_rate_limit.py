@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +27,10 @@ class FailingCounters(MemoryStorage):
     def __init__(self) -> None:
         super().__init__()
         self.away = False
-        self.asked = 0
+        self.asked = self.renewed = 0
+
+    async def renew(self) -> None:
+        self.renewed += 1
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         self.asked += 1
@@ -121,10 +125,10 @@ async def test_without_the_database_each_instance_counts_by_itself() -> None:
 async def test_an_unavailable_database_gets_few_requests() -> None:
     now = 1000.0
     counters = FailingCounters()
-    limiter = RateLimiter(counters, clock=lambda: now)
+    limiter = RateLimiter(SimpleNamespace(storage=counters, renew=counters.renew), clock=lambda: now)
     counters.away = True
     assert await allowed(limiter, 20) == [True] * 3 + [False] * 17
-    assert counters.asked == FAILURES_MAX
+    assert counters.asked == counters.renewed == FAILURES_MAX
     counters.away = False
     now += 60
     assert await allowed(limiter, 4) == [True] * 3 + [

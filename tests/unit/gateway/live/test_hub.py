@@ -22,7 +22,7 @@ async def gateway() -> AsyncIterator[GatewayFixture]:
     await gateway.deps.close()
 
 
-def test_seats_are_forgotten_when_they_are_empty() -> None:
+def test_unused_stream_quotas_are_removed() -> None:
     quota = StreamQuota()
     quota.acquire(ORDER, 1)()
     assert quota.open_streams(ORDER) == 0
@@ -58,7 +58,7 @@ async def test_every_subscription_of_an_order_is_notified(gateway: GatewayFixtur
             assert await other.wait_for_update(WAIT_S_MAX) is not None
 
 
-def test_an_id_is_a_plain_number() -> None:
+def test_a_last_event_id_is_a_plain_number() -> None:
     assert [parse_last_event_id(given) for given in (None, "", "0", "7", "07", "x", "1.0", "²")] == [
         0,
         0,

@@ -125,7 +125,7 @@ async def test_a_complete_reader_of_a_finished_order_gets_204(gateway: GatewayFi
     assert (await program.get(EVENTS, headers={"Last-Event-ID": str(entry.seq)})).status_code == 204
 
 
-async def test_a_reader_goes_on_where_it_was(gateway: GatewayFixture) -> None:
+async def test_a_reader_resumes_after_its_last_event(gateway: GatewayFixture) -> None:
     entry = await store_timeline(gateway, OUTCOMES["refunded"])
     response = await gateway.program().get(
         EVENTS, params={"after": "1"}, headers={"Last-Event-ID": str(entry.seq - 2)}
@@ -162,7 +162,7 @@ async def test_a_reader_resumes_at_another_instance_without_loss() -> None:
     """Two instances share the consumption of events. One crashes while the reader has a stream to it."""
     first = opened()
     second = opened(broker=first.broker, store=first.store, users=first.users)
-    entry: list[Event] = [word for word in OUTCOMES["refunded"] if isinstance(word, Event)]
+    entry: list[Event] = [event for event in OUTCOMES["refunded"] if isinstance(event, Event)]
     await save_timeline(first.store, ORDER, played_timeline(first, (SUBMIT,)))
     second.now = first.now
     async with running(second):
@@ -201,7 +201,7 @@ async def test_streams_end_at_once_when_the_instance_stops(gateway: GatewayFixtu
         assert (await received_until(stream, "farewell"))[-1].data == "come back"
 
 
-async def test_a_stream_does_not_live_for_ever(gateway: GatewayFixture) -> None:
+async def test_a_stream_has_a_maximum_duration(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     gateway.deps.live.timings = replace(QUICK, life_s=0.1)
     response = await gateway.program().get(EVENTS)

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+import pytest
 
 from chassis.core.execute import execute
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
+from chassis.telemetry import span_ids
+from chassis.telemetry.tracing import TracingState
 from chassis.web.problems import MEDIA_TYPE
 from contracts import orders
 from contracts.roles import Role
@@ -85,7 +88,7 @@ async def test_a_repeated_key_gets_the_same_response_and_sends_nothing() -> None
     assert (await place_order(ada, '"k1"')).json() == bare.json()  # the quotes are not part of the key
 
 
-async def test_a_key_that_was_used_for_something_else_is_refused() -> None:
+async def test_an_idempotency_key_reused_for_another_order_is_rejected() -> None:
     gateway = GatewayFixture()
     ada = gateway.program()
     await place_order(ada, "k1")
@@ -200,7 +203,7 @@ async def test_an_unavailable_broker_is_reported() -> None:
     assert (await place_order(gateway.program())).status_code == 503
 
 
-async def test_no_crowd_gathers_before_a_slow_broker() -> None:
+async def test_requests_beyond_the_publishing_limit_get_503() -> None:
     gateway = GatewayFixture(publishing_max=3)
     ada = gateway.program()
     listens, go_on = gateway.bus.publish, asyncio.Event()
@@ -239,7 +242,23 @@ async def test_a_cancellation_is_sent_once_per_key() -> None:
     assert (await ada.post(f"{where}/cancellation")).status_code == 400
 
 
-async def test_what_has_ended_cannot_be_cancelled() -> None:
+@pytest.mark.parametrize("order_is_sampled", [True, False])
+async def test_a_cancellation_follows_the_sampling_of_its_order(
+    monkeypatch: pytest.MonkeyPatch, order_is_sampled: bool
+) -> None:
+    decisions = iter((order_is_sampled, not order_is_sampled))
+    monkeypatch.setattr(TracingState, "decide", lambda _: next(decisions))
+    gateway = GatewayFixture()
+    ada = gateway.program()
+    placed = await place_order(ada)
+    await ada.post(f"{placed.headers['Location']}/cancellation", headers={"Idempotency-Key": "c1"})
+    [place], [cancel] = gateway.sent(orders.PlaceOrder), gateway.sent(orders.CancelOrder)
+    contexts = [each.headers["traceparent"] for each in (place, cancel)]
+    assert [span_ids.is_sampled(context) for context in contexts] == [order_is_sampled] * 2
+    assert {span_ids.trace_of(context) for context in contexts} == {span_ids.trace_id(placed.json()["id"])}
+
+
+async def test_an_ended_order_cannot_be_cancelled() -> None:
     gateway = GatewayFixture()
     ada = gateway.program()
     placed = await place_order(ada)
@@ -259,7 +278,7 @@ async def _reported(gateway: GatewayFixture, event: Any) -> None:
     await execute(gateway.runtime, TIMELINES, event.subject, event)
 
 
-async def test_what_could_be_read_in_two_ways_is_not_read() -> None:
+async def test_ambiguous_json_is_rejected() -> None:
     gateway = GatewayFixture()
     ada = gateway.program()
     line = '"lines": [{"sku": "KETTLE-BLUE", "quantity": 1}]'

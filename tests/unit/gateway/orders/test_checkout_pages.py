@@ -230,7 +230,7 @@ async def test_an_unresponsive_broker_keeps_basket_and_key_for_one_order() -> No
 
 
 @pytest.mark.parametrize("responses", ["nothing", "nonsense"])
-async def test_without_accounts_one_may_order_all_the_same(responses: str) -> None:
+async def test_checkout_works_without_user_svc(responses: str) -> None:
     gateway, ada = await at_the_till()
     if responses == "nothing":
         gateway.user_svc.away = True
@@ -243,7 +243,7 @@ async def test_without_accounts_one_may_order_all_the_same(responses: str) -> No
     ).status_code == 303
 
 
-async def test_without_an_address_one_gives_it_first_and_comes_back() -> None:
+async def test_checkout_without_an_address_requests_it_first() -> None:
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE)
     ada = await gateway.logged_in_customer()
@@ -273,7 +273,7 @@ async def test_without_an_address_one_gives_it_first_and_comes_back() -> None:
     ],
     ids=str,
 )
-async def test_a_form_that_is_not_ours_orders_nothing(forged: dict[str, Any]) -> None:
+async def test_a_forged_form_orders_nothing(forged: dict[str, Any]) -> None:
     gateway, ada = await at_the_till()
     response = await ada.post("/checkout", data=await form(ada) | forged)
     assert response.status_code in (303, 409)

@@ -29,8 +29,8 @@ from tests.support.order_outcomes import (
 
 
 def test_entries_are_numbered_without_gaps() -> None:
-    for words in OUTCOMES.values():
-        timeline, _ = replay(*words)
+    for history in OUTCOMES.values():
+        timeline, _ = replay(*history)
         assert [entry.seq for entry in timeline.told] == list(range(1, timeline.seq + 1))
 
 
@@ -51,7 +51,7 @@ def test_events_before_the_publisher_confirm_count() -> None:
     assert [entry.type for entry in timeline.told] == [PLACED.TYPE]
 
 
-def test_an_order_of_an_app_is_known_by_its_events() -> None:
+def test_an_order_of_another_client_appears_by_its_events() -> None:
     timeline, _ = replay(PLACED)
     assert (timeline.customer_id, timeline.lines, timeline.total) == (ADA, LINES, TOTAL)
 
@@ -73,7 +73,7 @@ def test_an_entrys_time_is_that_of_its_event() -> None:
     ]
 
 
-def test_a_time_that_is_not_known_is_not_made_up() -> None:
+def test_an_unknown_time_stays_unknown() -> None:
     assert decide(OrderTimeline(), AUTHORIZED, Context()).state.told[0].at is None
 
 
@@ -92,7 +92,7 @@ def test_account_mails_are_no_order_entries() -> None:
         )
 
 
-def test_what_ran_short_is_kept_for_a_sentence() -> None:
+def test_the_sku_that_ran_short_is_kept() -> None:
     assert replay(SUBMIT, SHORT)[0].told[-1].detail == "KETTLE-BLUE"
 
 
@@ -103,6 +103,6 @@ def test_the_projection_holds_no_more_than_ids_amounts_and_reasons() -> None:
 
 
 def test_every_handled_event_is_an_entry() -> None:
-    entry = {entry.type for words in OUTCOMES.values() for entry in replay(*words)[0].told}
+    entry = {entry.type for history in OUTCOMES.values() for entry in replay(*history)[0].told}
     missing = {event.TYPE for event in EVENT_MESSAGES} - entry
     assert missing == {"order.placement_refused.v1"}, "add it to order_outcomes.py"

@@ -21,7 +21,7 @@ async def gateway() -> AsyncIterator[GatewayFixture]:
         yield gateway
 
 
-async def test_the_live_piece_is_the_one_of_the_page(gateway: GatewayFixture) -> None:
+async def test_the_live_fragment_equals_that_of_the_page(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     browser = await gateway.logged_in()
     piece = await browser.get(f"{PAGE}/live", headers={"Accept": "text/html"})
@@ -32,7 +32,7 @@ async def test_the_live_piece_is_the_one_of_the_page(gateway: GatewayFixture) ->
     assert again.status_code == 304
 
 
-async def test_the_stream_carries_the_same_piece(gateway: GatewayFixture) -> None:
+async def test_the_stream_sends_the_same_fragment(gateway: GatewayFixture) -> None:
     timeline = await store_timeline(gateway, OUTCOMES["refunded"])
     browser = await gateway.logged_in()
     streamed = await browser.get(f"{PAGE}/live", headers={"Accept": "text/event-stream"})

@@ -85,7 +85,7 @@ async def test_without_javascript_the_page_refreshes_until_the_order_ends(
     assert refreshing not in await page(gateway, "refunded")
 
 
-async def test_the_region_that_is_read_out_is_empty_at_first(gateway: GatewayFixture) -> None:
+async def test_the_live_region_is_initially_empty(gateway: GatewayFixture) -> None:
     assert '<p class="unseen" role="status"></p>' in await page(gateway, "paying")
 
 
@@ -166,7 +166,7 @@ async def test_a_rejected_order_keeps_the_prices_seen_at_checkout(
     ] == []
 
 
-async def test_a_title_of_today_is_marked_as_such(gateway: GatewayFixture) -> None:
+async def test_a_current_title_is_labelled_as_current(gateway: GatewayFixture) -> None:
     """An order from before orders stored titles."""
     html = await page(gateway, "paying")
     assert "Kettle, blue" in html and "current title" in html
@@ -180,7 +180,7 @@ async def test_without_the_catalogue_the_rest_of_the_page_works() -> None:
     assert "Taking payment" in html
 
 
-async def test_an_order_belongs_to_its_owner(gateway: GatewayFixture) -> None:
+async def test_an_order_belongs_to_its_customer(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     eve = await gateway.logged_in("eve@example.org")
     staff = await gateway.logged_in("boss@example.org", Role.STAFF)
@@ -200,7 +200,7 @@ async def test_a_guest_comes_back_after_logging_in(gateway: GatewayFixture) -> N
 @pytest.mark.parametrize(
     "path", ["/orders/7", f"/orders/{ORDER.hex}", f"/orders/{str(ORDER).upper()}", "/orders/x/live"]
 )
-async def test_an_order_has_one_address(gateway: GatewayFixture, path: str) -> None:
+async def test_an_order_has_one_canonical_url(gateway: GatewayFixture, path: str) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     assert (await (await gateway.logged_in()).get(path)).status_code == 404
 

@@ -1,11 +1,13 @@
 """The progress that customers see, for every outcome of an order."""
 
 import itertools
+import re
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from contracts import orders, payments
 from contracts.catalog import CATALOG
 from gateway.orders.messages import describe_entry, describe_status
 from gateway.orders.progress import OrderProgress, build_progress, ordered_at
@@ -14,13 +16,16 @@ from gateway.orders.timeline import OrderTimeline, TimelineEntry
 from tests.support.order_outcomes import (
     AUTHORIZED,
     BEGUN,
+    CANCELLED_BY_CUSTOMER,
     CAPTURED,
     CONFIRMED,
+    FREE,
     ORDER,
     OUTCOMES,
     PLACED,
     RESERVED,
     SUBMIT,
+    VOIDED,
     History,
     replay,
 )
@@ -36,8 +41,8 @@ SHORT_FORMS = {
 }
 
 
-def drawn(words: History) -> OrderProgress:
-    timeline, now = replay(*words)
+def drawn(history: History) -> OrderProgress:
+    timeline, now = replay(*history)
     return build_progress(ORDER, timeline, now)
 
 
@@ -66,6 +71,8 @@ def states(progress: OrderProgress) -> str:
         ("confirmed after a while", "vvvvv", "confirmed", True, True),
         ("mail undeliverable", "vvvvx", "confirmed", True, True),
         ("dispatched", "vvvvvv", "dispatched", True, False),
+        ("dispatched and tracked", "vvvvvv", "dispatched", True, False),
+        ("refunded in part", "vvvvvv", "dispatched", True, False),
         ("too late to cancel", "vvvvvv", "dispatched", False, False),
         ("out of stock", "vx//v x", "cancelled", True, False),
         ("declined", "vvx/v x<", "items", True, False),
@@ -81,9 +88,12 @@ def states(progress: OrderProgress) -> str:
         ("other amount captured", "vv?v-", "payment", False, True),
         ("other amount refunded", "vvvv- <<x", "money", False, False),
         ("needs attention", "vv?v-", "payment", False, True),
+        ("settled outside", "vvvvv", "confirmed", True, True),
+        ("captured by a repeated request", "vvvvv", "confirmed", True, True),
+        ("settled outside after the dispatch", "vvvvvv", "dispatched", True, False),
     ],
 )
-def test_every_way_has_its_picture(
+def test_every_outcome_has_its_progress(
     way: str, expected: str, current: str, settled: bool, cancellable: bool
 ) -> None:
     progress = drawn(OUTCOMES[way])
@@ -91,21 +101,53 @@ def test_every_way_has_its_picture(
     assert (progress.current, progress.settled, progress.cancellable) == (current, settled, cancellable)
 
 
-@pytest.mark.parametrize("words", OUTCOMES.values(), ids=list(OUTCOMES))
-def test_a_shopper_never_reads_the_name_of_a_message(words: History) -> None:
-    timeline, _ = replay(*words)
-    progress = drawn(words)
+@pytest.mark.parametrize("history", OUTCOMES.values(), ids=list(OUTCOMES))
+def test_customer_texts_contain_no_message_names(history: History) -> None:
+    timeline, _ = replay(*history)
+    progress = drawn(history)
     read = [progress.heading, progress.sentence, progress.note, describe_status(timeline)]
     read += [
         text for step in (*progress.steps, *progress.compensation) for text in (step.title, step.sentence)
     ]
-    read += [describe_entry(entry) for entry in timeline.told]
+    read += [describe_entry(entry, timeline) for entry in timeline.told]
     assert not [text for text in read for name in (*CATALOG, "_") if name in text]
     assert all(text == text.strip() and "  " not in text and ".." not in text for text in read)
 
 
-def test_what_the_gateway_does_not_know_is_an_update() -> None:
-    assert describe_entry(TimelineEntry(1, "order.gift_wrapped.v1", BEGUN)) == "Update received."
+FREE_ORDER: History = tuple(
+    event.model_copy(update={"amount": FREE} if "amount" in type(event).model_fields else {"total": FREE})
+    if isinstance(event, orders.OrderPlaced | payments.PaymentAuthorized | payments.PaymentCaptured)
+    else event
+    for event in (PLACED, RESERVED, AUTHORIZED, CONFIRMED, CAPTURED)
+)
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        (FREE_ORDER[:1], "v~---"),
+        (FREE_ORDER[:2], "vv~--"),
+        ((*FREE_ORDER[:2], timedelta(minutes=1)), "vv?--"),
+        (FREE_ORDER, "vvvv-"),
+        ((*FREE_ORDER, CANCELLED_BY_CUSTOMER, VOIDED), "vvvv- <~"),
+        ((FREE_ORDER[0], CANCELLED_BY_CUSTOMER), "v///- <"),
+    ],
+)
+def test_a_free_order_does_not_mention_cards_or_refunds(history: History, expected: str) -> None:
+    timeline, _ = replay(*history)
+    progress = drawn(history)
+    assert states(progress) == expected
+    steps = (*progress.steps, *progress.compensation)
+    texts = [progress.sentence, *(step.title + step.sentence for step in steps)]
+    texts += [describe_entry(entry, timeline) for entry in timeline.told]
+    assert not [text for text in texts if re.search("card|taken|authorised|refunded|payment", text, re.I)]
+
+
+def test_an_unknown_event_is_described_as_an_update() -> None:
+    assert (
+        describe_entry(TimelineEntry(1, "order.gift_wrapped.v1", BEGUN), OrderTimeline())
+        == "Update received."
+    )
 
 
 def test_progress_ignores_unknown_events() -> None:
@@ -151,7 +193,7 @@ def test_a_stream_does_not_wait_for_a_mail_for_ever() -> None:
     assert drawn((*OUTCOMES["confirmed"], timedelta(minutes=2))).settled
 
 
-def test_an_order_that_waits_for_money_is_not_at_rest() -> None:
+def test_an_order_with_a_pending_payment_is_not_settled() -> None:
     for way in ("waiting for payment", "refunding"):
         assert not drawn((*OUTCOMES[way], timedelta(days=1))).settled
 
@@ -160,7 +202,7 @@ def test_an_unsent_order_is_abandoned_eventually() -> None:
     assert drawn((*OUTCOMES["not sent"], timedelta(hours=1))).settled
 
 
-def test_long_gaps_are_folded() -> None:
+def test_long_gaps_are_shown_as_pauses() -> None:
     later = [step.later for step in drawn(OUTCOMES["confirmed after a while"]).steps]
     assert later == ["", "", "2 min later", "", ""]
     assert "60 min later" in [step.later for step in drawn(OUTCOMES["dispatched"]).steps]
@@ -190,9 +232,9 @@ def test_a_requested_cancellation_is_shown() -> None:
     assert drawn(OUTCOMES["cancelled under way"]).note == ""
 
 
-def test_exactly_one_stop_is_the_current_one() -> None:
-    for words in OUTCOMES.values():
-        progress = drawn(words)
+def test_exactly_one_progress_step_is_current() -> None:
+    for history in OUTCOMES.values():
+        progress = drawn(history)
         names = [step.name for step in (*progress.steps, *progress.compensation)]
         assert names.count(progress.current) == 1
         assert len(names) == len(set(names))

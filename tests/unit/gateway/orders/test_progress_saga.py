@@ -61,7 +61,7 @@ def moments() -> list[tuple[Events, tuple[Event, ...]]]:
 
 
 def test_a_step_is_in_progress_while_the_saga_awaits_it() -> None:
-    """The page shows one step of the way at a time: payment after stock. Later steps may hide it."""
+    """The page shows one step at a time: payment after stock. Later steps may hide it."""
     compared = 0
     for events, emitted in moments():
         steps = [step for step in awaited(events) if step in SHOWN]

@@ -87,7 +87,7 @@ def test_without_a_shop_the_remedy_is_printed(tmp_path: Path) -> None:
         ("2026-01-30", NOON - timedelta(hours=36)),
     ],
 )
-def test_a_time_is_understood(text: str, meant: datetime) -> None:
+def test_times_and_durations_are_parsed(text: str, meant: datetime) -> None:
     assert moment(text, lambda: NOON) == meant
 
 
@@ -100,7 +100,7 @@ def test_a_time_is_understood(text: str, meant: datetime) -> None:
         ("-2h", "10m, 2h"),
     ],
 )
-def test_what_is_no_time_or_yet_to_come_is_refused(text: str, expected: str) -> None:
+def test_invalid_and_future_times_are_rejected(text: str, expected: str) -> None:
     with pytest.raises(UsageError, match=expected):
         moment(text, lambda: NOON)
 
@@ -116,7 +116,7 @@ def test_what_is_no_time_or_yet_to_come_is_refused(text: str, expected: str) -> 
         (QueueLimits(NOWHERE, Limit(600, None)), Backlog(0, 0, 400), -100),
     ],
 )
-def test_half_of_every_bound_is_left_to_others(bounds: QueueLimits, waiting: Backlog, room: int) -> None:
+def test_a_backfill_uses_half_of_each_queue_limit(bounds: QueueLimits, waiting: Backlog, room: int) -> None:
     assert bounds.room(waiting, largest=1_000) == room
 
 

@@ -13,21 +13,21 @@ from tests.support.stuck_order_fixtures import BEGAN, ID
 NOWHERE = ShopEndpoints("local", "", "", {}, {}, "", "")
 
 
-def step(service: str, kind: str, handled_type: type[Message], status: str) -> HistoryEntry:
+def entry(service: str, kind: str, handled_type: type[Message], status: str) -> HistoryEntry:
     return HistoryEntry(
         service, kind, ID, f"{handled_type.__name__} at {service}", handled_type.TYPE, BEGAN, "", status, ()
     )
 
 
-PLACED = step("order_svc", "orders", orders.PlaceOrder, "placed")
-CONFIRMED = step("order_svc", "orders", orders.OrderConfirmed, "confirmed")
-HELD = step("inventory_svc", "reservations", orders.OrderPlaced, "held")
-RECEIVED = step("inventory_svc", "receipts", inventory.ReceiveStock, "counted")
-GRANTED = step("user_svc", "users", users.GrantRole, "active")
+PLACED = entry("order_svc", "orders", orders.PlaceOrder, "placed")
+CONFIRMED = entry("order_svc", "orders", orders.OrderConfirmed, "confirmed")
+HELD = entry("inventory_svc", "reservations", orders.OrderPlaced, "held")
+RECEIVED = entry("inventory_svc", "receipts", inventory.ReceiveStock, "counted")
+GRANTED = entry("user_svc", "users", users.GrantRole, "active")
 
 
 @pytest.mark.parametrize(
-    ("trail", "ends"),
+    ("history", "ends"),
     [
         (JourneyHistory(), False),
         (JourneyHistory([PLACED, HELD]), False),
@@ -38,11 +38,11 @@ GRANTED = step("user_svc", "users", users.GrantRole, "active")
     ],
     ids=["nothing", "placed", "confirmed", "an order of which order_svc does not tell", "goods", "a role"],
 )
-async def test_watching_ends_when_all_is_done(
-    monkeypatch: pytest.MonkeyPatch, trail: JourneyHistory, ends: bool
+async def test_watch_ends_when_the_journey_is_at_rest(
+    monkeypatch: pytest.MonkeyPatch, history: JourneyHistory, ends: bool
 ) -> None:
     async def fetch(*_asked: object) -> JourneyHistory:
-        return trail
+        return history
 
     monkeypatch.setattr(watch, "fetch", fetch)
     monkeypatch.setattr(watch, "_QUIET_S", 0.0)

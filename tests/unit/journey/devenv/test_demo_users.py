@@ -50,7 +50,7 @@ async def test_a_changed_password_is_kept_and_the_remedy_printed(shop: MemorySho
         assert await log_in(user_svc, replace(ada, password="a kettle of one's own")) is not None
 
 
-def test_passwords_are_as_secret_as_the_operators() -> None:
+def test_demo_passwords_are_derived_from_the_operators_password() -> None:
     one, other = (
         ShopEndpoints("local", "", "", {OPERATOR: secret}, {}, "", "") for secret in ("s3cret", "0ther")
     )

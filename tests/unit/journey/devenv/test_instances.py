@@ -1,9 +1,10 @@
 """Names, numbers and addresses of several instances of a service, as processes and as containers."""
 
 import json
-import re
+import os
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from journey.cli import scale as cli_scale
 from journey.cli.console import UsageError
 from journey.devenv import compose_shop
 from journey.devenv.infra.model import Infrastructure
-from journey.devenv.process_shop import ROOT, ProcessShop
+from journey.devenv.process_shop import ProcessShop
 
 SOMEWHERE = Infrastructure(
     "local", "amqp://127.0.0.1:1", "http://operator:s3cret@127.0.0.1:2", "", "", "", ""
@@ -113,9 +114,9 @@ async def test_compose_gets_the_scale_of_started_services(
     )
     asked: list[tuple[str, ...]] = []
 
-    async def run(*arguments: str, **_options: object) -> tuple[int, str]:
+    async def run(*arguments: str, **_options: object) -> CompletedProcess[str]:
         asked.append(arguments)
-        return 0, ""
+        return CompletedProcess((), 0, "", "")
 
     monkeypatch.setattr(compose_shop, "_run", run)
     shop = compose_shop.ComposeShop(tmp_path)
@@ -123,17 +124,28 @@ async def test_compose_gets_the_scale_of_started_services(
     await shop.ready(["order_svc", "payment_svc"])
     await shop.set("payment_svc")
     await shop.up(lambda text: None)
-    scaled = [[word for word in arguments if "=" in word] for arguments in asked if arguments[2] == "up"]
+    scaled = [
+        [argument for argument in arguments if "=" in argument] for arguments in asked if arguments[2] == "up"
+    ]
     assert scaled == [["user_svc=2"], ["order_svc=3"], [], ["order_svc=3", "user_svc=2"]]
     known = recorded(tmp_path)
     assert known is not None and known.scale == {"order_svc": 3, "user_svc": 2}
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_compose_gives_no_service_a_fixed_port(service: str) -> None:
-    """Two instances cannot publish the same port."""
-    text = (ROOT / "compose.yaml").read_text()
-    block = text.partition(f"\n  {service}:\n")[2].partition("\n\n")[0]
-    assert re.findall(r"ports: (.*)", block) == ["*any_port"]
-    assert 'x-any-port: &any_port ["127.0.0.1::8080"]' in text
-    assert "container_name" not in text
+async def test_compose_gets_the_ports_for_tools_and_the_callers_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path, replace(ProcessShop(tmp_path, SOMEWHERE).endpoints, kind="compose"))
+    environments: list[dict[str, str]] = []
+
+    async def run(*_arguments: str, environment: dict[str, str], **_options: object) -> CompletedProcess[str]:
+        environments.append(environment)
+        return CompletedProcess((), 0, "", "")
+
+    monkeypatch.setattr(compose_shop, "_run", run)
+    monkeypatch.setenv("COMPOSE_FILE", "mine.yaml")
+    await compose_shop.ComposeShop(tmp_path).down(lambda text: None)
+    [environment] = environments
+    files = [Path(file).name for file in environment["COMPOSE_FILE"].split(os.pathsep)]
+    assert files == ["compose.yaml", "compose.tools.yaml", "mine.yaml"]
+    assert environment["COMPOSE_PROFILES"] == "*", "else members of a profile would keep running"

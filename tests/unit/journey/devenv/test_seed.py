@@ -45,9 +45,7 @@ async def test_a_mail_arriving_during_paging_is_not_counted_twice(
         transport=Busy(web_app(mailbox, Faults())), base_url="http://127.0.0.1"
     ) as http:
         found = Counter(await shop._message_ids(http))
-        assert found == {f"m{number}": 1 for number in range(10)}, (
-            "those that came meanwhile are for the next look"
-        )
+        assert found == {f"m{number}": 1 for number in range(10)}, "later ones are for the next poll"
         mailbox.take("shop@example.org", ["ada@example.org"], b"Message-ID: <m3@shop>\r\n\r\nHello")
         again = Counter(await shop._message_ids(http))
     assert again == {f"m{number}": 1 for number in range(12)} | {"m3": 2}

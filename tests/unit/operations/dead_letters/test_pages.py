@@ -67,7 +67,7 @@ async def test_dead_letters_are_grouped_by_service_error_and_type(operations_app
     assert "<strong>3</strong> dead letters" in page and "inventory_svc.events" in page
 
 
-async def test_a_redrive_takes_those_that_had_died_and_no_newcomers(operations_app: OperationsApp) -> None:
+async def test_a_redrive_excludes_dead_letters_that_arrive_later(operations_app: OperationsApp) -> None:
     await operations_app.stocked()
     old = [operations_app.dies(placed()) for _ in range(3)]
     group = await group_of(operations_app)
@@ -92,7 +92,7 @@ async def test_a_redrive_takes_those_that_had_died_and_no_newcomers(operations_a
     assert await operations_app.page("/ops/audit")
 
 
-async def test_pressed_twice_it_is_one_redrive_and_both_see_it(operations_app: OperationsApp) -> None:
+async def test_a_redrive_requested_twice_is_one_job(operations_app: OperationsApp) -> None:
     operations_app.dies(placed())
     operations_app.dies(placed())
     group = await group_of(operations_app)
@@ -140,7 +140,7 @@ async def test_dead_letters_are_not_read_during_a_redrive(
     assert (await reading.snapshot()).group(group) is None
 
 
-async def test_the_rest_can_be_stopped_and_stays(operations_app: OperationsApp) -> None:
+async def test_a_stopped_redrive_keeps_the_remaining_dead_letters(operations_app: OperationsApp) -> None:
     operations_app.dies(placed())
     group = await group_of(operations_app)
     operations_app.broker.hurdle.clear()

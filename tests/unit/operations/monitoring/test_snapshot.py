@@ -48,7 +48,7 @@ def test_before_the_first_poll_everything_is_unknown() -> None:
     assert {service.instances for service in seen.services} == {None}
 
 
-def test_figures_of_an_unresponsive_broker_are_not_repeated() -> None:
+def test_metrics_of_an_unresponsive_broker_are_not_repeated() -> None:
     before = snapshot({"payment_svc.events": replace(QUIET, ready=7)})
     first = unknown_snapshot(before, "no answer", READY, NOW + timedelta(seconds=5))
     later = unknown_snapshot(first, "no answer", READY, NOW + timedelta(seconds=10))
@@ -67,7 +67,7 @@ def test_an_unconsumed_queue_is_reported() -> None:
     assert state == "down" and why.startswith("no consumer")
 
 
-def test_commands_without_a_consumer_are_a_pause_and_no_death() -> None:
+def test_commands_without_a_consumer_are_a_pause_and_no_outage() -> None:
     state, [why] = of(snapshot({"payment_svc.commands": replace(QUIET, consumers=0)}))
     assert state == "slow" and "external service does not respond" in why
 
@@ -109,7 +109,7 @@ def test_services_without_a_chosen_position_get_rows_of_their_own(monkeypatch: p
     assert min(boxes[name].y for name in added) > max(boxes[name].y for name in CONSUMING_SERVICES)
 
 
-def test_the_ways_are_those_of_the_switchboards() -> None:
+def test_message_flows_are_derived_from_the_service_definitions() -> None:
     ways = {(way.publisher, way.consumer): way.types for way in service_map.message_flows()}
     assert ways["gateway", "order_svc"] == ("PlaceOrder", "CancelOrder"), (
         "the commands that the gateway may send"
@@ -141,7 +141,7 @@ async def test_the_map_shows_unknown_and_since_when(operations_app: OperationsAp
     operations_app.broker.counts_away = True
     await operations_app.deps.poller.refresh()
     page = await operations_app.page("/ops")
-    assert "unknown since" in page and "unknown up" in page
+    assert "unknown since" in page and "instances: unknown" in page
     assert ' data-label="Ready">unknown<' in page and ' data-label="Ready">0<' not in page
 
 

@@ -59,7 +59,7 @@ async def test_only_the_parts_changed_by_a_stopped_consumer_are_sent(
     await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def test_a_broker_that_falls_silent_is_unknown_and_not_empty(operations_app: OperationsApp) -> None:
+async def test_an_unresponsive_broker_is_unknown_and_not_empty(operations_app: OperationsApp) -> None:
     stream = live(operations_app).stream(staff(), "")
     await parts(stream)
     operations_app.broker.counts_away = True

@@ -10,9 +10,10 @@ import httpx
 
 from chassis.messaging.identity import new_id
 from contracts import orders, products
+from journey.admin.diagnosis import timeline
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
 from journey.admin.text_sanitizer import pretty
-from operations.orders import timeline
+from operations.orders.timeline_page import PAGE, timeline_page
 from tests.support.messages import PLACED
 from tests.support.shops.operations import OperationsApp
 
@@ -20,9 +21,9 @@ BEGAN = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 TRICK = '"><img src=x onerror=alert(1)>'
 
 
-def step(
+def entry(
     message_id: str,
-    says: list[str],
+    emitted_ids: list[str],
     *,
     service: str = "order_svc",
     at: datetime = BEGAN,
@@ -36,7 +37,7 @@ def step(
             "subject": "o",
             "body": "{}",
         }
-        for id_ in says
+        for id_ in emitted_ids
     ]
     return HistoryEntry(
         service, "orders", "o", message_id, orders.PlaceOrder.TYPE, at, "new", "placed", tuple(expected)
@@ -45,52 +46,52 @@ def step(
 
 def test_causes_come_before_effects_even_in_one_moment() -> None:
     """A message from outside is dated by its handling, slightly after the messages that it caused."""
-    trail = JourneyHistory([step("placing", ["placed"], at=BEGAN + timedelta(milliseconds=1))])
-    assert [message.id for message in timeline.build_timeline(trail)] == ["placing", "placed"]
-    assert [message.caused_by for message in timeline.build_timeline(trail)] == ["", "placing"]
+    history = JourneyHistory([entry("placing", ["placed"], at=BEGAN + timedelta(milliseconds=1))])
+    assert [message.id for message in timeline.build_timeline(history)] == ["placing", "placed"]
+    assert [message.caused_by for message in timeline.build_timeline(history)] == ["", "placing"]
 
 
-def test_otherwise_the_earlier_comes_first_whatever_it_came_of() -> None:
+def test_messages_are_sorted_by_time_unless_cause_and_effect() -> None:
     seconds = [BEGAN + timedelta(seconds=n) for n in range(4)]
-    trail = JourneyHistory(
+    history = JourneyHistory(
         [
-            step("a", ["late"], at=seconds[0], sent_at=seconds[3]),
-            step("b", ["soon"], at=seconds[1], sent_at=seconds[2]),
+            entry("a", ["late"], at=seconds[0], sent_at=seconds[3]),
+            entry("b", ["soon"], at=seconds[1], sent_at=seconds[2]),
         ]
     )
-    assert [message.id for message in timeline.build_timeline(trail)] == ["a", "b", "soon", "late"]
+    assert [message.id for message in timeline.build_timeline(history)] == ["a", "b", "soon", "late"]
 
 
 def test_a_message_with_several_consumers_is_listed_once() -> None:
-    trail = JourneyHistory(
-        [step("placing", ["placed"]), step("placed", []), step("placed", [], service="payment_svc")]
+    history = JourneyHistory(
+        [entry("placing", ["placed"]), entry("placed", []), entry("placed", [], service="payment_svc")]
     )
-    placing, placed = timeline.build_timeline(trail)
+    placing, placed = timeline.build_timeline(history)
     assert [handled_type.service for handled_type in placed.handled_by] == ["order_svc", "payment_svc"]
     assert placing.body is None and placed.body == "{}"
 
 
 def test_only_long_gaps_are_collapsed() -> None:
     times = [BEGAN, BEGAN + timedelta(seconds=9), BEGAN + timedelta(minutes=3)]
-    steps = [step(f"m{n}", [f"m{n + 1}"], at=at, sent_at=at) for n, at in enumerate(times)]
-    lines = timeline.timeline_page(timeline.build_timeline(JourneyHistory(steps))).rows
+    entries = [entry(f"m{n}", [f"m{n + 1}"], at=at, sent_at=at) for n, at in enumerate(times)]
+    lines = timeline_page(timeline.build_timeline(JourneyHistory(entries))).rows
     assert [line.pause for line in lines] == ["", "", "", "2 min later"]
 
 
 def test_a_message_link_opens_its_page() -> None:
-    steps = [step(f"m{n}", [f"m{n + 1}"]) for n in range(5_000)]
+    entries = [entry(f"m{n}", [f"m{n + 1}"]) for n in range(5_000)]
     begun = time.process_time()  # CPU time, whatever the load of the machine
-    messages = timeline.build_timeline(JourneyHistory(steps))
-    page = timeline.timeline_page(messages, message_id="m4321")
+    messages = timeline.build_timeline(JourneyHistory(entries))
+    page = timeline_page(messages, message_id="m4321")
     cost_s = time.process_time() - begun
-    assert page.total == 5_001 and len(page.rows) == timeline.PAGE
+    assert page.total == 5_001 and len(page.rows) == PAGE
     assert page.rows[21].message.id == "m4321" and page.rows[0].message.number == 4_301
     assert (page.before, page.after) == (4_201, 4_401)
-    assert timeline.timeline_page(messages, begin=10**9).rows[-1].message.number == 5_001
+    assert timeline_page(messages, begin=10**9).rows[-1].message.number == 5_001
     assert cost_s < 20, "not quadratic in the number of messages"
 
 
-def test_a_payload_is_text_that_nothing_obeys() -> None:
+def test_a_payload_is_shown_as_inert_text() -> None:
     assert pretty(b'{"b": "\xe2\x80\xae\\u001b[2J"}', 100) == '{\n  "b": "�\\u001b[2J"\n}'
     assert pretty(b"\x1b[2J", 100) == "�[2J"
     assert pretty("not json", 100) == "not json"
@@ -139,10 +140,10 @@ async def test_the_whole_story_of_an_order_with_payloads_and_causes(operations_a
 async def test_one_message_has_an_address_that_survives_a_reload(operations_app: OperationsApp) -> None:
     await operations_app.stocked()
     order_id = await operations_app.ordered()
-    trail = await operations_app.services.apps["order_svc"].handle_async_request(
+    response = await operations_app.services.apps["order_svc"].handle_async_request(
         _get(f"http://order_svc/journeys/{order_id}")
     )
-    expected = json.loads(await trail.aread())[0]["says"][0]["id"]
+    expected = json.loads(await response.aread())[0]["says"][0]["id"]
     for _ in range(2):
         page = await operations_app.page(f"/ops/orders/{order_id}?message={expected}")
         assert f'<li id="m-{expected}" class="saying chosen">' in page or "open chosen" in page
@@ -159,6 +160,25 @@ async def test_a_dispatch_and_its_outcome_are_in_the_timeline(operations_app: Op
     assert "OrderDispatched" in page and "Dispatch the order" not in page
     assert operations_app.broker.entries[-1].type == orders.DispatchOrder.TYPE
     assert "Nothing to pick" in await operations_app.page("/ops/stock")
+
+
+async def test_an_order_is_dispatched_with_its_tracking_reference(operations_app: OperationsApp) -> None:
+    await operations_app.stocked()
+    order_id = await operations_app.ordered()
+    path = f"/ops/orders/{order_id}"
+    response = await operations_app.send(f"{path}/dispatch", 422, tracking="?")
+    assert "4 to 40 letters" in response.text
+    assert operations_app.broker.entries[-1].type != orders.DispatchOrder.TYPE
+    await operations_app.send(f"{path}/dispatch", tracking="rr 123 456 785 de")
+    await operations_app.quiet()
+    page = await operations_app.page(path)
+    assert ">RR123456785DE<" in page and "TrackingRecorded" in page
+    response = await operations_app.send(f"{path}/tracking", tracking="RR999999999DE")
+    await operations_app.quiet()
+    assert ">RR999999999DE<" in await operations_app.page(response.headers["location"])
+    sent = [entry.type for entry in operations_app.broker.entries[-3:]]
+    track = orders.RecordTracking.TYPE
+    assert sent == [track, orders.DispatchOrder.TYPE, track], "the mail about the dispatch needs it first"
 
 
 async def test_an_unavailable_service_is_named_on_the_partial_timeline(

@@ -37,7 +37,9 @@ _PLAIN = re.compile(r"[-A-Za-z0-9 .,()#]*")
 def unsafe_parts(svg: str) -> list[str]:
     """What could run, load, link or restyle; also references to variables that have no value."""
     found = [
-        mark for mark in ("<!", "<?", "&", "url", "href") if mark in re.sub("<title>.*?</title>", "", svg)
+        markup
+        for markup in ("<!", "<?", "&", "url", "href")
+        if markup in re.sub("<title>.*?</title>", "", svg)
     ]
     root = ElementTree.fromstring(svg)
     for element in root.iter():
@@ -95,7 +97,7 @@ def test_colours_without_a_name_follow_from_the_sku_and_vary() -> None:
 
 
 @pytest.mark.parametrize("word", COLOUR_WORDS)
-def test_every_colour_stands_out_in_every_room_of_its_own(word: str) -> None:
+def test_every_colour_differs_from_its_background(word: str) -> None:
     for number in range(30):
         paint, room = colours(f"A-{number}", [word])
         assert paint.main not in (room.wall, room.glow, room.table)
@@ -145,7 +147,7 @@ def test_an_unsafe_part_is_noticed(inside: str, part: str) -> None:
 
 
 @pytest.mark.parametrize("noun", MOTIF_BY_NOUN)
-def test_a_picture_is_safe_and_has_its_colours(noun: str) -> None:
+def test_an_illustration_is_safe_and_has_its_colours(noun: str) -> None:
     for colour in PAINTS:
         drawn = render_illustration("A-1", f"{noun}, {colour}", "kitchen")
         assert unsafe_parts(drawn) == []
@@ -153,7 +155,7 @@ def test_a_picture_is_safe_and_has_its_colours(noun: str) -> None:
 
 
 @pytest.mark.parametrize("noun", MOTIF_BY_NOUN)
-def test_an_article_has_the_colour_of_its_words(noun: str) -> None:
+def test_an_article_has_the_colour_named_in_its_title(noun: str) -> None:
     """Some drawings have colours of their own: a clay pot, a wooden board."""
     drawing = (MOTIFS / f"{MOTIF_BY_NOUN[noun]}.svg").read_text()
     for colour, paint in PAINTS.items():
@@ -186,7 +188,7 @@ def test_a_title_is_text_and_never_markup(title: str) -> None:
 
 
 @given(st.text(max_size=120), st.text(max_size=40))
-def test_whatever_the_title_the_picture_is_well_formed(title: str, category: str) -> None:
+def test_an_illustration_is_well_formed_for_any_title(title: str, category: str) -> None:
     drawn = render_illustration("A-1", title, category)
     assert ElementTree.fromstring(drawn.encode()).tag == f"{SVG}svg"
     assert drawn == render_illustration("A-1", title, category)

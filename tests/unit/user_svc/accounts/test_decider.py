@@ -124,7 +124,7 @@ def test_each_kind_of_mail_is_requested_once_a_minute(history: list[Any], ask: A
     ]
 
 
-def test_the_welcome_is_the_first_mail_about_the_proof() -> None:
+def test_the_welcome_mail_counts_as_the_first_proof_mail() -> None:
     assert play([REGISTER, RequestProof(BOB, NOW + MAIL_INTERVAL_MIN / 2)]) == play([REGISTER])
 
 
@@ -146,7 +146,7 @@ def test_a_password_change_ends_all_logins_and_is_announced() -> None:
     assert published_messages[-1] == users.PasswordChanged(request_id=BOB, user_id=ADA)
 
 
-def test_a_password_that_was_set_meanwhile_is_not_set_over() -> None:
+def test_an_outdated_password_change_is_rejected() -> None:
     assert (
         refused([*PROVED, SetPassword("new", 0, BOB), SetPassword("late", 0, BOB)]) is AccountRule.OUT_OF_DATE
     )

@@ -36,7 +36,7 @@ STORED = (
         ("ada+shop@xn--mnchen-3ya.de", "ada+shop@xn--mnchen-3ya.de"),
     ],
 )
-def test_spellings_of_one_address_are_one_address(typed: str, meant: str) -> None:
+def test_equivalent_addresses_are_one_address(typed: str, meant: str) -> None:
     assert normalise_email(typed) == new_email(typed) == meant
 
 
@@ -64,7 +64,7 @@ def test_spellings_of_one_address_are_one_address(typed: str, meant: str) -> Non
         "ada@xn--a.de",
     ],
 )
-def test_what_is_no_plain_address_is_refused(typed: str) -> None:
+def test_an_address_that_is_not_plain_is_rejected(typed: str) -> None:
     with pytest.raises(ValueError, match=r"address|ASCII"):
         new_email(typed)
 

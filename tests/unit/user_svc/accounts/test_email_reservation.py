@@ -29,17 +29,17 @@ def holds(*history: Reserve | Release) -> EmailReservation:
     return state
 
 
-def test_a_free_address_can_be_claimed_and_let_go() -> None:
+def test_a_free_address_can_be_reserved_and_released() -> None:
     assert holds(Reserve(ADA, NOW)) == EmailReservation(ADA, NOW, (WELCOME,))
     assert holds(Reserve(ADA, NOW), Release(ADA)) == EmailReservation()
 
 
-def test_a_claimed_address_is_taken_for_others() -> None:
+def test_a_reserved_address_is_taken_for_others() -> None:
     with pytest.raises(EmailTaken):
         holds(Reserve(ADA, NOW), Reserve(BOB, NOW))
 
 
-def test_claiming_again_renews_the_claim() -> None:
+def test_reserving_again_renews_the_reservation() -> None:
     later = NOW + timedelta(seconds=50)
     assert holds(Reserve(ADA, NOW), Reserve(ADA, later)) == EmailReservation(ADA, later, (WELCOME,))
 

@@ -80,7 +80,7 @@ async def test_verification_needs_the_password_and_its_own_token(user_app: UserA
     assert await confirm(user_app, ada.token) == 401
 
 
-async def test_links_are_good_for_a_day_and_for_an_hour(user_app: UserApp) -> None:
+async def test_links_are_valid_for_a_day_or_an_hour(user_app: UserApp) -> None:
     user_id = (await user_app.register()).json()["user_id"]
     proof = await user_app.link(user_id, MailKind.USER_REGISTERED)
     reset = await user_app.link(user_id, MailKind.PASSWORD_RESET)
@@ -93,7 +93,7 @@ async def test_links_are_good_for_a_day_and_for_an_hour(user_app: UserApp) -> No
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "x" * 5000, {"$ne": None}, "", None])
-async def test_what_is_no_token_is_good_for_nothing(user_app: UserApp, token: Any) -> None:
+async def test_an_invalid_link_token_is_rejected(user_app: UserApp, token: Any) -> None:
     await user_app.logged_in_user()
     assert (await user_app.ask("POST", "/proofs", {"token": token, "password": PASSWORD})).status_code in (
         401,
@@ -126,7 +126,7 @@ async def test_a_reset_of_an_unproved_account_proves_the_address(user_app: UserA
     assert user_app.published_types()[-2:] == ["user.address_proved.v1", "user.password_changed.v1"]
 
 
-async def test_after_the_erasure_no_link_is_good(user_app: UserApp) -> None:
+async def test_after_an_erasure_no_link_is_valid(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     links = {
         kind: await user_app.link(ada.user_id, kind)

@@ -45,7 +45,7 @@ async def test_password_and_address_are_not_published_or_stored_elsewhere(
 ) -> None:
     await user_app.register("ada.lovelace@example.org", name="Augusta")
     for wire_message in user_app.broker.tapped:
-        assert not any(word in repr(wire_message) for word in ("lovelace", "Augusta", PASSWORD))
+        assert not any(secret in repr(wire_message) for secret in ("lovelace", "Augusta", PASSWORD))
     store = user_app.runtime.store
     assert PASSWORD not in repr(await store.find("users"))
     assert "lovelace" not in repr(await store.find("emails"))
@@ -174,7 +174,7 @@ async def test_a_taken_address_gets_the_same_response_and_work() -> None:
     assert (await user_app.log_in(password="password of eve")).status_code == 401
 
 
-async def test_only_the_owner_of_a_taken_address_is_notified(
+async def test_only_the_user_of_a_taken_address_is_notified(
     user_app: UserApp,
 ) -> None:
     ada = await user_app.logged_in_user()
@@ -223,7 +223,7 @@ async def test_registering_a_foreign_address_gains_nothing_from_its_verification
     assert (await user_app.log_in()).status_code == 201
 
 
-async def test_of_many_at_once_with_one_address_one_gets_it(user_app: UserApp) -> None:
+async def test_of_concurrent_registrations_with_one_address_one_succeeds(user_app: UserApp) -> None:
     responses = await asyncio.gather(*(user_app.register(of=network(number)) for number in range(20)))
     assert {response.status_code for response in responses} == {202}
     (holder,) = await accounts_with(user_app, "ada@example.org")

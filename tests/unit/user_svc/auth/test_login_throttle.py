@@ -7,31 +7,47 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chassis.bus.memory import MemoryStore
+from chassis.core.decision import Context
 from tests.support.shops.user import PASSWORD, SERVICE_TOKEN, UserApp
-from user_svc.auth import login_throttle
-from user_svc.auth.login_throttle import FREE_ATTEMPTS, Throttle, TooManyAttempts, WrongPassword, network_of
+from user_svc.auth.login_attempts import (
+    ACCOUNTS_MAX,
+    FREE_ATTEMPTS,
+    CountAttempt,
+    NetworkAttempts,
+    TakeBack,
+    TooManyAttempts,
+    decide,
+)
+from user_svc.auth.login_throttle import network_of
 from user_svc.settings import AuthPolicy
 
 HERE, THERE = "192.0.2.7", "198.51.100.7"
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class Guesser:
     """Tries passwords with a controlled clock."""
 
     def __init__(self, per_minute: int = 1_000) -> None:
-        self.now = datetime(2026, 3, 1, tzinfo=UTC)
-        self.throttle = Throttle(lambda: self.now, per_minute)
+        self.now = NOW
+        self.per_minute = per_minute
+        self.networks: dict[str, NetworkAttempts] = {}
+
+    def begin(self, account: str = "ada", network: str = "here") -> None:
+        """Count an attempt. Raises TooManyAttempts."""
+        self._decide(CountAttempt(account, self.per_minute, self.now), network)
+
+    def end(self, account: str = "ada", network: str = "here", *, succeeded: bool) -> None:
+        self._decide(TakeBack(account, succeeded), network)
 
     def guess(self, account: str = "ada", network: str = "here", *, right: bool = False) -> int:
         """The wait in seconds; 0 if the password was checked."""
         try:
-            with self.throttle.attempt(account, network):
-                if not right:
-                    raise WrongPassword
-        except WrongPassword:
-            return 0
+            self.begin(account, network)
         except TooManyAttempts as refused:
             return refused.wait_s
+        if right:
+            self.end(account, network, succeeded=True)
         return 0
 
     def waits(self) -> Iterator[int]:
@@ -40,6 +56,10 @@ class Guesser:
             wait_s = self.guess()
             yield wait_s
             self.now += timedelta(seconds=wait_s)
+
+    def _decide(self, command: CountAttempt | TakeBack, network: str) -> None:
+        before = self.networks.get(network, NetworkAttempts())
+        self.networks[network] = decide(before, command, Context()).state
 
 
 def test_the_wait_doubles_after_five_failures_up_to_a_minute() -> None:
@@ -85,38 +105,48 @@ def test_failures_per_network_and_minute_are_limited() -> None:
     assert guesser.guess("another") > 0
 
 
-def test_a_crowd_that_knows_its_passwords_is_not_delayed() -> None:
+def test_many_correct_logins_are_not_delayed() -> None:
     guesser = Guesser(per_minute=30)
     assert {guesser.guess(f"user{n}", right=True) for n in range(200)} == {0}
 
 
-def test_many_at_once_do_not_all_count_as_the_first() -> None:
+def test_pending_login_attempts_count_as_failures() -> None:
     guesser = Guesser()
-    under_way = [guesser.throttle.attempt("ada", "here") for _ in range(FREE_ATTEMPTS)]
-    for each in under_way:
-        each.__enter__()
+    for _ in range(FREE_ATTEMPTS):
+        guesser.begin()
     assert guesser.guess(right=True) == 1
-    for each in under_way:
-        each.__exit__(None, None, None)
+    for _ in range(FREE_ATTEMPTS):
+        guesser.end(succeeded=False)
     assert guesser.guess(right=True) == 0
 
 
-def test_unrelated_failures_are_not_counted() -> None:
-    guesser = Guesser()
-    for _ in range(20):
-        with pytest.raises(ConnectionError), guesser.throttle.attempt("ada", "here"):
-            raise ConnectionError
-    assert guesser.guess(right=True) == 0
+def test_a_network_remembers_a_bounded_number_of_accounts() -> None:
+    guesser = Guesser(per_minute=10 * ACCOUNTS_MAX)
+    for number in range(5 * ACCOUNTS_MAX):
+        guesser.guess(f"user{number}")
+        guesser.guess("ada")
+        guesser.now += timedelta(milliseconds=1)
+    assert len(guesser.networks["here"].accounts) == ACCOUNTS_MAX
+    assert guesser.guess("ada") > 0  # her attempts were never the oldest
 
 
-def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_throttle, "_KEPT_MAX", 10)
+def test_accounts_without_recent_attempts_are_forgotten() -> None:
     guesser = Guesser()
-    for number in range(1000):
-        guesser.guess(f"user{number}", f"network{number}")
-        guesser.guess("ada", "here")
-    assert len(guesser.throttle._pairs) == len(guesser.throttle._networks) == 10
-    assert guesser.guess("ada", "here") > 0  # her entry was never the least recently used
+    guesser.guess("ada")
+    guesser.now += timedelta(minutes=15)
+    guesser.guess("bob")
+    assert set(guesser.networks["here"].accounts) == {"bob"}
+
+
+@pytest.mark.parametrize("ahead_s", [1, 30])
+def test_alternating_between_skewed_clocks_gains_no_attempt(ahead_s: int) -> None:
+    """The clock of one instance is ahead of the other's, by less than readiness reports."""
+    guesser = Guesser()
+    for _ in range(FREE_ATTEMPTS):
+        guesser.guess()
+    for behind_s in (ahead_s, 0) * 10:
+        guesser.now = NOW - timedelta(seconds=behind_s)
+        assert guesser.guess() == 1
 
 
 @pytest.mark.parametrize(
@@ -136,7 +166,7 @@ def test_addresses_of_one_network_count_together(address: str, network: str) -> 
 # over HTTP
 
 
-async def test_a_remote_guesser_does_not_delay_the_owner(user_app: UserApp) -> None:
+async def test_a_remote_guesser_does_not_delay_the_user(user_app: UserApp) -> None:
     await user_app.logged_in_user()
     for _ in range(FREE_ATTEMPTS):
         assert (await user_app.log_in(password="wrong password", of=THERE)).status_code == 401
@@ -195,6 +225,14 @@ async def test_a_stolen_access_token_cannot_guess_the_password(
     assert [response.status_code for response in responses] == [403] * 5 + [429]
 
 
+async def test_two_instances_share_the_throttle(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
+    instances = [user_app.http, user_app.new_client()]
+    form = {"email": "ada@example.org", "password": "wrong password"}
+    responses = [await instances[number % 2].post("/sessions", json=form) for number in range(8)]
+    assert [response.status_code for response in responses] == [401] * FREE_ATTEMPTS + [429] * 3
+
+
 async def test_mails_to_one_mailbox_are_limited(user_app: UserApp) -> None:
     for path, body in (
         ("/users", {"email": "ada@example.org", "name": "Ada", "password": PASSWORD}),
@@ -205,7 +243,7 @@ async def test_mails_to_one_mailbox_are_limited(user_app: UserApp) -> None:
         assert [response.status_code for response in responses] == [202] * 5 + [429]
 
 
-async def test_asking_for_mails_does_not_delay_the_log_in(user_app: UserApp) -> None:
+async def test_requesting_mails_does_not_delay_the_login(user_app: UserApp) -> None:
     await user_app.logged_in_user()
     for _ in range(8):
         await user_app.ask("POST", "/password-resets", {"email": "ada@example.org"})

@@ -16,7 +16,7 @@ from user_svc.auth.passwords import Passwords
 
 ADA = "ada.lovelace@example.org"
 # A name that is in no list of names, so that it is easy to guess for its owner only.
-OWNER, NAME_AND_YEAR = "eva.qvistgaard@example.org", "qvistgaard1815"
+EMAIL, NAME_AND_YEAR = "eva.qvistgaard@example.org", "qvistgaard1815"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_passwords_have_no_other_rules(password: str) -> None:
 
 def test_a_foreign_name_is_an_allowed_password() -> None:
     assert not is_common(NAME_AND_YEAR, ADA)
-    assert is_common(NAME_AND_YEAR, OWNER)
+    assert is_common(NAME_AND_YEAR, EMAIL)
 
 
 @given(st.text(min_size=8, max_size=128), st.emails())
@@ -78,7 +78,7 @@ def test_an_adversarial_password_is_judged_within_a_second() -> None:
     assert time.process_time() - began < 1
 
 
-def test_what_two_users_call_themselves_is_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_inputs_of_concurrent_password_checks_stay_separate(monkeypatch: pytest.MonkeyPatch) -> None:
     """zxcvbn keeps the words that it is given in a global dictionary: only one thread may call it at once."""
     at_once, most = 0, 0
 
@@ -97,7 +97,7 @@ def test_what_two_users_call_themselves_is_not_mixed_up(monkeypatch: pytest.Monk
 
 
 async def test_a_password_is_judged_outside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it is judged, the loop goes on; and judging counts towards the bound of waiting passwords."""
+    """During the check the event loop runs, and the check counts towards the bound of waiting passwords."""
     entered, released = threading.Event(), threading.Event()
 
     def slow(password: str, email: str) -> bool:

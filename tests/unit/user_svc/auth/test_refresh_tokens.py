@@ -49,7 +49,7 @@ def play(*history: Any) -> RefreshTokenFamily:
     return state
 
 
-def test_a_log_in_has_one_token_and_an_end() -> None:
+def test_a_login_has_one_token_and_an_end() -> None:
     opened = play(OPEN)
     assert (opened.user_id, opened.epoch, opened.siblings) == (ADA, 3, ("t0",))
     assert opened.is_open(NOW + IDLE_MAX - timedelta(seconds=1))
@@ -67,7 +67,7 @@ def test_a_login_begins_once_before_it_ends() -> None:
         play(EndFamily())
 
 
-def test_each_token_gives_the_next() -> None:
+def test_each_refresh_token_is_replaced_by_the_next() -> None:
     assert play(OPEN, use("t0", "t1", 60), use("t1", "t2", 660)).siblings == ("t2",)
 
 
@@ -85,7 +85,7 @@ def test_a_token_used_twice_at_once_gives_two_valid_siblings() -> None:
         assert refresh_tokens.decide(both, use(kept, "t3", 600), Context()).state.siblings == ("t3",)
 
 
-def test_when_one_sibling_is_used_the_other_is() -> None:
+def test_using_one_sibling_starts_the_grace_of_the_other() -> None:
     before = [OPEN, use("t0", "t1", 60), use("t0", "t2", 61), use("t1", "t3", 600)]
     assert play(*before, use("t2", "t4", 609)).siblings == ("t3", "t4")
     assert play(*before, use("t2", "t4", 610)).status is FamilyStatus.ENDED
@@ -107,10 +107,12 @@ def test_an_unused_login_ends() -> None:
         play(OPEN, use("t0", "t1", IDLE_MAX.total_seconds()))
 
 
-def test_a_log_in_ends_in_any_case() -> None:
-    step = IDLE_MAX.total_seconds() - 1
-    steps = [use(f"t{n}", f"t{n + 1}", (n + 1) * step) for n in range(int(AGE_MAX.total_seconds() // step))]
-    used = play(OPEN, *steps)
+def test_a_constantly_refreshed_login_ends() -> None:
+    interval = IDLE_MAX.total_seconds() - 1
+    uses = [
+        use(f"t{n}", f"t{n + 1}", (n + 1) * interval) for n in range(int(AGE_MAX.total_seconds() // interval))
+    ]
+    used = play(OPEN, *uses)
     assert used.expires_at == NOW + AGE_MAX
     with pytest.raises(LoginNotActive):
         refresh_tokens.decide(used, use(used.siblings[0], "late", AGE_MAX.total_seconds()), Context())
@@ -204,10 +206,10 @@ def test_reusing_a_token_after_the_grace_ends_the_login(
 
 @given(st.floats(0, 9.9), st.floats(10, 1000), st.floats(10, 1000), st.booleans())
 def test_a_thief_within_the_grace_period_cannot_keep_the_login(
-    theft_s: float, first_s: float, second_s: float, owner_first: bool
+    theft_s: float, first_s: float, second_s: float, user_first: bool
 ) -> None:
     state = play(OPEN, use("t0", "owner", 0), use("t0", "thief", theft_s))
-    one, other = ("owner", "thief") if owner_first else ("thief", "owner")
+    one, other = ("owner", "thief") if user_first else ("thief", "owner")
     state = refresh_tokens.decide(state, use(one, "next", theft_s + first_s), Context()).state
     assert (
         refresh_tokens.decide(state, use(other, "more", theft_s + first_s + second_s), Context()).state.status

@@ -16,6 +16,7 @@ async def test_an_account_shows_its_data_without_the_hash(user_app: UserApp) -> 
     assert await ada.me() == {
         "user_id": str(ada.user_id),
         "email": "ada@example.org",
+        "new_email": None,
         "name": "Ada",
         "roles": ["customer"],
         "addresses": [],
@@ -50,7 +51,7 @@ async def test_nothing_else_of_the_profile_can_be_changed(user_app: UserApp, bod
     assert await ada.me() == before
 
 
-async def test_addresses_come_and_go_by_their_label(user_app: UserApp) -> None:
+async def test_addresses_are_replaced_and_removed_by_their_label(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     holiday = HOME | {"label": "été à la mer"}
     assert (await ada("POST", "/users/me/addresses", HOME)).status_code == 201
@@ -115,7 +116,7 @@ async def test_erasure_removes_personal_data_and_ends_sessions(user_app: UserApp
         kept = repr(await user_app.runtime.store.find(kind)) + repr(
             await user_app.runtime.store.journey(kind, str(ada.user_id))
         )
-        assert not any(word in kept for word in ("ada@", "Augusta", "argon2", *PERSONAL))
+        assert not any(secret in kept for secret in ("ada@", "Augusta", "argon2", *PERSONAL))
 
 
 async def test_erasure_requires_the_password(user_app: UserApp) -> None:
@@ -127,14 +128,14 @@ async def test_erasure_requires_the_password(user_app: UserApp) -> None:
     assert "user.erased.v1" not in user_app.published_types()
 
 
-async def test_erasing_lets_the_address_go(user_app: UserApp) -> None:
+async def test_erasure_releases_the_address(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     await ada.erase()
     claims = await user_app.runtime.store.find("emails")
     assert [EMAILS.codec.load(claim.state or {}) for claim in claims] == [EmailReservation()]
 
 
-async def test_an_erased_address_may_register_again_the_id_never(user_app: UserApp) -> None:
+async def test_an_erased_address_can_register_again_but_not_its_id(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     await ada.erase()
     await user_app.register(user_id=str(ada.user_id))

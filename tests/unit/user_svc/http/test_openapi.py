@@ -43,7 +43,7 @@ async def test_responses_for_logged_in_users_match_the_openapi_document() -> Non
     assert not found, "\n\n".join(found)
 
 
-async def test_it_names_all_methods_of_a_path(user_app: UserApp) -> None:
+async def test_allow_names_all_methods_of_a_path(user_app: UserApp) -> None:
     for path, methods in (
         ("/users/me", "GET, HEAD, PUT"),
         ("/sessions", "DELETE, POST"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.http.access import LIFETIME
+from tests.support.metric_changes import MetricChanges
 from tests.support.shops.user import PASSWORD, LoggedInClient, UserApp
 from user_svc.auth.refresh_tokens import AGE_MAX, IDLE_MAX
 
@@ -65,7 +66,7 @@ async def test_an_invalid_password_value_causes_no_lookup(user_app: UserApp, pas
         assert "body.password:" in response.json()["detail"]
 
 
-async def test_an_operator_in_place_of_an_address_is_refused(user_app: UserApp) -> None:
+async def test_a_query_operator_as_email_address_is_rejected(user_app: UserApp) -> None:
     await user_app.logged_in_user()
     body = {"email": {"$regex": ".*"}, "password": PASSWORD}
     response = await user_app.http.post("/sessions", json=body)
@@ -123,12 +124,27 @@ async def test_two_refreshes_at_once_both_stay_logged_in(user_app: UserApp) -> N
         assert (await user_app.refresh(response.json()["refresh_token"])).status_code == 201
 
 
+async def test_login_attempts_are_counted_by_outcome(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
+    await user_app.register("bob@example.org")  # not proved
+    metrics = MetricChanges()
+    for email, password in (("ada", PASSWORD), ("ada", "wrong password"), ("bob", PASSWORD)):
+        await user_app.log_in(f"{email}@example.org", password)
+    counts = {
+        outcome: metrics.of("user_log_ins_total", outcome=outcome)
+        for outcome in ("good", "wrong", "unproved", "throttled", "failed")
+    }
+    assert counts == {"good": 1, "wrong": 1, "unproved": 1, "throttled": 0, "failed": 0}
+
+
 async def test_a_reused_refresh_token_ends_its_login_only(user_app: UserApp) -> None:
+    metrics = MetricChanges()
     ada = await user_app.logged_in_user()
     elsewhere = LoggedInClient(user_app, (await user_app.log_in()).json())
     now = LoggedInClient(user_app, (await user_app.refresh(ada.refresh_token)).json())
     user_app.later(seconds=GRACE_S)
     assert (await user_app.refresh(ada.refresh_token)).status_code == 401
+    assert metrics["user_refresh_tokens_reused_total"] == 1
     assert (await user_app.refresh(now.refresh_token)).status_code == 401
     assert (await now("GET", "/users/me")).status_code == 401
     assert (await elsewhere("GET", "/users/me")).status_code == 200
@@ -236,9 +252,13 @@ async def test_a_login_overlapping_the_password_change_is_ended(
         ("PUT", "/users/me/password"),
         ("POST", "/users/me/erasure"),
         ("POST", "/users/me/addresses"),
+        ("POST", "/users/me/email-change"),
+        ("DELETE", "/users/me/email-change"),
         ("DELETE", "/users/me/addresses/home"),
         ("DELETE", "/sessions/current"),
         ("DELETE", "/sessions"),
+        ("GET", "/users/me/sessions"),
+        ("DELETE", "/users/me/sessions/0190f0e8-0000-7000-8000-000000000001"),
         ("GET", "/internal/contacts/0190f0e8-0000-7000-8000-000000000001"),
     ],
 )
@@ -262,5 +282,5 @@ async def test_bearer_is_case_insensitive(user_app: UserApp) -> None:
     assert response.status_code == 200
 
 
-def test_what_the_tests_take_for_granted() -> None:
+def test_the_token_lifetime_is_about_ten_minutes() -> None:
     assert timedelta(minutes=9) < LIFETIME < timedelta(minutes=11)

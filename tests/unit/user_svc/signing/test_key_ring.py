@@ -59,12 +59,12 @@ def test_a_late_key_is_published_equally_long_before_signing() -> None:
     assert signs(both, late + PUBLISHED_BEFORE) == "b"
 
 
-def test_of_two_instances_at_once_one_turns_the_key() -> None:
+def test_of_two_concurrent_instances_one_rotates_the_key() -> None:
     once = rotated(KeyRing(), "a", NOW)
     assert rotated(once, "b", NOW) == once
 
 
-def test_keys_under_another_seal_are_published_but_do_not_sign() -> None:
+def test_keys_encrypted_with_another_secret_are_published_without_signing() -> None:
     before = rotated(KeyRing(), "a", NOW, seal="the old secret")
     after = rotated(before, "b", NOW + timedelta(hours=1))
     assert kids(after) == ["a", "b"]

@@ -108,6 +108,21 @@ async def test_a_new_service_token_brings_a_new_signing_key(user_app: UserApp) -
     assert kid_of(await before.access_token(token)) == kid_of(ada.token)
 
 
+async def test_a_signing_key_is_replaced_without_a_restart(user_app: UserApp) -> None:
+    """By a new service token; access tokens of the old key stay valid."""
+    secret = SERVICE_TOKEN
+    signer = TokenSigner(user_app.runtime, lambda: secret, timedelta(days=30))
+    ada = await user_app.logged_in_user()
+    token = await signer.check(ada.token)
+    before = await signer.access_token(token)
+    secret = "another secret of ours"
+    assert kid_of(await signer.access_token(token)) == kid_of(before), "keys are read once a minute"
+    user_app.now += timedelta(minutes=1)
+    after = await signer.access_token(token)
+    assert kid_of(after) != kid_of(before)
+    assert await signer.check(before) == await signer.check(after) == token
+
+
 @pytest.mark.parametrize(
     ("header", "claims"),
     [
@@ -150,7 +165,7 @@ PROOF = {"iss": ISSUER, "aud": f"{ISSUER}/proof"}
         ({"typ": "proof+jwt"}, {"exp": 0}, 401),
     ],
 )
-async def test_a_link_is_good_for_what_it_was_made_for(
+async def test_a_link_is_valid_for_its_purpose_only(
     user_app: UserApp,
     header: dict[str, str],
     claims: dict[str, Any],
@@ -171,7 +186,7 @@ async def test_a_link_is_good_for_what_it_was_made_for(
     assert response.status_code == status
 
 
-async def test_what_is_signed_by_a_stranger_is_not_ours(user_app: UserApp) -> None:
+async def test_a_token_signed_with_a_foreign_key_is_rejected(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
     claims = jwt.decode(ada.token, options={"verify_signature": False})
     stranger = Ed25519PrivateKey.generate()

@@ -6,11 +6,12 @@ from fnmatch import fnmatchcase
 import pytest
 
 from chassis.bus.retry_ladder import DEAD, REJECTED
-from chassis.bus.topology import CLIENT, CLIENT_BYTES_MAX, JOURNAL, QUEUES_MAX
+from chassis.bus.topology import QUEUES_MAX
 from chassis.bus.topology_model import BrokerUser, Definition, Topology
-from chassis.messaging.envelope import BODY_BYTES_MAX, COMMANDS, EVENTS, OPERATOR
+from chassis.bus.topology_policies import CLIENT_BYTES_MAX
+from chassis.messaging.envelope import BODY_BYTES_MAX, OPERATOR
 from chassis.messaging.message import Command, Event
-from contracts.catalog import CATALOG
+from contracts.catalog import CATALOG, NAMES
 from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from journey.devenv.infra.local_rabbit import LIMITING_ERLANG
 from tests.support.source_files import ROOT
@@ -36,12 +37,12 @@ def test_every_queue_has_exactly_one_policy(queue: str) -> None:
 
 def test_all_bounded_queues_fit_on_the_reserved_disk() -> None:
     bounds = {queue.name: int(policy_of(queue.name).get("max-length-bytes", 0)) for queue in TOPOLOGY.queues}
-    assert bounds[JOURNAL] > 0
+    assert bounds[NAMES.journal] > 0
     of_clients = (QUEUES_MAX - len(TOPOLOGY.queues)) * CLIENT_BYTES_MAX
     assert sum(bounds.values()) + of_clients <= BOUNDED_BYTES_MAX
 
 
-@pytest.mark.parametrize("queue", sorted({b.queue for b in TOPOLOGY.bindings if b.exchange == EVENTS}))
+@pytest.mark.parametrize("queue", sorted({b.queue for b in TOPOLOGY.bindings if b.exchange == NAMES.events}))
 def test_a_full_queue_never_refuses_an_event_for_all_others(queue: str) -> None:
     """If one queue rejects, the broker rejects the publish, even if other queues could accept it."""
     policy = policy_of(queue)
@@ -54,8 +55,8 @@ def test_unconsumable_messages_end_in_a_queue_of_their_service(queue: str) -> No
     """Messages that clients can send go to the rejected messages, because a client can let them expire."""
     policy, (service, _, kind) = policy_of(queue), queue.partition(".")
     key = str(policy["dead-letter-routing-key"])
-    assert policy["dead-letter-exchange"] == DEAD
-    assert TOPOLOGY.bound(DEAD, key) == (f"{service}.{REJECTED if kind == 'commands' else DEAD}",)
+    assert policy["dead-letter-exchange"] == NAMES.dead
+    assert TOPOLOGY.bound(NAMES.dead, key) == (f"{service}.{REJECTED if kind == 'commands' else DEAD}",)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_broker_permissions_match_the_table_of_senders(user: BrokerUser) -> None
     if user.name == OPERATOR:  # an administrator; the consumers check what it may command
         assert not user.topics
         return
-    for exchange, kind in ((COMMANDS, Command), (EVENTS, Event)):
+    for exchange, kind in ((NAMES.commands, Command), (NAMES.events, Event)):
         allowed = {type_ for type_ in CATALOG if re.search(user.topics[exchange], type_)}
         assert allowed == {
             each.TYPE for each in CATALOG.sent_by(CATALOG.role_of(user.name)) if issubclass(each, kind)
@@ -105,7 +106,7 @@ def test_services_may_make_nothing_at_all() -> None:
 
 
 def test_the_shops_client_may_declare_only_its_own_queues() -> None:
-    [client] = [user for user in TOPOLOGY.users if user.name == CLIENT]
+    [client] = [user for user in TOPOLOGY.users if user.name == NAMES.client]
     for name in ("client.inbox", "client.mine.inbox", "order_svc.events", "x.client.inbox", "journal"):
         own = fnmatchcase(name, "client.*") and name.count(".") == 1
         assert bool(re.search(client.configure, name)) is own
@@ -113,14 +114,14 @@ def test_the_shops_client_may_declare_only_its_own_queues() -> None:
 
 @pytest.mark.parametrize("service", CONSUMING_SERVICES)
 def test_rejected_messages_are_bounded_and_displace_no_dead_letter(service: str) -> None:
-    [queue] = TOPOLOGY.bound(DEAD, f"{service}.{REJECTED}")
+    [queue] = TOPOLOGY.bound(NAMES.dead, f"{service}.{REJECTED}")
     assert queue != f"{service}.{DEAD}" and policy_of(queue)["overflow"] == "drop-head"
     assert int(policy_of(queue)["max-length-bytes"]) < int(policy_of(f"{service}.{DEAD}")["max-length-bytes"])
     assert policy_of(queue)["max-length"]
     [user] = [user for user in TOPOLOGY.users if user.name == service]
     others = [name for name in CONSUMING_SERVICES if name != service]
-    assert re.search(user.topics[DEAD], f"{service}.{REJECTED}")
-    assert not [name for name in others if re.search(user.topics[DEAD], f"{name}.{REJECTED}")]
+    assert re.search(user.topics[NAMES.dead], f"{service}.{REJECTED}")
+    assert not [name for name in others if re.search(user.topics[NAMES.dead], f"{name}.{REJECTED}")]
 
 
 def test_started_brokers_reject_oversized_messages() -> None:

@@ -13,7 +13,7 @@ from tests.support.dead_letter_messages import given_up, sent
 from tests.support.messages import PLACE, PLACED
 
 
-def test_one_error_type_is_one_group_whatever_its_texts_say() -> None:
+def test_dead_letters_are_grouped_by_error_type_not_text() -> None:
     errors = [f"no rule for order 01980000-0000-7000-8000-{n:012} in line {n}" for n in range(5)]
     dead_letters = [given_up("inventory_svc", sent(PLACED), error=error) for error in errors]
     dead_letters += [given_up("inventory_svc", sent(PLACED), error=text) for text in ("another", "a third")]
@@ -68,7 +68,7 @@ def test_a_selected_dead_letter_is_found_without_body_and_headers() -> None:
         assert (brief.journey_id, brief.died_at) == (dead_letter.journey_id, dead_letter.died_at)
 
 
-def test_a_choice_narrows_by_all_that_it_names() -> None:
+def test_a_filter_combines_all_its_conditions() -> None:
     dead_letter = given_up("inventory_svc", sent(PLACED))
     for choice in (
         DeadLetterFilter(),

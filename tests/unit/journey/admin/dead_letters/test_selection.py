@@ -78,9 +78,23 @@ async def test_redriving_does_not_legitimise_foreign_events() -> None:
     assert "must come from order_svc" in await judged(dead_letter)
 
 
+async def test_a_partitions_dead_letter_returns_to_the_first_partition() -> None:
+    """Its own may have been removed since."""
+    dead = given_up("inventory_svc", sent(PLACED)).wire_message
+    dead_letter = dead_letter_of(
+        "inventory_svc", replace(dead, headers={**dead.headers, "origin_queue": "inventory_svc.events.7"})
+    )
+    assert await judged(dead_letter) == ""
+    back = replace(dead_letter.original_message, user_id=OPERATOR)
+    assert back.routing_key == "inventory_svc.events"
+    assert parse(back, CATALOG, reader="inventory_svc") == parse(
+        sent(PLACED), CATALOG, reader="inventory_svc"
+    )
+
+
 async def test_dead_letters_cannot_be_redriven_to_another_service() -> None:
     dead = given_up("inventory_svc", sent(PLACED)).wire_message
-    for queue in "payment_svc.events", "inventory_svc.dead", "journal", "":
+    for queue in "payment_svc.events", "payment_svc.events.1", "inventory_svc.dead", "journal", "":
         dead_letter = dead_letter_of(
             "inventory_svc", replace(dead, headers={**dead.headers, "origin_queue": queue})
         )
@@ -96,7 +110,7 @@ async def test_dead_letters_cannot_be_redriven_to_another_service() -> None:
         ({"content_type": "text/xml"}, "content_type"),
     ],
 )
-async def test_what_can_never_be_read_would_only_die_again(changes: dict[str, Any], expected: str) -> None:
+async def test_an_unreadable_dead_letter_is_not_redriven(changes: dict[str, Any], expected: str) -> None:
     assert expected in await judged(given_up("order_svc", replace(sent(PLACE), **changes), attempt=1))
 
 
@@ -134,7 +148,7 @@ async def test_an_old_effect_is_redriven_only_while_awaited(command: Message, aw
     assert "unknown" in await judged(dead_letter, lambda request: httpx.Response(404))
 
 
-async def test_an_old_effect_stays_while_its_owner_is_unreachable() -> None:
+async def test_an_old_effect_stays_while_its_service_is_unreachable() -> None:
     def down(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
@@ -161,7 +175,8 @@ def test_only_effects_of_payments_have_a_horizon() -> None:
     the mail is marked as sent.
     """
     limited = {contract for contract in CATALOG.values() if contract.HORIZON is not None}
-    assert limited == {payments.Authorize, payments.Capture, payments.Void, payments.Refund}
+    requests = {payments.Authorize, payments.Capture, payments.Void, payments.Refund, payments.RefundPart}
+    assert limited == requests
     handled_type = SERVICES["payment_svc"]().by_type[payments.Authorize]
     assert statuses_that_wait_for(AUTHORIZE, handled_type) == {"authorizing"}
 
@@ -226,7 +241,7 @@ async def test_a_manually_published_dead_letter_is_shown_but_not_redriven(deaths
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"[" * 100_000, b'{"order_id": null}', b"\xff"])
-def test_the_journey_of_a_broken_message_is_simply_not_known(body: bytes) -> None:
+def test_an_unreadable_message_has_no_journey_id(body: bytes) -> None:
     dead_letter = dead_letter_of(
         "order_svc", replace(sent(PLACE), body=body, correlation_id=None, headers={})
     )

@@ -148,13 +148,13 @@ async def examined(
     return {finding.promise: finding for finding in found if not finding.holds}
 
 
-async def test_a_shop_at_rest_passes_over_many_pages(services: FakeServices) -> None:
+async def test_a_settled_shop_passes_the_audit_over_many_pages(services: FakeServices) -> None:
     far = []
     for count in range(paging.PAGE + 1):
         await services.confirmed(count)
     await services.shelf(sold=paging.PAGE + 1)
     assert await examined(services, on_progress=lambda audit: far.append(audit.orders)) == {}
-    assert far[-1] == paging.PAGE + 1 and len(far) > 1, "it tells how far it is"
+    assert far[-1] == paging.PAGE + 1 and len(far) > 1, "it reports its progress"
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ async def test_orders_with_messages_in_flight_are_checked_again(
     assert len(looks) == (4 if repeated_s > 0 else 3)
 
 
-async def test_a_real_card_provider_keeps_its_books_to_itself() -> None:
+async def test_the_audit_works_without_the_providers_ledger() -> None:
     async with _services(ledger=False) as services:
         await services.confirmed(1)
         await services.shelf(sold=1)

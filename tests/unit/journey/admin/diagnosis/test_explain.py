@@ -15,7 +15,7 @@ from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
 from journey.admin.diagnosis.pending_messages import KEPT, PendingDelivery, awaited
 from journey.admin.diagnosis.snapshot import NO_RESPONSE, LocationKind, ShopSnapshot, locate, why_unready
 from journey.admin.registry import SERVICES
-from tests.support.stuck_order_fixtures import BEGAN, ID, NOW, dead_letter, word
+from tests.support.stuck_order_fixtures import BEGAN, ID, NOW, dead_letter, sent_message
 
 LADDER = RetryLadder().names
 
@@ -24,31 +24,23 @@ EMPTY = {queue: Depth(0, 0, 1) for queue in [*QUEUES, *LADDER]}
 WELL = ShopSnapshot(depths=EMPTY, dead_letters=())
 
 
-def step(service: str, handled_type: type[Message], status: str, *says: type[Message]) -> HistoryEntry:
-    expected = tuple(
-        {"id": word(each, service).id, "type": each.TYPE, "subject": ID, "journey": ID} for each in says
+def entry(service: str, handled_type: type[Message], status: str, *emits: type[Message]) -> HistoryEntry:
+    emitted = tuple(
+        {"id": sent_message(each, service).id, "type": each.TYPE, "subject": ID, "journey": ID}
+        for each in emits
     )
-    return HistoryEntry(
-        service,
-        KEPT[service][0],
-        ID,
-        word(handled_type, "").id,
-        handled_type.TYPE,
-        BEGAN,
-        "",
-        status,
-        expected,
-    )
+    kind, id_ = KEPT[service][0], sent_message(handled_type, "").id
+    return HistoryEntry(service, kind, ID, id_, handled_type.TYPE, BEGAN, "", status, emitted)
 
 
 def explained(
-    *steps: HistoryEntry, silent: list[str] | None = None, now: ShopSnapshot = WELL, **order: Any
+    *entries: HistoryEntry, silent: list[str] | None = None, now: ShopSnapshot = WELL, **order: Any
 ) -> Explanation:
-    return Explanation(ID, NOW, order or None, JourneyHistory(list(steps), silent or []), now)
+    return Explanation(ID, NOW, order or None, JourneyHistory(list(entries), silent or []), now)
 
 
-PLACING = step("order_svc", orders.PlaceOrder, "placed", orders.OrderPlaced)
-RESERVING = step("inventory_svc", orders.OrderPlaced, "held", inventory.StockReserved)
+PLACING = entry("order_svc", orders.PlaceOrder, "placed", orders.OrderPlaced)
+RESERVING = entry("inventory_svc", orders.OrderPlaced, "held", inventory.StockReserved)
 
 
 # the rule
@@ -59,7 +51,7 @@ def reported_by_all(**handled: set[str]) -> Mapping[str, set[str]]:
 
 
 def test_a_message_is_awaited_by_every_consumer_without_it() -> None:
-    placed = word(orders.OrderPlaced, "order_svc")
+    placed = sent_message(orders.OrderPlaced, "order_svc")
     found = awaited([placed], reported_by_all(inventory_svc={placed.id}))
     assert [(each.service, each.queue, each.certain) for each in found] == [
         ("payment_svc", "payment_svc.events", True)
@@ -67,7 +59,7 @@ def test_a_message_is_awaited_by_every_consumer_without_it() -> None:
 
 
 def test_a_running_effect_is_awaited_in_the_command_queue() -> None:
-    [found] = awaited([word(payments.Authorize, "payment_svc")], reported_by_all())
+    [found] = awaited([sent_message(payments.Authorize, "payment_svc")], reported_by_all())
     assert (found.queue, found.is_effect) == ("payment_svc.commands", True)
     assert "card provider" in found.meaning
 
@@ -76,18 +68,18 @@ def test_a_running_effect_is_awaited_in_the_command_queue() -> None:
     "contract", [inventory.StockCommitted, notifications.MailSent, payments.PaymentCaptured]
 )
 def test_unconsumed_messages_are_not_awaited(contract: type[Message]) -> None:
-    assert not awaited([word(contract, contract.OWNER)], reported_by_all())
+    assert not awaited([sent_message(contract, contract.OWNER)], reported_by_all())
 
 
-def test_of_aggregates_that_forget_nothing_is_concluded() -> None:
+def test_aggregates_with_pruned_ids_imply_no_missing_message() -> None:
     """The price book keeps only the newest ids, so an old id that is missing there may have been handled."""
-    assert not awaited([word(products.PriceChanged, "product_svc")], reported_by_all())
+    assert not awaited([sent_message(products.PriceChanged, "product_svc")], reported_by_all())
     assert "prices" not in KEPT["order_svc"]
 
 
 def test_the_oldest_message_comes_first() -> None:
-    younger = word(orders.OrderConfirmed, "order_svc", at=NOW)
-    found = awaited([younger, word(orders.OrderPlaced, "order_svc")], reported_by_all())
+    younger = sent_message(orders.OrderConfirmed, "order_svc", at=NOW)
+    found = awaited([younger, sent_message(orders.OrderPlaced, "order_svc")], reported_by_all())
     assert found[0].message.type == orders.OrderPlaced.TYPE and found[-1].message is younger
 
 
@@ -106,12 +98,12 @@ def test_the_oldest_message_comes_first() -> None:
 async def test_the_reason_for_unreadiness_comes_from_the_service(
     response: httpx.Response | None, why: str
 ) -> None:
-    def answered(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         if response is None:
-            raise httpx.ConnectError("nobody listens")
+            raise httpx.ConnectError("connection refused")
         return response
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answered)) as http:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
         assert await why_unready(http, "http://order_svc") == why
 
 
@@ -193,11 +185,11 @@ def depths(**changed: Depth | None) -> dict[str, Depth]:
         ),
     ],
 )
-def test_an_awaited_message_is_somewhere_and_a_command_helps(
+def test_an_awaited_message_has_a_location_and_a_remedy(
     contract: type[Message], now: ShopSnapshot, where: LocationKind, remedy: str
 ) -> None:
     of_payment = PendingDelivery(
-        word(contract, contract.OWNER),
+        sent_message(contract, contract.OWNER),
         "payment_svc",
         "payment_svc.commands" if contract is payments.Capture else "payment_svc.events",
         certain=True,
@@ -208,7 +200,10 @@ def test_an_awaited_message_is_somewhere_and_a_command_helps(
 
 def test_empty_queues_prove_nothing_about_newer_messages() -> None:
     young = PendingDelivery(
-        word(orders.OrderConfirmed, "order_svc", at=NOW), "payment_svc", "payment_svc.events", certain=True
+        sent_message(orders.OrderConfirmed, "order_svc", at=NOW),
+        "payment_svc",
+        "payment_svc.events",
+        certain=True,
     )
     assert locate(young, WELL, NOW, BEGAN).where is LocationKind.ON_ITS_WAY
 
@@ -233,41 +228,41 @@ def test_an_unavailable_service_is_named_and_the_result_partial() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "order", "expected"),
+    ("entries", "order", "expected"),
     [
         ((), {}, "no service knows"),
         (
-            (step("order_svc", orders.CancelOrder, "new"),),
+            (entry("order_svc", orders.CancelOrder, "new"),),
             {"status": "new"},
             "only its cancellation has arrived",
         ),
         (
-            (step("order_svc", orders.PlaceOrder, "rejected", orders.OrderRejected),),
+            (entry("order_svc", orders.PlaceOrder, "rejected", orders.OrderRejected),),
             {"status": "rejected", "reject_reason": "unknown_sku", "detail": "NOPE is not in the price book"},
             "is rejected (unknown sku: NOPE is not in the price book); nothing is awaited",
         ),
         (
-            (step("order_svc", payments.PaymentFailed, "needs_attention"),),
+            (entry("order_svc", payments.PaymentFailed, "needs_attention"),),
             {"status": "needs_attention", "detail": "the authorisation has expired"},
             "is needs_attention (the authorisation has expired); nothing is awaited",
         ),
         (
-            (step("order_svc", payments.PaymentAuthorized, "confirmed"),),
+            (entry("order_svc", payments.PaymentAuthorized, "confirmed"),),
             {"status": "confirmed"},
             "is confirmed; nothing is awaited",
         ),
         (
-            (step("order_svc", orders.PlaceOrder, "placed"),),
+            (entry("order_svc", orders.PlaceOrder, "placed"),),
             {"status": "placed", "deadline_at": NOW.isoformat()},
             "so it waits for its deadline",
         ),
     ],
     ids=["unknown", "new", "rejected", "needs attention", "confirmed", "placed"],
 )
-def test_every_status_has_its_sentence(
-    steps: tuple[HistoryEntry, ...], order: dict[str, Any], expected: str
+def test_every_status_has_its_verdict(
+    entries: tuple[HistoryEntry, ...], order: dict[str, Any], expected: str
 ) -> None:
-    assert expected in explained(*steps, **order).verdict
+    assert expected in explained(*entries, **order).verdict
 
 
 def test_an_unresponsive_service_may_know_an_unknown_order() -> None:
@@ -288,9 +283,9 @@ def test_a_handled_dead_letter_is_not_counted() -> None:
 
 
 def test_only_a_confirmed_order_at_rest_is_offered_for_dispatch() -> None:
-    confirming = step("order_svc", payments.PaymentAuthorized, "confirmed", orders.OrderConfirmed)
+    confirming = entry("order_svc", payments.PaymentAuthorized, "confirmed", orders.OrderConfirmed)
     assert not any("dispatch" in remedy for remedy in explained(confirming, status="confirmed").remedies)
-    at_rest = step("order_svc", payments.PaymentAuthorized, "confirmed")
+    at_rest = entry("order_svc", payments.PaymentAuthorized, "confirmed")
     assert any("dispatch" in remedy for remedy in explained(at_rest, status="confirmed").remedies)
 
 

@@ -21,13 +21,13 @@ from journey.admin.diagnosis.stuck import HandledSnapshot, OrderSummary, StuckOr
 from journey.admin.registry import SERVICES
 from order_svc.service import order_service
 from tests.support.messages import CONFIRMED, CUSTOMER, PLACED
-from tests.support.stuck_order_fixtures import BEGAN, ID, NOW, dead_letter, word
+from tests.support.stuck_order_fixtures import BEGAN, ID, NOW, dead_letter, sent_message
 
-CAPTURE = word(payments.Capture, "payment_svc")
+CAPTURE = sent_message(payments.Capture, "payment_svc")
 ALL = {service for service, kinds in KEPT.items() if kinds}
 
 
-def accounts(
+def snapshot_with(
     *arguments: SentMessage,
     status: str = "confirmed",
     deadline: bool = False,
@@ -44,31 +44,33 @@ def found(made: HandledSnapshot, *dead_letters: DeadLetter, before: datetime = N
 
 
 def test_an_order_at_rest_is_not_stuck() -> None:
-    assert not found(accounts(CAPTURE, handled={"payment_svc": {CAPTURE.id}}))
+    assert not found(snapshot_with(CAPTURE, handled={"payment_svc": {CAPTURE.id}}))
 
 
 def test_a_confirmed_order_whose_capture_is_not_handled_is_stuck() -> None:
-    [order] = found(accounts(CAPTURE))
+    [order] = found(snapshot_with(CAPTURE))
     assert (order.order_id, order.status, order.since) == (ID, "confirmed", BEGAN)
     assert [each.service for each in order.awaited] == ["payment_svc"]
 
 
 def test_what_has_not_waited_long_enough_is_left_out() -> None:
-    assert not found(accounts(CAPTURE), before=BEGAN - timedelta(seconds=1))
+    assert not found(snapshot_with(CAPTURE), before=BEGAN - timedelta(seconds=1))
 
 
 def test_an_unresponsive_service_makes_only_recorded_waits_stuck() -> None:
-    placed = word(orders.OrderPlaced, "order_svc")
+    placed = sent_message(orders.OrderPlaced, "order_svc")
     handled = {"inventory_svc": {placed.id}}
-    assert not found(accounts(placed, silent="payment_svc", handled=handled))
-    [order] = found(accounts(placed, status="placed", deadline=True, silent="payment_svc", handled=handled))
+    assert not found(snapshot_with(placed, silent="payment_svc", handled=handled))
+    [order] = found(
+        snapshot_with(placed, status="placed", deadline=True, silent="payment_svc", handled=handled)
+    )
     assert [(each.service, each.certain) for each in order.awaited] == [("payment_svc", False)]
 
 
 def test_an_order_waiting_only_for_its_deadline_is_stuck() -> None:
-    placed = word(orders.OrderPlaced, "order_svc")
+    placed = sent_message(orders.OrderPlaced, "order_svc")
     everyone = {name: {placed.id} for name in ALL}
-    [order] = found(accounts(placed, status="placed", deadline=True, handled=everyone))
+    [order] = found(snapshot_with(placed, status="placed", deadline=True, handled=everyone))
     assert (order.awaited, order.since) == ((), BEGAN)
 
 
@@ -81,20 +83,20 @@ def test_an_unhandled_order_with_a_dead_letter_is_stuck() -> None:
 
 def test_a_handled_dead_letter_makes_no_order_stuck() -> None:
     died = dead_letter("payment_svc", orders.OrderConfirmed)
-    assert found(accounts(), died)
-    assert not found(accounts(handled={"payment_svc": {died.id}}), died)
+    assert found(snapshot_with(), died)
+    assert not found(snapshot_with(handled={"payment_svc": {died.id}}), died)
 
 
 def test_events_about_users_and_goods_are_no_orders() -> None:
-    about_user = word(notifications.SendMail, "notification_svc", subject=str(CUSTOMER))
+    about_user = sent_message(notifications.SendMail, "notification_svc", subject=str(CUSTOMER))
     assert not found(
-        accounts(about_user), dead_letter("inventory_svc", inventory.ReceiveStock, subject=str(CUSTOMER))
+        snapshot_with(about_user), dead_letter("inventory_svc", inventory.ReceiveStock, subject=str(CUSTOMER))
     )
 
 
 def test_the_longest_wait_comes_first() -> None:
-    later = word(payments.Capture, "payment_svc", subject="later", at=NOW)
-    both = accounts(later, CAPTURE)
+    later = sent_message(payments.Capture, "payment_svc", subject="later", at=NOW)
+    both = snapshot_with(later, CAPTURE)
     both.keys.add("later")
     assert [order.order_id for order in found(both)] == [ID, "later"]
 
@@ -130,17 +132,17 @@ async def test_a_service_returns_handled_and_emitted_messages_without_bodies(
     client: httpx.AsyncClient,
 ) -> None:
     page = (await client.get("/handled/orders", params={"limit": 1})).json()
-    [account] = page
-    assert (account["key"], account["status"], account["handled"]) == ("order-0", "placed", ["heard-0"])
-    assert datetime.fromisoformat(account["deadline_at"]) == NOW
-    [expected] = account["said"]
+    [record] = page
+    assert (record["key"], record["status"], record["handled"]) == ("order-0", "placed", ["heard-0"])
+    assert datetime.fromisoformat(record["deadline_at"]) == NOW
+    [expected] = record["said"]
     assert (expected["id"], expected["type"], expected["subject"]) == ("said-0", orders.OrderPlaced.TYPE, ID)
     assert PLACED.card_token not in str(page)
 
 
-async def test_accounts_come_page_by_page(client: httpx.AsyncClient) -> None:
+async def test_handling_records_are_paged_by_key(client: httpx.AsyncClient) -> None:
     page = (await client.get("/handled/orders", params={"limit": 2, "after": "order-0"})).json()
-    assert [account["key"] for account in page] == ["order-1", "order-2"]
+    assert [record["key"] for record in page] == ["order-1", "order-2"]
 
 
 @pytest.mark.parametrize(
@@ -153,12 +155,12 @@ async def test_accounts_come_page_by_page(client: httpx.AsyncClient) -> None:
     ],
     ids=str,
 )
-async def test_accounts_of_what_is_open_new_or_named(
+async def test_handling_records_are_selected_by_status_time_or_key(
     client: httpx.AsyncClient, asked: dict[str, str], keys: list[str]
 ) -> None:
     page = (await client.get("/handled/orders", params=asked)).json()
-    assert [account["key"] for account in page] == keys
-    assert [account["is_open"] for account in page] == [key == "order-0" for key in keys]
+    assert [record["key"] for record in page] == keys
+    assert [record["is_open"] for record in page] == [key == "order-0" for key in keys]
 
 
 async def test_a_time_without_its_zone_is_refused(client: httpx.AsyncClient) -> None:

@@ -33,7 +33,7 @@ ALL = [service for service, kinds in KEPT.items() if kinds]
 
 @dataclass
 class FakeServices(httpx.AsyncBaseTransport):
-    """Fake services. `told`: how many handled-message records each has returned."""
+    """Fake services. `reported`: the keys of all handling records that were returned."""
 
     stores: dict[str, MemoryStore] = field(default_factory=dict)
     apps: dict[str, httpx.ASGITransport] = field(default_factory=dict)
@@ -54,20 +54,20 @@ class FakeServices(httpx.AsyncBaseTransport):
             raise httpx.ReadError("broken off")
         response = await self.apps[request.url.host].handle_async_request(request)
         await response.aread()
-        self.reported += [account["key"] for account in response.json()]
+        self.reported += [record["key"] for record in response.json()]
         return response
 
     async def put(
         self, service: str, kind: str, key: str, status: str, *, handled_ids: Iterable[str] = (),
-        says: Message | None = None, ago: timedelta = timedelta(minutes=10), deadline: bool = False,
+        emits: Message | None = None, ago: timedelta = timedelta(minutes=10), deadline: bool = False,
     ) -> None:  # fmt: skip
         [loaded] = (await self.stores[service].load(kind, [key])).values()
         at = NOW - ago
-        arguments: tuple[Envelope, ...] = ()
-        if says is not None:
-            arguments = (wrap(says, id=f"{says.TYPE} {key}", source=service, now=at),)
+        emitted: tuple[Envelope, ...] = ()
+        if emits is not None:
+            emitted = (wrap(emits, id=f"{emits.TYPE} {key}", source=service, now=at),)
         handled = [
-            Handled(id_, "x", at, ("", status), arguments) for id_ in (*handled_ids, f"{key} at {service}")
+            Handled(id_, "x", at, ("", status), emitted) for id_ in (*handled_ids, f"{key} at {service}")
         ][-1:]
         handled += [Handled(id_, "x", at, ("", status), ()) for id_ in handled_ids]
         change = Change(
@@ -95,9 +95,9 @@ async def confirmed(
     services: FakeServices, count: int, *, ago: timedelta, captured: bool = True, mailed: bool = True
 ) -> None:
     """An order at rest; or one whose payment, or mail, is missing an event."""
-    key, says = number(count), about(count, CONFIRMED)
-    handled_ids = [f"{says.TYPE} {key}"]
-    await services.put("order_svc", "orders", key, "confirmed", says=says, ago=ago)
+    key, emits = number(count), about(count, CONFIRMED)
+    handled_ids = [f"{emits.TYPE} {key}"]
+    await services.put("order_svc", "orders", key, "confirmed", emits=emits, ago=ago)
     await services.put("inventory_svc", "reservations", key, "committed", handled_ids=handled_ids, ago=ago)
     status = "captured" if captured else "authorized"
     await services.put(
@@ -161,9 +161,9 @@ async def test_an_old_loss_is_found_by_a_complete_comparison(
 
 async def test_each_stuck_order_is_found_once(services: FakeServices) -> None:
     for count in range(300):
-        key, says = number(count), about(count, PLACED)
-        await services.put("order_svc", "orders", key, "placed", says=says, deadline=True)
-        await services.put("inventory_svc", "reservations", key, "held", handled_ids=[f"{says.TYPE} {key}"])
+        key, emits = number(count), about(count, PLACED)
+        await services.put("order_svc", "orders", key, "placed", emits=emits, deadline=True)
+        await services.put("inventory_svc", "reservations", key, "held", handled_ids=[f"{emits.TYPE} {key}"])
         await services.put("payment_svc", "payments", key, "new")
     dead = dead_letter("payment_svc", orders.OrderPlaced, subject=number(7))
     looking = search(services, dead)
@@ -228,7 +228,9 @@ async def test_the_first_result_needs_little_work_however_many_are_open(
     looking._other_dead_letters = others.read
     async with aclosing(looking.found()) as orders_:
         assert (await anext(orders_)).order_id == number(0)
-        assert (len(services.reported), others.count) < (150, 1), "accounts and dead letters that were read"
+        assert (len(services.reported), others.count) < (150, 1), (
+            "handling records and dead letters that were read"
+        )
         rest = [order.order_id async for order in orders_]
     assert sorted(rest) == [number(count) for count in range(1, 900)], "each once"
     assert others.count == 200

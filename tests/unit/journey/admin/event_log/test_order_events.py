@@ -95,7 +95,9 @@ def reported(*events: Event) -> ProjectedOrder:
         ((RESERVED,), "", []),
     ],
 )
-def test_status_and_what_is_awaited(events: tuple[Event, ...], status: str, awaits: list[str]) -> None:
+def test_a_projected_order_has_its_status_and_awaited_events(
+    events: tuple[Event, ...], status: str, awaits: list[str]
+) -> None:
     assert (reported(*events).status, reported(*events).awaits) == (status, awaits)
 
 
@@ -106,7 +108,7 @@ STORY: list[tuple[Envelope, Event]] = [
 
 
 @given(st.permutations(STORY), st.lists(st.sampled_from(STORY)))
-def test_copies_and_any_order_of_arrival_give_the_same(
+def test_duplicates_and_message_order_do_not_change_the_projection(
     shuffled: list[tuple[Envelope, Event]], copies: list[tuple[Envelope, Event]]
 ) -> None:
     straight, other = ProjectedOrder(), ProjectedOrder()
@@ -222,8 +224,8 @@ def test_reasons_to_leave_events_out_are_bounded(replay: Replay) -> None:
     assert (replay.unread.total(), len(replay.unread), replay.unread["other reasons"]) == (1_500, 1_001, 500)
 
 
-def test_events_are_sealed_with_the_time_that_the_timeline_shows() -> None:
+def test_the_timeline_is_sorted_by_event_time() -> None:
     early = wrap(CONFIRMED, id="b", source="order_svc", now=datetime(2026, 1, 2, tzinfo=UTC))
     late = wrap(DISPATCHED, id="a", source="order_svc", now=datetime(2026, 1, 3, tzinfo=UTC))
     order = fold(fold(ProjectedOrder(), late, DISPATCHED), early, CONFIRMED)
-    assert [step.contract for step in order.timeline] == [orders.OrderConfirmed, orders.OrderDispatched]
+    assert [entry.contract for entry in order.timeline] == [orders.OrderConfirmed, orders.OrderDispatched]

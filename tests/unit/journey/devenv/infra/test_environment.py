@@ -74,7 +74,7 @@ def test_passwords_are_neither_in_repr_nor_in_output() -> None:
     assert masked(found.mongo_url) == found.mongo_url
 
 
-def test_what_is_written_is_read_again() -> None:
+def test_written_infrastructure_is_read_back() -> None:
     found = environment.from_environment(COMPLETE)
     assert Infrastructure.from_json(found.to_json()) == found
 

@@ -98,7 +98,7 @@ async def test_a_broken_mail_is_kept_and_shown(running: Running) -> None:
     assert (await running.api.get("/api/v1/message/latest")).status_code == 200
 
 
-async def test_refused_mails_are_refused_for_now_and_only_so_often(running: Running) -> None:
+async def test_a_number_of_mails_is_rejected_temporarily(running: Running) -> None:
     assert (await running.api.put("/faults", json={"refuse": 1})).status_code == 200
     with pytest.raises(aiosmtplib.SMTPDataError) as refused:
         await running.send("too early")
@@ -107,7 +107,7 @@ async def test_refused_mails_are_refused_for_now_and_only_so_often(running: Runn
     assert await running.subjects() == ["later"]
 
 
-async def test_refusal_lasts_until_it_is_switched_off(running: Running) -> None:
+async def test_mails_are_rejected_until_the_fault_is_removed(running: Running) -> None:
     await running.api.put("/faults", json={"refuse": "always"})
     for _ in range(3):
         with pytest.raises(aiosmtplib.SMTPDataError):

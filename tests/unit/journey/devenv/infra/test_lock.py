@@ -87,7 +87,7 @@ async def test_a_cancelled_waiter_does_not_keep_the_lock(tmp_path: Path) -> None
         pass
 
 
-async def test_the_file_stays_because_it_marks_a_directory_as_used(tmp_path: Path) -> None:
+async def test_the_lock_file_remains_after_use(tmp_path: Path) -> None:
     async with locked(tmp_path / "state"):
         pass
     assert (tmp_path / "state" / "lock").exists()

@@ -20,7 +20,7 @@ def program(path: Path, script: str = "") -> Path:
     return path
 
 
-def test_the_node_that_is_there_is_taken(tmp_path: Path) -> None:
+def test_an_installed_node_is_used(tmp_path: Path) -> None:
     for name in ("npm", "node"):
         program(tmp_path / name)
     assert node.node(print) == tmp_path / "node"

@@ -62,7 +62,7 @@ async def test_children_end_with_their_parent(tmp_path: Path, how: str) -> None:
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
 
-async def test_one_that_does_not_listen_is_killed_after_the_grace(tmp_path: Path) -> None:
+async def test_a_process_ignoring_sigterm_is_killed_after_the_grace_period(tmp_path: Path) -> None:
     processes = Processes(tmp_path)
     record = processes.start("stubborn", STUBBORN, log=tmp_path / "log")
     await wait_for_output(processes, "stubborn", tmp_path / "log")
@@ -71,7 +71,9 @@ async def test_one_that_does_not_listen_is_killed_after_the_grace(tmp_path: Path
 
 
 @pytest.mark.parametrize("differs", [{"started": "another boot:1"}, {"started": "", "created": 3600.0}])
-async def test_a_stranger_with_a_reused_pid_is_left_alone(tmp_path: Path, differs: dict[str, object]) -> None:
+async def test_another_process_with_a_reused_pid_is_not_stopped(
+    tmp_path: Path, differs: dict[str, object]
+) -> None:
     mine, other = Processes(tmp_path / "mine"), Processes(tmp_path / "other")
     stranger = other.start("stranger", SLEEP, log=tmp_path / "log")
     record = asdict(stranger) | {"name": "old"} | differs
@@ -137,7 +139,7 @@ async def test_a_process_ending_at_once_is_reported_with_its_log(tmp_path: Path)
         await processes.wait_until_ready("hasty", never, timeout_s=60)
 
 
-async def test_waiting_has_an_end(tmp_path: Path) -> None:
+async def test_waiting_for_readiness_times_out(tmp_path: Path) -> None:
     async def never() -> bool:
         return False
 

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
-from journey.devenv.infra import docker, local_mongo, local_rabbit, ready, resolve
+from journey.devenv.infra import docker, local_rabbit, mongod, ready, resolve
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.infra.processes import Processes
 
@@ -35,7 +35,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(local_rabbit, "find_or_install", not_here)
-    monkeypatch.setattr(local_mongo, "find_or_download", not_here)
+    monkeypatch.setattr(mongod, "find_or_download", not_here)
 
 
 async def test_without_infrastructure_the_reason_and_remedy_are_given(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ async def test_tests_try_docker_first_and_report_why_it_failed(tmp_path: Path) -
         await resolve.obtain(tmp_path / "state", for_tests=True, log=quiet)
 
 
-async def test_memory_comes_last_and_has_a_real_mailbox(tmp_path: Path) -> None:
+async def test_memory_is_the_last_choice_with_a_real_mailbox(tmp_path: Path) -> None:
     state_dir = tmp_path / "state"
     try:
         found = await resolve.obtain(state_dir, allow_memory=True, log=quiet)

@@ -1,0 +1,64 @@
+"""HTTP models of payment_svc."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from contracts.payments import Settlement
+from contracts.values import Money
+
+
+class PaymentStatus(StrEnum):
+    """The statuses that end in -ing wait for the provider.
+
+    `dropped`: nothing was or will be authorised; also the tombstone of an order that has not arrived yet.
+    `needs_reconciliation`: the result of a capture, void or refund differs from the request, or there is none
+    after a day; staff compare the ledgers.
+    """
+
+    NEW = "new"
+    AUTHORIZING = "authorizing"
+    AUTHORIZED = "authorized"
+    DECLINED = "declined"
+    CAPTURING = "capturing"
+    CAPTURED = "captured"
+    FAILED = "failed"
+    VOIDING = "voiding"
+    VOIDED = "voided"
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
+    DROPPED = "dropped"
+    NEEDS_RECONCILIATION = "needs_reconciliation"
+
+
+class RefundView(BaseModel):
+    """A refund of a part. `done`: the card provider has carried it out."""
+
+    refund_id: UUID
+    amount: Money
+    done: bool
+
+
+class PaymentView(BaseModel):
+    """A payment. The card token is not exposed."""
+
+    order_id: UUID
+    customer_id: UUID
+    status: PaymentStatus
+    total: Money
+    cancelled: bool = Field(description="the order ended during the request to the provider")
+    reference: str = Field(description="the provider's reference of the authorisation")
+    detail: str = Field("", description="how a result of the provider differs from the request")
+    may_retry: bool = Field(False, description="whether staff may have the last request repeated")
+    settlements: tuple[Settlement, ...] = Field((), description="what staff settled outside the provider")
+    refunds: tuple[RefundView, ...] = Field((), description="the parts that staff have refunded")
+    changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
+
+
+class PaymentPage(BaseModel):
+    """`next`: the `after` of the following page; null on the last one."""
+
+    items: list[PaymentView]
+    next: UUID | None

@@ -1,0 +1,1 @@
+"""The export of all data that the shop stores about a user."""

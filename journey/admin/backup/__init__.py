@@ -1,0 +1,1 @@
+"""Backups of services' databases, their restoration, and the recovery of what happened since."""

@@ -1,0 +1,122 @@
+"""`journey attention` and `journey refund`: what staff decide about an order's payment."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import httpx
+import typer
+
+from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Command
+from contracts import orders, payments
+from contracts.http.payments import PaymentView
+from contracts.payments import SettlementReason
+from contracts.values import Money, parse_amount
+from journey.admin.instances import responding
+from journey.cli.arguments import checked
+from journey.cli.console import UsageError, console, run, shop_endpoints
+from journey.cli.sending import send_command
+
+attention_app = typer.Typer(
+    name="attention", help="Decide about an order whose payment needs staff.", no_args_is_help=True
+)
+refund_app = typer.Typer()
+Staff = Annotated[UUID, typer.Option("--by", help="user id of the staff member who decides")]
+
+
+@attention_app.command()
+def show(order: UUID) -> None:
+    """Show the payment of an order, and what staff can do about it."""
+
+    async def go() -> None:
+        payment = await _payment(order)
+        console.print(
+            f"{payment.status}, {payment.total}" + (f": {payment.detail}" if payment.detail else "")
+        )
+        for settlement in payment.settlements:
+            console.print(f"  settled outside: {settlement}")
+        for refund in payment.refunds:
+            console.print(f"  refund of {refund.amount}{'' if refund.done else ', not done yet'}")
+        if payment.may_retry:
+            console.print(f"  `journey attention retry {order} --by STAFF` asks the card provider again")
+        if payment.status in ("failed", "needs_reconciliation"):
+            console.print(f"  `journey attention cancel {order} --by STAFF` if it has not been dispatched")
+            console.print(f"  `journey attention settle {order} --by STAFF --help` if it is settled outside")
+
+    run(go())
+
+
+@attention_app.command()
+def retry(order: UUID, by: Staff) -> None:
+    """Ask the card provider again: for a capture that failed, or a void or refund that it did not answer."""
+    run(_decide(order, checked(payments.RetryPayment, order_id=order, staff_id=by)))
+
+
+@attention_app.command()
+def cancel(order: UUID, by: Staff) -> None:
+    """Cancel an order that needs attention and has not been dispatched. Its payment is voided."""
+    run(_decide(order, checked(orders.CancelAsStaff, order_id=order, staff_id=by)))
+
+
+@attention_app.command()
+def settle(
+    order: UUID,
+    by: Staff,
+    reason: Annotated[SettlementReason, typer.Option(help="what happened to the money")],
+    reference: Annotated[str, typer.Option(help="number of the transfer, receipt or transaction")],
+    amount: Annotated[str, typer.Option(help="in the currency of the order, e.g. 29.90")] = "0",
+) -> None:
+    """Mark a payment as settled outside the shop's requests to the card provider."""
+
+    async def go() -> None:
+        money = _money(amount, (await _payment(order)).total.currency)
+        settlement = checked(payments.Settlement, reason=reason, amount=money, reference=reference)
+        await send_command(
+            OPERATOR, payments.SettlePayment(order_id=order, staff_id=by, settlement=settlement)
+        )
+
+    run(go())
+
+
+@refund_app.command()
+def refund(
+    order: UUID,
+    by: Staff,
+    amount: Annotated[str, typer.Option(help="in the currency of the order, e.g. 29.90")],
+) -> None:
+    """Refund a part of an order that has been dispatched."""
+
+    async def go() -> None:
+        money = _money(amount, (await _payment(order)).total.currency)
+        refund_id = new_id()
+        await send_command(
+            OPERATOR,
+            checked(orders.RefundOrder, order_id=order, refund_id=refund_id, staff_id=by, amount=money),
+        )
+
+    run(go())
+
+
+def _money(amount: str, currency: str) -> Money:
+    """Raises UsageError."""
+    amount_minor = parse_amount(amount, currency)
+    if amount_minor is None:
+        raise UsageError(f"amount: {amount!r} is not an amount in {currency}, e.g. 29.90")
+    return checked(Money, amount_minor=amount_minor, currency=currency)
+
+
+async def _decide(order: UUID, command: Command) -> None:
+    await _payment(order)
+    await send_command(OPERATOR, command)
+
+
+async def _payment(order: UUID) -> PaymentView:
+    """Raises UsageError if payment_svc knows no payment of this order."""
+    async with httpx.AsyncClient() as http:
+        address = (await responding(http, shop_endpoints().http))["payment_svc"]
+        response = await http.get(f"{address}/payments/{order}")
+    if response.status_code == httpx.codes.NOT_FOUND:
+        raise UsageError(f"there is no payment for order {order}; `journey explain {order}`")
+    found: Any = response.raise_for_status().json()
+    return PaymentView.model_validate(found)

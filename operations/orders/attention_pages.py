@@ -1,0 +1,155 @@
+"""What staff decide about an order's payment: a failure, a missing answer, or a refund of a part."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from fastapi import HTTPException, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import ValidationError
+from starlette.responses import RedirectResponse
+
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Command
+from chassis.web.http_client import UpstreamUnavailable
+from contracts import orders, payments
+from contracts.http.payments import PaymentStatus, PaymentView
+from contracts.payments import SettlementReason
+from contracts.values import AMOUNT_MAX, Id, Money, parse_amount
+from operations.access import current_user_id
+from operations.broker import CommandNotSent
+from operations.web.forms import StaffForm, read_form
+from operations.web.staff_pages import StaffPages, get, post
+
+_UNRESOLVED = (PaymentStatus.FAILED, PaymentStatus.NEEDS_RECONCILIATION)
+REASONS = {
+    SettlementReason.PAID: "The customer has paid in another way",
+    SettlementReason.WRITTEN_OFF: "The shop gives up the amount",
+    SettlementReason.RETURNED: "The customer has the amount back",
+    SettlementReason.RELEASED: "No money moved, and none is held",
+}
+
+
+class AttentionPages(StaffPages):
+    def routes(self) -> Iterable[APIRoute]:
+        path = "/ops/orders/{order_id}/payment"
+        return (
+            get(path, self.show),
+            post(f"{path}/retry", self.retry),
+            post(f"{path}/settle", self.settle),
+            post(f"{path}/refunds", self.refund),
+            post("/ops/orders/{order_id}/cancel", self.cancel),
+        )
+
+    async def show(self, request: Request, order_id: Id) -> Response:
+        return await self._show(request, order_id, StaffForm())
+
+    async def retry(self, request: Request, order_id: Id) -> Response:
+        """payment_svc decides. The request is repeated at most once for each failure."""
+        await self._known_payment(order_id)
+        command = payments.RetryPayment(order_id=order_id, staff_id=_staff_id(request))
+        return await self._sent(request, order_id, command, said="retry")
+
+    async def cancel(self, request: Request, order_id: Id) -> Response:
+        """order_svc decides: only an order that needs attention, and has not been dispatched."""
+        command = orders.CancelAsStaff(order_id=order_id, staff_id=_staff_id(request))
+        return await self._sent(request, order_id, command, said="cancel")
+
+    async def settle(self, request: Request, order_id: Id) -> Response:
+        form = await read_form(request)
+        payment = await self._known_payment(order_id)
+        command = _settlement(form, payment, _staff_id(request))
+        if command is None:
+            return await self._show(request, order_id, form, 422)
+        return await self._sent(request, order_id, command, said="settle")
+
+    async def refund(self, request: Request, order_id: Id) -> Response:
+        """The refund's id is created with the form, so that a form sent twice counts once."""
+        form = await read_form(request)
+        payment = await self._known_payment(order_id)
+        amount = _amount(form, payment)
+        if amount.is_zero:
+            form.errors.setdefault("amount", f"Enter an amount in {payment.total.currency}, e.g. 29.90.")
+        refund_id = form["refund_id"] or str(new_id())
+        if form.is_wrong:
+            return await self._show(request, order_id, form, 422)
+        try:
+            command = orders.RefundOrder.model_validate(
+                {
+                    "order_id": order_id,
+                    "refund_id": refund_id,
+                    "staff_id": _staff_id(request),
+                    "amount": amount,
+                }
+            )
+        except ValidationError:
+            raise HTTPException(422, "Nothing was sent. Open the page of the payment again.") from None
+        return await self._sent(request, order_id, command, said="refund")
+
+    async def _sent(self, request: Request, order_id: UUID, command: Command, *, said: str) -> Response:
+        try:
+            await self._tools.broker.send_command(command, str(current_user_id(request)))
+        except CommandNotSent as error:
+            raise HTTPException(503, f"The command was not sent: {error}") from None
+        return RedirectResponse(f"/ops/orders/{order_id}?said={said}", 303)
+
+    async def _show(self, request: Request, order_id: UUID, form: StaffForm, status: int = 200) -> Response:
+        payment = await self._known_payment(order_id)
+        return self._render(
+            request,
+            "payment.html",
+            status,
+            order_id=str(order_id),
+            payment=payment,
+            unresolved=payment.status in _UNRESOLVED,
+            form=form,
+            reasons=REASONS,
+            refund_id=form["refund_id"] or str(new_id()),
+            refundable=_refundable(payment),
+        )
+
+    async def _known_payment(self, order_id: UUID) -> PaymentView:
+        """Raises HTTPException if there is none, or payment_svc does not respond."""
+        try:
+            found = await self._fetch("payment_svc", f"/payments/{order_id}", PaymentView)
+        except UpstreamUnavailable:
+            raise HTTPException(503, "payment_svc does not respond; try again in a moment.") from None
+        if found is None:
+            raise HTTPException(404, "There is no payment for this order.")
+        return PaymentView.model_validate(found)
+
+
+def _staff_id(request: Request) -> UUID:
+    return UUID(str(current_user_id(request)))
+
+
+def _refundable(payment: PaymentView) -> Money | None:
+    """What is left to refund, if the payment's status allows a refund of a part."""
+    if payment.status is not PaymentStatus.CAPTURED or payment.settlements:
+        return None
+    left = payment.total.amount_minor - sum(refund.amount.amount_minor for refund in payment.refunds)
+    return Money(amount_minor=left, currency=payment.total.currency) if left > 0 else None
+
+
+def _amount(form: StaffForm, payment: PaymentView) -> Money:
+    """0, with an error in the form, if it is not an amount in the order's currency."""
+    currency = payment.total.currency
+    amount_minor = parse_amount(form["amount"] or "0", currency)
+    if amount_minor is None or amount_minor > AMOUNT_MAX:
+        amount_minor = 0
+        form.errors["amount"] = f"Enter an amount in {currency}, e.g. 29.90."
+    return Money(amount_minor=amount_minor, currency=currency)
+
+
+def _settlement(form: StaffForm, payment: PaymentView, staff_id: UUID) -> payments.SettlePayment | None:
+    """None, with errors in the form, if the input is not valid."""
+    amount = _amount(form, payment)
+    try:
+        settlement = payments.Settlement.model_validate(
+            {"reason": form["reason"], "amount": amount, "reference": form["reference"]}
+        )
+    except ValidationError as error:
+        form.refuse(error)
+        return None
+    if form.is_wrong:
+        return None
+    return payments.SettlePayment(order_id=payment.order_id, staff_id=staff_id, settlement=settlement)

@@ -1,0 +1,106 @@
+"""Refunds of a part of the captured total, after the dispatch. Several never exceed it. Pure functions."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from chassis.core.decision import Decision, RunEffect
+from contracts import payments
+from contracts.http.payments import PaymentStatus
+from contracts.values import Money
+from payment_svc import payment as card
+from payment_svc.matching import refund_mismatch
+from payment_svc.payment import CardResult, PartialRefund, Payment
+
+REFUNDS_MAX = 50
+PartResult = card.Refunded | card.UnusableResponse | card.NeverDone
+
+
+def refundable_minor(payment: Payment) -> int:
+    """What may still be refunded, in minor units."""
+    return payment.total.amount_minor - sum(refund.amount.amount_minor for refund in payment.refunds)
+
+
+def grant(payment: Payment, refund_id: UUID, amount: Money) -> Decision[Payment]:
+    if _find(payment, refund_id):
+        return Decision(payment)  # the same refund under another message id
+    if why := _why_not(payment, amount):
+        return _refused(payment, refund_id, why)
+    command = payments.RefundPart(order_id=payment.order_id, refund_id=refund_id)
+    return Decision(replace(payment, refunds=(*payment.refunds, PartialRefund(refund_id, amount))), command)
+
+
+def _why_not(payment: Payment, amount: Money) -> str:
+    if payment.status is not PaymentStatus.CAPTURED:
+        return f"the payment is {payment.status.replace('_', ' ')}"
+    if payment.settlements:
+        return "the payment was settled outside; return the amount in the same way"
+    if amount.currency != payment.total.currency:
+        return f"the order is in {payment.total.currency}"
+    if amount.is_zero:
+        return "a refund is at least one minor unit of the currency"
+    if len(payment.refunds) >= REFUNDS_MAX:
+        return f"a payment has at most {REFUNDS_MAX} refunds"
+    left_minor = refundable_minor(payment)
+    left = Money(amount_minor=max(0, left_minor), currency=payment.total.currency)
+    return f"only {left} of {payment.total} are left to refund" if amount.amount_minor > left_minor else ""
+
+
+def send(payment: Payment, refund_id: UUID) -> Decision[Payment] | RunEffect:
+    refund = _find(payment, refund_id)
+    if refund is None or refund.done:
+        return Decision(payment)
+    part = refund.refund_id
+    return RunEffect(card.RefundAmount(_key(payment, part), payment.reference, refund.amount, part))
+
+
+def refund_of(payment: Payment, result: CardResult) -> PartialRefund | None:
+    """The partial refund that this result of the provider is about."""
+    match result:
+        case card.Refunded(part=UUID() as part):
+            return _find(payment, part)
+        case card.UnusableResponse(key=key) | card.NeverDone(key=key):
+            return next((each for each in payment.refunds if key == _key(payment, each.refund_id)), None)
+        case _:
+            return None
+
+
+def difference(payment: Payment, refund: PartialRefund, result: PartResult) -> str:
+    """How the result differs from the request, as text for staff; empty if it does not, or comes again."""
+    if refund.done or isinstance(result, card.NeverDone):
+        return ""
+    return refund_mismatch(payment, refund.amount, result)
+
+
+def finish(payment: Payment, refund: PartialRefund, result: PartResult) -> Decision[Payment]:
+    if refund.done:
+        return Decision(payment)  # the effect ran twice
+    if isinstance(result, card.NeverDone):
+        remaining = tuple(each for each in payment.refunds if each != refund)
+        return _refused(replace(payment, refunds=remaining), refund.refund_id, result.detail)
+    done = with_done(payment, refund)
+    refunded = payments.PaymentPartRefunded(
+        order_id=payment.order_id,
+        customer_id=payment.customer_id,
+        refund_id=refund.refund_id,
+        amount=refund.amount,
+        refunded=done.refunded,
+    )
+    return Decision(done, refunded)
+
+
+def with_done(payment: Payment, refund: PartialRefund) -> Payment:
+    done = replace(refund, done=True)
+    return replace(payment, refunds=tuple(done if each == refund else each for each in payment.refunds))
+
+
+def _refused(payment: Payment, refund_id: UUID, detail: str) -> Decision[Payment]:
+    refused = payments.RefundRefused(order_id=payment.order_id, refund_id=refund_id, detail=detail)
+    return Decision(payment, refused)
+
+
+def _find(payment: Payment, refund_id: UUID) -> PartialRefund | None:
+    return next((refund for refund in payment.refunds if refund.refund_id == refund_id), None)
+
+
+def _key(payment: Payment, refund_id: UUID) -> str:
+    return f"{payment.order_id}:part:{refund_id}"

@@ -1,0 +1,3 @@
+"""Prometheus' and Alertmanager's own checkers."""
+
+from tests.support.monitoring_fixtures import programs as programs

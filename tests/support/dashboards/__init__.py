@@ -1,0 +1,1 @@
+"""Grafana's dashboards as code. `make documents` writes their JSON to deploy/observability."""

@@ -1,0 +1,1 @@
+"""The Kubernetes manifests: what `make documents` writes, and the rules for what kustomize renders."""

@@ -1,0 +1,107 @@
+"""Changes that the rules for programs must refuse."""
+
+from tests.support.kubernetes import rules_programs
+from tests.support.kubernetes.broken import Break, container, removed, setting, spec, variable
+
+PROGRAMS = {
+    **{
+        f"no {kind}": Break(
+            rules_programs.each_program_has_all_objects, removed(kind, "order-svc"), f"has no {kind}"
+        )
+        for kind in (
+            "Service",
+            "ServiceAccount",
+            "NetworkPolicy",
+            "PodDisruptionBudget",
+            "ServiceMonitor",
+            "ScaledObject",
+        )
+    },
+    "no TriggerAuthentication": Break(
+        rules_programs.each_program_has_all_objects,
+        removed("TriggerAuthentication", "user-svc-broker"),
+        "user_svc has no TriggerAuthentication",
+    ),
+    "a Deployment of no program": Break(
+        rules_programs.each_program_has_all_objects,
+        lambda found: found.objects.append({"kind": "Deployment", "metadata": {"name": "mail"}}),
+        "mail belongs to no program",
+    ),
+    "a disruption budget for other pods": Break(
+        rules_programs.objects_select_the_pods_of_their_program,
+        lambda found: spec("PodDisruptionBudget", "order-svc")(found)["selector"]["matchLabels"].clear(),
+        "PodDisruptionBudget order-svc does not select",
+    ),
+    "another image": Break(
+        rules_programs.names_images_ports_and_memory_agree_with_compose,
+        lambda found: container(found).update(image="registry.example/order-journey/payment_svc:1"),
+        "is not compose.yaml's order-journey/order_svc",
+    ),
+    "another memory limit": Break(
+        rules_programs.names_images_ports_and_memory_agree_with_compose,
+        lambda found: container(found)["resources"]["limits"].update(memory="64Mi"),
+        "memory limit is not",
+    ),
+    "another port": Break(
+        rules_programs.names_images_ports_and_memory_agree_with_compose,
+        lambda found: container(found, "gateway")["ports"][1].update(containerPort=8001),
+        "gateway: its ports are",
+    ),
+    "an unknown variable": Break(
+        rules_programs.settings_accept_the_environment,
+        variable("AMQP_ADDRESS", "x"),
+        "order-svc: it has no setting AMQP_ADDRESS",
+    ),
+    "a missing setting": Break(
+        rules_programs.settings_accept_the_environment,
+        setting("SMTP_URL", None),
+        "notification-svc: the setting SMTP_URL is refused",
+    ),
+    "an unknown shared setting": Break(
+        rules_programs.settings_accept_the_environment, setting("SHOP_URI", "x"), "has the setting SHOP_URI"
+    ),
+    "a value that the settings refuse": Break(
+        rules_programs.settings_accept_the_environment, setting("DRAIN_S", "90"), "DRAIN_S"
+    ),
+    "a queue without a declaration": Break(
+        rules_programs.scaling_follows_the_consumed_queues,
+        lambda found: spec("ScaledObject", "order-svc")(found)["triggers"][0]["metadata"].update(
+            queueName="order_svc.event"
+        ),
+        "it must follow order_svc.events, order_svc.commands",
+    ),
+    "another threshold": Break(
+        rules_programs.scaling_follows_the_consumed_queues,
+        lambda found: spec("ScaledObject", "notification-svc")(found)["triggers"][1]["metadata"].update(
+            value="200"
+        ),
+        "notification_svc.commands must count",
+    ),
+    "no activation": Break(
+        rules_programs.scaling_follows_the_consumed_queues,
+        lambda found: spec("ScaledObject", "order-svc")(found)["triggers"][0]["metadata"].pop(
+            "activationValue"
+        ),
+        "has no activationValue",
+    ),
+    "a number of replicas": Break(
+        rules_programs.scaling_follows_the_consumed_queues,
+        lambda found: spec("Deployment", "order-svc")(found).update(replicas=3),
+        "KEDA sets the number",
+    ),
+    "a service with deadlines that sleeps": Break(
+        rules_programs.scaling_follows_the_consumed_queues,
+        lambda found: spec("ScaledObject", "order-svc")(found).update(minReplicaCount=0),
+        "it must always run",
+    ),
+    "one replica in production": Break(
+        rules_programs.scaling_follows_the_consumed_queues,
+        lambda found: spec("ScaledObject", "payment-svc")(found).update(minReplicaCount=1),
+        "at least two replicas",
+    ),
+    "no scaling by CPU": Break(
+        rules_programs.scaling_follows_the_consumed_queues,
+        lambda found: spec("ScaledObject", "user-svc")(found)["triggers"].pop(),
+        "does not scale by CPU",
+    ),
+}

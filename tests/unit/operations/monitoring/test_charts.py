@@ -1,0 +1,68 @@
+"""The drawing of time lines: paths, scales and gaps."""
+
+import math
+
+import pytest
+
+from operations.monitoring.charts import HEIGHT, chart, gaps, path, points, scale_top
+
+NOTHING = math.nan
+
+
+def commands_of(data: str) -> list[tuple[str, float, float]]:
+    """The commands of a path with their coordinates."""
+    commands = data.replace("M", " M").replace("L", " L").split(" ")[1:]
+    return [(x[0], float(x[1:]), float(y)) for x, y in zip(commands[::2], commands[1::2], strict=True)]
+
+
+def test_a_line_is_interrupted_where_a_value_is_unknown() -> None:
+    drawn = commands_of(path([1.0, 2.0, None, 2.0, 1.0], 2.0))
+    assert [(command, x) for command, x, _ in drawn] == [("M", 0.5), ("L", 1.5), ("M", 3.5), ("L", 4.5)]
+
+
+def test_zero_is_drawn_and_unknown_is_not() -> None:
+    [(_, _, bottom), (_, _, top)] = commands_of(path([0.0, 5.0], 5.0))
+    assert bottom == pytest.approx(HEIGHT - 1.5) and top == pytest.approx(1.5)
+    assert path([None, None], 5.0) == "" == path([NOTHING], 5.0)
+
+
+def test_isolated_values_are_dots_and_no_part_of_the_line() -> None:
+    values = [1.0, None, 1.0, 1.0, NOTHING, 0.0, None, 1.0]
+    assert points(values, 1.0) == "M0.5 1.5h.01M5.5 38.5h.01M7.5 1.5h.01"
+    assert [x for _, x, _ in commands_of(path(values, 1.0))] == [2.5, 3.5]
+    assert points([1.0, 1.0], 1.0) == ""
+
+
+def test_a_chart_of_isolated_values_has_a_scale() -> None:
+    drawn = chart("Handling", [("p95", [NOTHING, 3.0, NOTHING])], lambda value: f"{value:.0f} s")
+    assert (drawn.lines[0].path, drawn.top) == ("", "5 s") and drawn.lines[0].points
+
+
+def test_a_gap_is_where_any_line_is_unknown() -> None:
+    first, second = [1.0, None, None, 1.0, NOTHING], [1.0, 1.0, None, None, NOTHING]
+    assert gaps([first, second]) == ((1, 3),)
+    assert gaps([[None, 1.0, None]]) == ((0, 1), (2, 1))
+    assert gaps([[NOTHING, 0.0]]) == ()
+
+
+@pytest.mark.parametrize(
+    ("highest", "top"), [(0.0, 1.0), (0.03, 0.05), (1.0, 1.0), (1.1, 2.0), (7.0, 10.0), (501.0, 1000.0)]
+)
+def test_the_scale_ends_at_a_round_number(highest: float, top: float) -> None:
+    assert scale_top([None, NOTHING, highest, 0.0]) == pytest.approx(top)
+
+
+def test_every_point_stays_within_the_drawing() -> None:
+    values = [float(number * number) for number in range(120)]
+    for _, x, y in commands_of(path(values, scale_top(values))):
+        assert 0 <= x <= 120 and 0 <= y <= HEIGHT
+
+
+def test_a_chart_has_a_text_summary() -> None:
+    drawn = chart("Messages", [("handled", [1.0, None, 3.0, 2.0])], lambda value: f"{value:.0f}/s")
+    assert drawn.summary == "Messages. handled: now 2/s, at most 3/s; 1 gap."
+    assert drawn.top == "5/s"
+    away = chart("Messages", [("handled", [1.0, None])], lambda value: f"{value:.0f}/s")
+    assert away.lines[0].now == "unknown", "an earlier value is not the present one"
+    quiet = chart("Handling", [("p95", [NOTHING, NOTHING])], lambda value: f"{value:.0f} s")
+    assert (quiet.lines[0].now, quiet.lines[0].highest) == ("–", "–")

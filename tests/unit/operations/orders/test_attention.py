@@ -1,0 +1,135 @@
+"""Staff decide about an order whose payment failed: each command is sent once, and audited."""
+
+import re
+from uuid import UUID
+
+import pytest
+
+from chassis.messaging.identity import new_id
+from contracts import orders, payments
+from tests.support.shops.operations import ADA, OperationsApp, hidden
+
+
+async def needing_attention(operations_app: OperationsApp, card: str = "tok_capture_refused") -> UUID:
+    await operations_app.stocked()
+    order_id = await operations_app.ordered(card=card)
+    assert "Decide about the payment" in await operations_app.page(f"/ops/orders/{order_id}")
+    return order_id
+
+
+async def decided(operations_app: OperationsApp, path: str, **fields: str) -> str:
+    """The page after the command."""
+    response = await operations_app.send(path, **fields)
+    await operations_app.quiet()
+    return await operations_app.page(response.headers["location"])
+
+
+async def test_a_repeated_capture_confirms_the_order(operations_app: OperationsApp) -> None:
+    order_id = await needing_attention(operations_app, "tok_capture_refused_once")
+    path = f"/ops/orders/{order_id}/payment"
+    assert "Repeat the request" in await operations_app.page(path)
+    page = await decided(operations_app, f"{path}/retry")
+    for name in ("RetryPayment", "PaymentCaptured", "PaymentResolved", "OrderResolved"):
+        assert f"</a> {name}</h3>" in page, name
+    assert "needs attention → confirmed" in page
+    assert "Refund a part" in await operations_app.page(path)
+    entry = operations_app.broker.entries[-1]
+    assert (entry.type, entry.by, entry.journey_id) == (payments.RetryPayment.TYPE, str(ADA), str(order_id))
+
+
+async def test_staff_cancel_an_order_and_its_payment_is_voided(operations_app: OperationsApp) -> None:
+    order_id = await needing_attention(operations_app)
+    page = await decided(operations_app, f"/ops/orders/{order_id}/cancel")
+    for name in ("CancelAsStaff", "OrderCancelled", "StockReleased", "PaymentVoided"):
+        assert f"</a> {name}</h3>" in page, name
+    assert operations_app.broker.entries[-1].type == orders.CancelAsStaff.TYPE
+
+
+async def test_a_settlement_shows_its_reason_and_reference(operations_app: OperationsApp) -> None:
+    order_id = await needing_attention(operations_app)
+    path = f"/ops/orders/{order_id}/payment"
+    page = await decided(
+        operations_app, f"{path}/settle", reason="paid", amount="29,90", reference="BANK-2026-0815"
+    )
+    assert "needs attention → confirmed" in page and "The settlement was sent" in page
+    shown = await operations_app.page(path)
+    assert "paid: 29.90 EUR, BANK-2026-0815" in shown
+    assert str(ADA) in page, "the event names who settled it"
+    assert operations_app.broker.entries[-1].type == payments.SettlePayment.TYPE
+
+
+async def test_a_settlement_that_does_not_balance_is_refused(operations_app: OperationsApp) -> None:
+    order_id = await needing_attention(operations_app)
+    settled = {"reason": "paid", "amount": "10", "reference": "BANK-1"}
+    page = await decided(operations_app, f"/ops/orders/{order_id}/payment/settle", **settled)
+    assert "29.90 EUR must be paid or written off" in page and "ResolutionRefused" in page
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"reason": "lost", "amount": "1", "reference": "BANK-1"}, "reason"),
+        ({"reason": "paid", "amount": "1.234", "reference": "BANK-1"}, "amount"),
+        ({"reason": "paid", "amount": "-1", "reference": "BANK-1"}, "amount"),
+        ({"reason": "paid", "amount": "9" * 14, "reference": "BANK-1"}, "amount"),
+        ({"reason": "paid", "amount": "1", "reference": "<b>"}, "reference"),
+        ({"reason": "paid", "amount": "1"}, "reference"),
+    ],
+)
+async def test_an_invalid_settlement_names_the_field(
+    operations_app: OperationsApp, form: dict[str, str], field: str
+) -> None:
+    order_id = await needing_attention(operations_app)
+    response = await operations_app.send(f"/ops/orders/{order_id}/payment/settle", 422, **form)
+    assert f'<a href="#{field}">' in response.text and f'id="{field}-wrong"' in response.text
+    assert not re.search("<b>", response.text)
+    assert operations_app.broker.entries[-1].type != payments.SettlePayment.TYPE
+
+
+async def test_an_order_without_a_payment_has_no_such_page(operations_app: OperationsApp) -> None:
+    path = f"/ops/orders/{new_id()}/payment"
+    assert "no payment" in await operations_app.page(path, 404)
+    assert "no payment" in (await operations_app.send(f"{path}/settle", 404)).text
+    assert "no payment" in (await operations_app.send(f"{path}/retry", 404)).text
+
+
+async def test_payment_svc_that_does_not_respond_is_named(operations_app: OperationsApp) -> None:
+    order_id = await needing_attention(operations_app)
+    operations_app.services.away.add("payment_svc")
+    assert "payment_svc does not respond" in await operations_app.page(f"/ops/orders/{order_id}/payment", 503)
+
+
+async def dispatched(operations_app: OperationsApp) -> str:
+    """The path of the payment of a dispatched order."""
+    await operations_app.stocked()
+    order_id = await operations_app.ordered()
+    await operations_app.send_command(orders.DispatchOrder(order_id=order_id))
+    return f"/ops/orders/{order_id}/payment"
+
+
+async def test_refunds_of_parts_count_once_and_never_exceed_the_total(operations_app: OperationsApp) -> None:
+    path = await dispatched(operations_app)
+    form = hidden(await operations_app.page(path)) | {"amount": "20.00"}
+    for _ in range(2):
+        page = await decided(operations_app, f"{path}/refunds", **form)
+    assert page.count("</a> PaymentPartRefunded</h3>") == 1
+    again = await operations_app.page(path)
+    assert "9.90 EUR are left to refund" in again and ">20.00 EUR</dd>" in again
+    page = await decided(operations_app, f"{path}/refunds", **(hidden(again) | {"amount": "10"}))
+    assert "only 9.90 EUR of 29.90 EUR are left to refund" in page
+    assert operations_app.broker.entries[-1].type == orders.RefundOrder.TYPE
+
+
+@pytest.mark.parametrize("amount", ["", "0", "-1", "1.234", "9" * 14])
+async def test_an_invalid_refund_names_the_field(operations_app: OperationsApp, amount: str) -> None:
+    path = await dispatched(operations_app)
+    response = await operations_app.send(f"{path}/refunds", 422, amount=amount, refund_id="")
+    assert '<a href="#amount">' in response.text
+    await operations_app.send(f"{path}/refunds", 422, amount="1", refund_id="no id")
+    assert operations_app.broker.entries[-1].type != orders.RefundOrder.TYPE
+
+
+async def test_before_the_dispatch_order_svc_refuses_a_refund(operations_app: OperationsApp) -> None:
+    await operations_app.stocked()
+    path = f"/ops/orders/{await operations_app.ordered()}/payment"
+    assert "RefundNotPossible" in await decided(operations_app, f"{path}/refunds", amount="1", refund_id="")

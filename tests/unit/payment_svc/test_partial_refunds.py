@@ -1,0 +1,179 @@
+"""Given-when-then tests of refunds of a part: several never exceed the captured total."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chassis.core.codec import Codec
+from chassis.core.decision import Context, Decision
+from contracts import orders, payments
+from contracts.http.payments import PaymentStatus
+from contracts.payments import Effect, SettlementReason
+from contracts.values import Money
+from payment_svc import payment as card
+from payment_svc.partial_refunds import REFUNDS_MAX, refundable_minor
+from payment_svc.payment import Payment
+from payment_svc.provider_responses import parse_response
+from tests.support.given_when_then import emitted, last_emitted, state_after
+from tests.support.messages import (
+    CARD_AUTHORIZED,
+    CARD_CAPTURE_REFUSED,
+    CARD_CAPTURED,
+    CARD_PART_HALF,
+    CARD_PART_NOT_DONE,
+    CARD_PART_REFUNDED,
+    CONFIRMED,
+    CUSTOMER,
+    FREE,
+    ORDER,
+    OTHER_REFUND_ID,
+    PART,
+    PART_REFUNDED,
+    PLACED,
+    POUNDS,
+    REFUND_ID,
+    REFUND_PART,
+    REFUND_REQUESTED,
+    REFUND_TOO_MUCH,
+    RESERVED,
+    REST,
+    SETTLE,
+    STAFF,
+    TOTAL,
+)
+from tests.unit.payment_svc.decision_tables import PAYMENTS
+
+REFERENCE = CARD_AUTHORIZED.reference
+TO_CAPTURING: list[Any] = [PLACED, RESERVED, CARD_AUTHORIZED, CONFIRMED]
+TO_CAPTURED: list[Any] = [*TO_CAPTURING, CARD_CAPTURED]
+TO_FAILED: list[Any] = [*TO_CAPTURING, CARD_CAPTURE_REFUSED]
+REFUNDED: list[Any] = [*TO_CAPTURED, REFUND_REQUESTED, CARD_PART_REFUNDED]
+
+
+def requested(amount: Money, refund_id: UUID = OTHER_REFUND_ID) -> orders.RefundRequested:
+    return orders.RefundRequested(order_id=ORDER, refund_id=refund_id, staff_id=STAFF, amount=amount)
+
+
+def why_refused(history: list[Any]) -> str:
+    refused = last_emitted(PAYMENTS, history)
+    assert isinstance(refused, payments.RefundRefused), refused
+    assert state_after(PAYMENTS, history) == state_after(PAYMENTS, history[:-1])
+    return refused.detail
+
+
+def test_a_part_is_refunded_under_a_key_of_its_own() -> None:
+    assert last_emitted(PAYMENTS, [*TO_CAPTURED, REFUND_REQUESTED]) == REFUND_PART
+    request = last_emitted(PAYMENTS, [*TO_CAPTURED, REFUND_REQUESTED, REFUND_PART])
+    assert request == card.RefundAmount(f"{ORDER}:part:{REFUND_ID}", REFERENCE, PART, REFUND_ID)
+
+
+def test_the_event_has_the_part_and_the_sum() -> None:
+    assert last_emitted(PAYMENTS, REFUNDED) == PART_REFUNDED
+    second = card.Refunded(REFERENCE, REST, OTHER_REFUND_ID)
+    assert last_emitted(PAYMENTS, [*REFUNDED, requested(REST), second]) == payments.PaymentPartRefunded(
+        order_id=ORDER, customer_id=CUSTOMER, refund_id=OTHER_REFUND_ID, amount=REST, refunded=TOTAL
+    )
+    assert state_after(PAYMENTS, REFUNDED).status is PaymentStatus.CAPTURED
+
+
+@pytest.mark.parametrize("before", [[*TO_CAPTURED, REFUND_REQUESTED], REFUNDED], ids=["granted", "refunded"])
+def test_several_refunds_never_exceed_the_total(before: list[Any]) -> None:
+    """A refund that is not done yet counts, too."""
+    too_much = Money(amount_minor=REST.amount_minor + 1, currency="EUR")
+    assert why_refused([*before, requested(too_much)]) == "only 50.00 EUR of 64.00 EUR are left to refund"
+    assert refundable_minor(state_after(PAYMENTS, [*before, requested(REST)])) == 0
+    assert why_refused([*TO_CAPTURED, REFUND_TOO_MUCH]) == "only 64.00 EUR of 64.00 EUR are left to refund"
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [(requested(POUNDS), "the order is in EUR"), (requested(FREE), "at least one minor unit")],
+)
+def test_a_refund_is_an_amount_of_the_order(request_: orders.RefundRequested, why: str) -> None:
+    assert why in why_refused([*TO_CAPTURED, request_])
+
+
+def test_only_captured_money_is_refunded() -> None:
+    for history, why in (
+        (TO_CAPTURING, "capturing"),
+        (TO_FAILED, "failed"),
+        ([*TO_FAILED, SETTLE], "settled outside; return the amount in the same way"),
+    ):
+        assert why in why_refused([*history, REFUND_REQUESTED])
+
+
+def test_a_payment_has_a_limited_number_of_refunds() -> None:
+    cent = Money(amount_minor=1, currency="EUR")
+    ids = [UUID(int=(7 << 76) | (2 << 62) | number) for number in range(1, REFUNDS_MAX + 2)]
+    history = [*TO_CAPTURED, *(requested(cent, refund_id) for refund_id in ids)]
+    assert f"at most {REFUNDS_MAX}" in why_refused(history)
+
+
+# copies, in both orders
+
+
+def test_a_refund_counts_once() -> None:
+    for history in ([*TO_CAPTURED, REFUND_REQUESTED], REFUNDED):
+        assert emitted(PAYMENTS, [*history, REFUND_REQUESTED]) == emitted(PAYMENTS, history)
+        assert state_after(PAYMENTS, [*history, REFUND_REQUESTED]) == state_after(PAYMENTS, history)
+    for late in (REFUND_PART, CARD_PART_REFUNDED, CARD_PART_NOT_DONE):
+        assert emitted(PAYMENTS, [*REFUNDED, late]) == emitted(PAYMENTS, REFUNDED)
+
+
+def test_two_refunds_may_be_finished_in_any_order() -> None:
+    both = [*TO_CAPTURED, REFUND_REQUESTED, requested(REST)]
+    second = card.Refunded(REFERENCE, REST, OTHER_REFUND_ID)
+    ends = [
+        state_after(PAYMENTS, [*both, *results])
+        for results in ([CARD_PART_REFUNDED, second], [second, CARD_PART_REFUNDED])
+    ]
+    assert ends[0] == ends[1] and ends[0].refunded == TOTAL
+
+
+# a provider that results otherwise, or not at all
+
+
+def test_a_refund_not_carried_out_can_be_granted_again() -> None:
+    history = [*TO_CAPTURED, REFUND_REQUESTED, CARD_PART_NOT_DONE]
+    assert last_emitted(PAYMENTS, history).detail == CARD_PART_NOT_DONE.detail
+    assert state_after(PAYMENTS, history) == state_after(PAYMENTS, TO_CAPTURED)
+    assert last_emitted(PAYMENTS, [*history, requested(TOTAL)]).refund_id == OTHER_REFUND_ID
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        CARD_PART_HALF,
+        card.Refunded("ref-9", PART, REFUND_ID),
+        card.UnusableResponse(f"{ORDER}:part:{REFUND_ID}", "it cannot be read"),
+    ],
+)
+def test_a_refund_of_another_amount_is_left_to_staff(result: Any) -> None:
+    history = [*TO_CAPTURED, REFUND_REQUESTED, result]
+    mismatched = last_emitted(PAYMENTS, history)
+    assert (mismatched.effect, mismatched.attempt) == (Effect.REFUND, 1)
+    settlement = payments.Settlement(reason=SettlementReason.RETURNED, amount=PART, reference="BANK-1")
+    settle = payments.SettlePayment(order_id=ORDER, staff_id=STAFF, settlement=settlement)
+    assert emitted(PAYMENTS, [*history, settle])[-1] == "PaymentResolved"
+    payment = state_after(PAYMENTS, [*history, settle])
+    assert payment.status is PaymentStatus.CAPTURED and payment.refunded == PART
+
+
+def test_the_result_names_the_part_that_was_requested() -> None:
+    request = card.RefundAmount(f"{ORDER}:part:{REFUND_ID}", REFERENCE, PART, REFUND_ID)
+    document = {
+        "key": request.key,
+        "outcome": "refunded",
+        "reference": REFERENCE,
+        "amount": PART.model_dump(),
+    }
+    assert parse_response(request, document) == CARD_PART_REFUNDED
+
+
+def test_a_part_of_an_older_payment_can_be_refunded() -> None:
+    codec = Codec(Payment)
+    stored = codec.dump(state_after(PAYMENTS, TO_CAPTURED))
+    del stored["refunds"]
+    decision = PAYMENTS.aggregate.decide(codec.load(stored), REFUND_REQUESTED, Context())
+    assert isinstance(decision, Decision) and decision.emits == (REFUND_PART,)
