@@ -1,10 +1,7 @@
 """The shop in containers: outcomes of orders, instances under load, rolling updates, a stopped service."""
 
-import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -18,7 +15,7 @@ from journey.cli import demo
 from journey.devenv.compose_shop import FILES, ComposeShop
 from journey.devenv.process_shop import ROOT
 from tests.containers.engine import compose, containers, docker, inspected, is_short
-from tests.support.system_fixtures import OrderLoad
+from tests.support.system_fixtures import OrderLoad, under_load
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.asyncio(loop_scope="package")]
 
@@ -27,22 +24,6 @@ WAIT_S = 240.0
 NEXT = "99.0.0"
 UPDATED = ("order_svc",) if is_short() else tuple(SERVICES)
 LONG = pytest.mark.skipif(is_short(), reason="`make compose-test` runs it; the short form leaves it out")
-
-
-@asynccontextmanager
-async def under_load(order_load: OrderLoad) -> AsyncIterator[None]:
-    """Orders are placed all the time, and each of them ends as it should, with one mail."""
-    enough = asyncio.Event()
-    load = asyncio.create_task(order_load.place_over_time(50, pause_s=0.1, until=enough.is_set))
-    try:
-        yield
-    finally:
-        enough.set()
-        await load
-    await order_load.all_end_as_expected(wait_s=WAIT_S)
-    await order_load.one_mail_each(wait_s=WAIT_S)
-    await order_load.doctor_agrees()
-    print(f"{len(order_load.expected)} orders ended as they should")
 
 
 async def test_containers_run_restricted_and_log_their_version(compose_shop: ComposeShop) -> None:
@@ -67,7 +48,7 @@ async def test_every_scenario_of_the_demo_succeeds(compose_shop: ComposeShop) ->
 
 
 async def test_instances_start_and_stop_under_load(compose_shop: ComposeShop, order_load: OrderLoad) -> None:
-    async with under_load(order_load):
+    async with under_load(order_load, 50, 0.1, wait_s=WAIT_S):
         await compose_shop.scale(MORE, print)
         see(compose_shop, MORE)
         for service in MORE:
@@ -107,7 +88,7 @@ async def test_a_rolling_update_under_load_loses_nothing(
     override = tmp_path / "updated.yaml"
     override.write_text(json.dumps({"services": {name: {"image": updated_image(name)} for name in UPDATED}}))
     with mock.patch.dict(os.environ, COMPOSE_FILE=f"{FILES}{os.pathsep}{override}"):
-        async with under_load(order_load):
+        async with under_load(order_load, 50, 0.1, wait_s=WAIT_S):
             for service in UPDATED:
                 await update(service)
                 await compose_shop.locate()

@@ -21,7 +21,7 @@ from tests.support.fork_server import ForkServerProcesses
 from tests.support.infrastructure import fresh_system
 from tests.support.proxy import Proxy
 from tests.support.releases import TREES
-from tests.support.system_fixtures import OrderLoad
+from tests.support.system_fixtures import OrderLoad, placing
 
 GRACE_S = 28.0
 DELAY_SCALE = 0.05  # the retry ladder's 5 s and 1 min become 0.25 s and 3 s
@@ -136,13 +136,8 @@ async def shop_of(tree: Path, infrastructure: Infrastructure, state_dir: Path) -
 async def orders_during(system: ProcessShop, chosen: random.Random) -> AsyncIterator[OrderLoad]:
     """Orders arrive until the block ends."""
     load = OrderLoad(system, await register(system, ["Ada", "Grace", "Edsger"]), chosen.randrange(10**6))
-    enough = asyncio.Event()
-    placing = asyncio.create_task(load.place_over_time(40, pause_s=0.25, until=enough.is_set))
-    try:
+    async with placing(load, 40, 0.25):
         yield load
-    finally:
-        enough.set()
-        await placing
 
 
 async def all_went_well(rollout: Rollout, load: OrderLoad, wait_s: float) -> None:

@@ -109,6 +109,31 @@ class OrderLoad:
             return {}
 
 
+@asynccontextmanager
+async def placing(order_load: OrderLoad, count: int = 60, pause_s: float = 0.2) -> AsyncIterator[None]:
+    """Orders are placed until the block ends, and at least `count` of them. An error ends them as well."""
+    enough = asyncio.Event()
+    load = asyncio.create_task(order_load.place_over_time(count, pause_s=pause_s, until=enough.is_set))
+    try:
+        yield
+    finally:
+        enough.set()
+        await load
+
+
+@asynccontextmanager
+async def under_load(
+    order_load: OrderLoad, count: int = 60, pause_s: float = 0.2, *, wait_s: float = 300.0
+) -> AsyncIterator[None]:
+    """Like `placing`. Then each order ends as it should and has one mail, and nothing is a dead letter."""
+    async with placing(order_load, count, pause_s):
+        yield
+    await order_load.all_end_as_expected(wait_s=wait_s)
+    await order_load.one_mail_each(wait_s=wait_s)
+    await order_load.doctor_agrees()
+    print(f"{len(order_load.expected)} orders ended as they should")
+
+
 @pytest.fixture
 async def system(
     real_infrastructure: Infrastructure, tmp_path: Path, request: pytest.FixtureRequest

@@ -9,7 +9,7 @@ import pytest
 
 from journey.devenv.process_shop import ProcessShop
 from tests.support.eventually import until
-from tests.support.system_fixtures import OrderLoad
+from tests.support.system_fixtures import OrderLoad, placing
 from tests.system.test_backfill import WAIT_S_MAX, journey
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
@@ -21,14 +21,17 @@ REMEMBERED_S = 2.0
 
 
 async def test_a_deleted_queue_is_noticed_and_backfilled(system: ProcessShop, order_load: OrderLoad) -> None:
-    enough = asyncio.Event()
-    load = asyncio.create_task(order_load.place_over_time(60, pause_s=0.2, until=enough.is_set))
-    async with httpx.AsyncClient(base_url=system.endpoints.http["payment_svc"], timeout=60) as service:
+    async with (
+        placing(order_load),
+        httpx.AsyncClient(base_url=system.endpoints.http["payment_svc"], timeout=60) as service,
+    ):
         await until(lambda: len(order_load.expected) >= 20, within_s=WAIT_S_MAX)
         async with system.admin as admin:
             await admin.delete_queue(system.endpoints.vhost, QUEUE)
         response = await until(
-            lambda: service.get("/readyz"), lambda response: response.status_code == 503, within_s=WAIT_S_MAX
+            lambda: service.get("/readyz"),
+            lambda response: response.status_code == 503,
+            within_s=WAIT_S_MAX,
         )
         assert response.json()["detail"] == "the broker has not registered our consumers"
         assert (await service.get("/healthz")).status_code == 200
@@ -40,10 +43,10 @@ async def test_a_deleted_queue_is_noticed_and_backfilled(system: ProcessShop, or
         await system.apply_topology()
         await asyncio.sleep(REMEMBERED_S)
         await until(
-            lambda: service.get("/readyz"), lambda response: response.status_code == 200, within_s=WAIT_S_MAX
+            lambda: service.get("/readyz"),
+            lambda response: response.status_code == 200,
+            within_s=WAIT_S_MAX,
         )
-    enough.set()
-    await load
     await journey(system, "backfill", "payment_svc", "--since", "1h")
     await order_load.all_end_as_expected(wait_s=WAIT_S)
     await order_load.one_mail_each(wait_s=WAIT_S)

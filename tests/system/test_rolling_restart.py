@@ -7,11 +7,10 @@ import pytest
 
 from journey.admin.registry import SERVICES
 from journey.devenv.process_shop import ProcessShop
-from tests.support.system_fixtures import OrderLoad
+from tests.support.system_fixtures import OrderLoad, under_load
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
-WAIT_S = 300.0
 GRACE_S = 30.0
 
 
@@ -21,20 +20,14 @@ GRACE_S = 30.0
 async def test_a_rolling_restart_under_load_dead_letters_nothing(
     system: ProcessShop, order_load: OrderLoad
 ) -> None:
-    enough = asyncio.Event()
-    load = asyncio.create_task(order_load.place_over_time(100, pause_s=0.1, until=enough.is_set))
-    for name in SERVICES:
-        system.start(name, instance=2)
-        await system.ready([f"{name}.2"])
-        await goes_well(system, name)
-        system.start(name)
-        await system.ready([name])
-        await goes_well(system, f"{name}.2")
-    enough.set()
-    await load
-    await order_load.all_end_as_expected(wait_s=WAIT_S)
-    await order_load.one_mail_each(wait_s=WAIT_S)
-    await order_load.doctor_agrees()  # also: no dead letter
+    async with under_load(order_load, 100, 0.1):
+        for name in SERVICES:
+            system.start(name, instance=2)
+            await system.ready([f"{name}.2"])
+            await goes_well(system, name)
+            system.start(name)
+            await system.ready([name])
+            await goes_well(system, f"{name}.2")
 
 
 async def goes_well(system: ProcessShop, process: str) -> None:

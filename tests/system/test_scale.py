@@ -16,7 +16,7 @@ from journey.devenv import demo_users
 from journey.devenv.process_shop import ProcessShop
 from tests.support.cli_runner import run_journey
 from tests.support.instance_counts import HANDLED, counted
-from tests.support.system_fixtures import OrderLoad
+from tests.support.system_fixtures import OrderLoad, under_load
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -35,9 +35,7 @@ SHARED = (
 
 async def test_instances_start_die_and_stop_under_load(system: ProcessShop, order_load: OrderLoad) -> None:
     """Of every service: started, some killed, restarted, drained and stopped, while orders are placed."""
-    enough = asyncio.Event()
-    load = asyncio.create_task(order_load.place_over_time(60, pause_s=0.2, until=enough.is_set))
-    try:
+    async with under_load(order_load):
         await system.scale(MORE)
         assert {service: _counts(system)[service] for service in MORE} == MORE
 
@@ -55,12 +53,6 @@ async def test_instances_start_die_and_stop_under_load(system: ProcessShop, orde
         await system.scale(FEWER)
         assert {service: _counts(system)[service] for service in FEWER} == FEWER
         assert system.processes.running("order_svc.2") is None
-    finally:
-        enough.set()
-        await load
-    await order_load.all_end_as_expected(wait_s=WAIT_S)
-    await order_load.one_mail_each(wait_s=WAIT_S)
-    await order_load.doctor_agrees()  # also: no dead letter
 
 
 async def test_instances_share_the_work_of_a_service(system: ProcessShop, order_load: OrderLoad) -> None:

@@ -21,7 +21,7 @@ from journey.admin import paging
 from journey.devenv.process_shop import ProcessShop
 from tests.support.cli_runner import finish_journey, printed_json
 from tests.support.eventually import until
-from tests.support.system_fixtures import OrderLoad
+from tests.support.system_fixtures import OrderLoad, placing
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -42,20 +42,19 @@ async def test_poison_bug_and_outage_together_lose_no_healthy_order(
     system: ProcessShop, order_load: OrderLoad
 ) -> None:
     outage = f"{system.endpoints.http['payment_svc']}/provider/outage"
-    enough = asyncio.Event()
     async with httpx.AsyncClient(timeout=60) as http:
-        load = asyncio.create_task(order_load.place_over_time(0, pause_s=0.1, until=enough.is_set))
-        await until(lambda: some_ended(http, system), within_s=WAIT_S)
-        (await http.put(outage)).raise_for_status()
-        await poison(system)
-        await asyncio.sleep(OUTAGE_S_MIN)
-        await until(lambda: many_wait_for_payment_alone(http, system), within_s=WAIT_S)
-        assert (await system.dead())["payment_svc"] == 0, "an outage dead-letters no message"
-        (await http.delete(outage)).raise_for_status()
-        during_outage = len(order_load.expected)
-        await until(lambda: len(order_load.expected) >= during_outage + WAITING_FOR_PAYMENT, within_s=WAIT_S)
-        enough.set()
-        await load
+        async with placing(order_load, 0, 0.1):
+            await until(lambda: some_ended(http, system), within_s=WAIT_S)
+            (await http.put(outage)).raise_for_status()
+            await poison(system)
+            await asyncio.sleep(OUTAGE_S_MIN)
+            await until(lambda: many_wait_for_payment_alone(http, system), within_s=WAIT_S)
+            assert (await system.dead())["payment_svc"] == 0, "an outage dead-letters no message"
+            (await http.delete(outage)).raise_for_status()
+            during_outage = len(order_load.expected)
+            await until(
+                lambda: len(order_load.expected) >= during_outage + WAITING_FOR_PAYMENT, within_s=WAIT_S
+            )
         hit = await with_the_article(http, system, len(order_load.expected))
 
     stuck = {order_id: order_load.expected.pop(order_id) for order_id in hit}
