@@ -83,7 +83,7 @@ CHECKOV := build/checkov
 
 .PHONY: checkov
 checkov: $(READY) $(CHECKOV)/.complete ## scan the Kubernetes manifests; exceptions are in deploy/kubernetes/checkov.yaml
-	@for overlay in local production; do \
+	@for overlay in local production partitioned; do \
 		mkdir -p build/kubernetes/$$overlay && \
 		$(VENV)/bin/kubectl kustomize deploy/kubernetes/overlays/$$overlay > build/kubernetes/$$overlay/all.yaml && \
 		$(CHECKOV)/bin/checkov --config-file deploy/kubernetes/checkov.yaml -f build/kubernetes/$$overlay/all.yaml || exit 1; \

@@ -12,11 +12,12 @@ Change = Callable[[Rendered], Any]
 
 @dataclass(frozen=True)
 class Break:
-    """`rule` must refuse the production overlay after `change`, in a sentence with `complaint`."""
+    """`rule` must refuse the overlay after `change`, in a sentence with `complaint`."""
 
     rule: Rule
     change: Change
     complaint: str
+    overlay: str = "production"
 
 
 def removed(kind: str, name: str) -> Change:
@@ -50,6 +51,11 @@ def setting(name: str, value: str | None) -> Change:
     return lambda found: (
         found.settings().pop(name) if value is None else found.settings().update({name: value})
     )
+
+
+def triggers(name: str = "order-svc") -> Callable[[Rendered], list[Manifest]]:
+    """Of the service's ScaledObject."""
+    return lambda found: spec("ScaledObject", name)(found)["triggers"]
 
 
 def labels(found: Rendered, name: str = "order-svc") -> dict[str, str]:

@@ -1,7 +1,13 @@
 """Changes that the rules for programs must refuse."""
 
 from tests.support.kubernetes import rules_programs
-from tests.support.kubernetes.broken import Break, container, removed, setting, spec, variable
+from tests.support.kubernetes.broken import Break, container, removed, setting, spec, triggers, variable
+from tests.support.kubernetes.workload import Manifest
+
+
+def _copied(trigger: Manifest, queue: str) -> Manifest:
+    return trigger | {"name": "another", "metadata": trigger["metadata"] | {"queueName": queue}}
+
 
 PROGRAMS = {
     **{
@@ -64,43 +70,77 @@ PROGRAMS = {
         rules_programs.settings_accept_the_environment, setting("DRAIN_S", "90"), "DRAIN_S"
     ),
     "a queue without a declaration": Break(
-        rules_programs.scaling_follows_the_consumed_queues,
+        rules_programs.each_partition_has_a_trigger,
         lambda found: spec("ScaledObject", "order-svc")(found)["triggers"][0]["metadata"].update(
             queueName="order_svc.event"
         ),
-        "it must follow order_svc.events, order_svc.commands",
+        "there is no queue order_svc.event of this service",
+    ),
+    "a partition without a trigger": Break(
+        rules_programs.each_partition_has_a_trigger,
+        lambda found: triggers()(found).pop(2),
+        "it has no trigger for order_svc.events.2",
+        overlay="partitioned",
+    ),
+    "a trigger without a partition": Break(
+        rules_programs.each_partition_has_a_trigger,
+        lambda found: triggers()(found).append(_copied(triggers()(found)[2], "order_svc.events.3")),
+        "there is no queue order_svc.events.3 of this service",
+        overlay="partitioned",
+    ),
+    "more partitions than triggers": Break(
+        rules_programs.each_partition_has_a_trigger,
+        setting("PARTITIONS", "order_svc=2"),
+        "it has no trigger for order_svc.commands.1",
+    ),
+    "triggers without a setting": Break(
+        rules_programs.each_partition_has_a_trigger,
+        setting("PARTITIONS", ""),
+        "there is no queue payment_svc.events.1 of this service",
+        overlay="partitioned",
+    ),
+    "the threshold of a single queue": Break(
+        rules_programs.each_partition_has_a_trigger,
+        lambda found: triggers("payment-svc")(found)[1]["metadata"].update(value="200"),
+        "payment_svc.events.1 must count",
+        overlay="partitioned",
+    ),
+    "two triggers of one name": Break(
+        rules_programs.each_partition_has_a_trigger,
+        lambda found: triggers()(found)[0].update(name=triggers()(found)[1]["name"]),
+        "two triggers have one name",
     ),
     "another threshold": Break(
-        rules_programs.scaling_follows_the_consumed_queues,
+        rules_programs.each_partition_has_a_trigger,
         lambda found: spec("ScaledObject", "notification-svc")(found)["triggers"][1]["metadata"].update(
             value="200"
         ),
         "notification_svc.commands must count",
     ),
     "no activation": Break(
-        rules_programs.scaling_follows_the_consumed_queues,
+        rules_programs.each_partition_has_a_trigger,
         lambda found: spec("ScaledObject", "order-svc")(found)["triggers"][0]["metadata"].pop(
             "activationValue"
         ),
         "has no activationValue",
     ),
     "a number of replicas": Break(
-        rules_programs.scaling_follows_the_consumed_queues,
+        rules_programs.scaling_keeps_enough_instances,
         lambda found: spec("Deployment", "order-svc")(found).update(replicas=3),
         "KEDA sets the number",
     ),
     "a service with deadlines that sleeps": Break(
-        rules_programs.scaling_follows_the_consumed_queues,
+        rules_programs.scaling_keeps_enough_instances,
         lambda found: spec("ScaledObject", "order-svc")(found).update(minReplicaCount=0),
         "it must always run",
     ),
     "one replica in production": Break(
-        rules_programs.scaling_follows_the_consumed_queues,
+        rules_programs.scaling_keeps_enough_instances,
         lambda found: spec("ScaledObject", "payment-svc")(found).update(minReplicaCount=1),
         "at least two replicas",
     ),
     "no scaling by CPU": Break(
-        rules_programs.scaling_follows_the_consumed_queues,
+        rules_programs.scaling_keeps_enough_instances,
         lambda found: spec("ScaledObject", "user-svc")(found)["triggers"].pop(),
         "does not scale by CPU",
     ),

@@ -1,6 +1,7 @@
 """The manifests that `make documents` writes.
 
-One file for each program, the Jobs, the users of MongoDB, and the alerts for Prometheus' operator.
+One file for each program, the Jobs, the users of MongoDB, the alerts for Prometheus' operator, and KEDA's
+triggers for several queues per service.
 """
 
 import tomllib
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from chassis.messaging.partitions import only_several, parse_partitions
 from tests.support.alert_rules import RULES, parsed
 from tests.support.kubernetes import jobs, surroundings
 from tests.support.kubernetes.programs import Program, programs
@@ -16,6 +18,7 @@ from tests.support.kubernetes.workload import Manifest, deployment
 from tests.support.source_files import ROOT
 
 BASE = Path("deploy/kubernetes/base")
+PARTITIONS = Path("deploy/kubernetes/components/partitions")
 SERVICES = BASE / "services"
 MONGODB_USERS = BASE / "mongodb-users.yaml"
 PROMETHEUS_RULES = BASE / "monitoring" / "prometheus-rules.yaml"
@@ -52,6 +55,7 @@ def manifest_files() -> dict[Path, str]:
     return found | {
         MONGODB_USERS: _file([jobs.mongodb_users()]),
         PROMETHEUS_RULES: _file([prometheus_rules()], "deploy/observability/prometheus/rules"),
+        PARTITIONS / "scaled-objects.yaml": _file(_partitioned(), "settings.env"),
     }
 
 
@@ -78,6 +82,18 @@ def _objects(program: Program) -> list[Manifest]:
     if program.queues:
         found += [surroundings.trigger_authentication(program), surroundings.scaled_object(program)]
     return found
+
+
+def _partitioned() -> list[Manifest]:
+    """The triggers of the services to which the component's setting gives several partitions."""
+    name, _, text = (ROOT / PARTITIONS / "settings.env").read_text().strip().partition("=")
+    if name != "PARTITIONS" or "\n" in text:
+        raise ValueError(f"{PARTITIONS}/settings.env: one line is wanted, such as PARTITIONS=order_svc=3")
+    numbers = only_several(parse_partitions(text))
+    of_name = {program.name: program for program in programs() if program.queues}
+    if unknown := numbers.keys() - of_name.keys():
+        raise ValueError(f"{PARTITIONS}/settings.env: no service {', '.join(sorted(unknown))} has queues")
+    return [surroundings.scaled_object_patch(of_name[service], many) for service, many in numbers.items()]
 
 
 def _version() -> str:

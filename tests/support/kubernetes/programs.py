@@ -1,5 +1,6 @@
 """What the manifests need to know about each program: from the registry, its settings and compose.yaml."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import yaml
 
 from chassis.application import application_of
 from chassis.core.definition import ServiceDefinition
+from chassis.messaging.partitions import partition_queues
 from chassis.settings import Settings
 from gateway.settings import GatewaySettings
 from journey.admin.registry import CONSUMING_SERVICES, WEB_PROGRAMS
@@ -63,6 +65,14 @@ class Program:
         return {
             self.definition.events_queue: self.definition.prefetch_events,
             self.definition.commands_queue: self.definition.prefetch_commands,
+        }
+
+    def partitions(self, number: int) -> dict[str, int]:
+        """Like `queues`, with so many partitions of each: an instance divides its prefetch among them."""
+        return {
+            partition: math.ceil(prefetch / number)
+            for queue, prefetch in self.queues.items()
+            for partition in partition_queues(queue, number)
         }
 
     @property

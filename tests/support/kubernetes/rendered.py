@@ -15,7 +15,7 @@ from tests.support.kubernetes import names
 from tests.support.kubernetes.workload import Manifest
 from tests.support.source_files import ROOT
 
-OVERLAYS = ("local", "production")
+OVERLAYS = ("local", "production", "partitioned")
 _FOLDER = ROOT / "deploy" / "kubernetes" / "overlays"
 _KUBECTL = Path(sys.executable).parent / "kubectl"
 _POD_OWNERS = ("Deployment", "Job")

@@ -2,11 +2,12 @@
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from tempfile import NamedTemporaryFile
 
 from pydantic import ValidationError
 
+from chassis.messaging.partitions import parse_partitions
 from chassis.settings import Settings
 from journey.admin.registry import shop_topology
 from tests.support.kubernetes import names
@@ -23,6 +24,7 @@ _FOR_ALL = (
     "ServiceMonitor",
 )
 _OF_LOCAL = {"mail"}
+_REMEDY = "run `make documents` after a change of PARTITIONS in components/partitions/settings.env"
 
 
 def each_program_has_all_objects(found: Rendered) -> Iterator[str]:
@@ -92,17 +94,32 @@ def settings_accept_the_environment(found: Rendered) -> Iterator[str]:
             yield f"{program.dns}: sets {', '.join(sorted(shadowed))} in two places"
 
 
-def scaling_follows_the_consumed_queues(found: Rendered) -> Iterator[str]:
-    existing = {queue.name for queue in shop_topology().queues}
+def each_partition_has_a_trigger(found: Rendered) -> Iterator[str]:
+    """By the same setting as the topology and the pods."""
+    text = found.settings().get("PARTITIONS", "")
+    existing = {queue.name for queue in shop_topology(partitions=text).queues}
+    numbers = parse_partitions(text)
     for program in programs():
         if not program.queues:
             continue
         spec = found.of("ScaledObject")[program.dns]["spec"]
         triggers = [each for each in spec["triggers"] if each["type"] == "rabbitmq"]
         queues = {each["metadata"]["queueName"]: each for each in triggers}
-        if queues.keys() != program.queues.keys() or not queues.keys() <= existing:
-            yield f"ScaledObject {program.dns}: it must follow {', '.join(program.queues)}"
-        yield from _thresholds(program, queues)
+        wanted = program.partitions(numbers.get(program.name, 1))
+        for queue in wanted.keys() - queues.keys():
+            yield f"ScaledObject {program.dns}: it has no trigger for {queue}; {_REMEDY}"
+        for queue in (queues.keys() - wanted.keys()) | (queues.keys() - existing):
+            yield f"ScaledObject {program.dns}: there is no queue {queue} of this service; {_REMEDY}"
+        if len(triggers) != len({each["name"] for each in triggers}) or len(triggers) != len(queues):
+            yield f"ScaledObject {program.dns}: two triggers have one name or one queue"
+        yield from _thresholds(program, wanted, queues)
+
+
+def scaling_keeps_enough_instances(found: Rendered) -> Iterator[str]:
+    for program in programs():
+        if not program.queues:
+            continue
+        spec = found.of("ScaledObject")[program.dns]["spec"]
         if spec["scaleTargetRef"]["name"] != program.dns:
             yield f"ScaledObject {program.dns} scales another Deployment"
         if "replicas" in found.of("Deployment")[program.dns]["spec"]:
@@ -112,17 +129,17 @@ def scaling_follows_the_consumed_queues(found: Rendered) -> Iterator[str]:
             yield f"ScaledObject {program.dns}: {lowest} to {highest} replicas"
         if lowest == 0 and not may_sleep(program):
             yield f"ScaledObject {program.dns}: it must always run, for its deadlines or its callers"
-        if found.overlay == "production" and lowest < 2:
+        if found.overlay != "local" and lowest < 2:
             yield f"ScaledObject {program.dns}: at least two replicas, so that one can stop"
         if set(callers(program.name)) - {"operations"} and "cpu" not in {e["type"] for e in spec["triggers"]}:
             yield f"ScaledObject {program.dns}: it answers requests, but does not scale by CPU"
 
 
-def _thresholds(program: Program, queues: dict[str, Manifest]) -> Iterator[str]:
+def _thresholds(program: Program, wanted: Mapping[str, int], queues: Mapping[str, Manifest]) -> Iterator[str]:
     for queue, trigger in queues.items():
         metadata = trigger["metadata"]
-        if int(metadata["value"]) != program.queues.get(queue) or metadata["mode"] != "QueueLength":
-            yield f"ScaledObject {program.dns}: {queue} must count messages per prefetch of the definition"
+        if int(metadata["value"]) != wanted.get(queue) or metadata["mode"] != "QueueLength":
+            yield f"ScaledObject {program.dns}: {queue} must count messages per prefetch of an instance"
         if "activationValue" not in metadata:
             yield f"ScaledObject {program.dns}: {queue} has no activationValue"
         if trigger.get("authenticationRef") != {"name": names.broker_secret(program.dns)}:

@@ -108,11 +108,27 @@ def trigger_authentication(program: Program) -> Manifest:
 
 
 def scaled_object(program: Program) -> Manifest:
-    """One more instance for each batch of waiting messages that one instance takes at once.
+    """One more instance for each batch of waiting messages that one instance takes at once."""
+    return _scaled_object(program, {"scaleTargetRef": {"name": program.dns}, "triggers": triggers(program)})
 
-    Programs that serve requests scale by CPU, too.
-    """
-    triggers: list[Manifest] = [
+
+def scaled_object_patch(program: Program, partitions: int) -> Manifest:
+    """Replaces the triggers of the ScaledObject: kustomize does not merge the lists of a custom resource."""
+    return _scaled_object(program, {"triggers": triggers(program, partitions)})
+
+
+def _scaled_object(program: Program, spec: Manifest) -> Manifest:
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": program.dns},
+        "spec": spec,
+    }
+
+
+def triggers(program: Program, partitions: int = 1) -> list[Manifest]:
+    """One for each partition of its queues. Programs that serve requests scale by CPU, too."""
+    found: list[Manifest] = [
         {
             "type": "rabbitmq",
             "name": queue.replace("_", "-").replace(".", "-"),
@@ -125,17 +141,12 @@ def scaled_object(program: Program) -> Manifest:
             },
             "authenticationRef": {"name": names.broker_secret(program.dns)},
         }
-        for queue, prefetch in program.queues.items()
+        for queue, prefetch in program.partitions(partitions).items()
     ]
     if set(callers(program.name)) - {OPERATIONS} or program.name in WEB_PROGRAMS:
         usage = {"type": "cpu", "metricType": "Utilization", "metadata": {"value": str(CPU_PERCENT)}}
-        triggers.append(usage)
-    return {
-        "apiVersion": "keda.sh/v1alpha1",
-        "kind": "ScaledObject",
-        "metadata": {"name": program.dns},
-        "spec": {"scaleTargetRef": {"name": program.dns}, "triggers": triggers},
-    }
+        found.append(usage)
+    return found
 
 
 def _pods(programs: tuple[str, ...]) -> list[Manifest]:
