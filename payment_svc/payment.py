@@ -28,6 +28,7 @@ class Payment:
     `attempt`: how often staff have had a request repeated; `retried`: the last one that they have.
     `unclear`: the effect of which staff must find out what happened; `unanswered`: the provider has not
     carried it out within a day, so that it may be requested again.
+    `given_up`: what was written off before the order was cancelled, and is no longer owed.
     """
 
     status: PaymentStatus = PaymentStatus.NEW
@@ -47,6 +48,7 @@ class Payment:
     unclear: Effect | None = None
     unanswered: bool = False
     settlements: tuple[Settlement, ...] = ()
+    given_up: tuple[Settlement, ...] = ()
     refunds: tuple[PartialRefund, ...] = ()
 
     def to(self, status: PaymentStatus, reference: str = "") -> "Payment":

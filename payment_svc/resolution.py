@@ -60,6 +60,8 @@ def retry(payment: Payment, command: payments.RetryPayment) -> Decision[Payment]
 def settle(payment: Payment, command: payments.SettlePayment) -> Decision[Payment]:
     if payment.status not in _UNRESOLVED:
         return refuse(payment, command, f"not settled: the payment is {payment.status.replace('_', ' ')}")
+    if is_recorded(payment, command.settlement):  # the same settlement under another message id
+        return refuse(payment, command, "not settled: this settlement is recorded already")
     effect = settled_effect(payment, command.settlement)
     if why := _imbalance(payment, effect, command.settlement):
         return refuse(payment, command, f"not settled: {why}")
@@ -75,6 +77,14 @@ def settle(payment: Payment, command: payments.SettlePayment) -> Decision[Paymen
     held = payment.status is PaymentStatus.FAILED
     voids = (payments.Void(order_id=payment.order_id),) if held else ()
     return Decision(settled, *voids, resolved)
+
+
+def is_recorded(payment: Payment, settlement: Settlement) -> bool:
+    """Whether staff have settled the payment by the same amount, for the same reason and reference before.
+
+    The order may have been cancelled since, which makes the payment unresolved again.
+    """
+    return settlement in payment.settlements or settlement in payment.given_up
 
 
 def is_repeated(payment: Payment, command: payments.Capture | payments.Void | payments.Refund) -> bool:
@@ -117,7 +127,8 @@ def repeated_with_success(payment: Payment, effect: Effect) -> Iterable[payments
 def after_settlement(payment: Payment) -> Payment:
     """The order is cancelled after its payment was settled: what was given up is no longer owed."""
     owed = tuple(each for each in payment.settlements if each.reason is not SettlementReason.WRITTEN_OFF)
-    return replace(payment, cancelled=True, settlements=owed)
+    given_up = tuple(each for each in payment.settlements if each not in owed)
+    return replace(payment, cancelled=True, settlements=owed, given_up=(*payment.given_up, *given_up))
 
 
 def _imbalance(payment: Payment, effect: Effect, settlement: Settlement) -> str:

@@ -289,6 +289,15 @@ def test_a_cancelled_order_does_not_owe_what_was_written_off() -> None:
     assert state_after(PAYMENTS, [*history, SETTLE_RELEASED]).settlements == (RELEASED_OUTSIDE,)
 
 
+@pytest.mark.parametrize("reason", [SettlementReason.PAID, SettlementReason.WRITTEN_OFF])
+def test_a_repeated_settlement_counts_once(reason: SettlementReason) -> None:
+    """Under another message id, after the cancellation has made the payment unresolved again."""
+    history = [*TO_FAILED, settling(reason), CANCELLED]
+    refused = last_emitted(PAYMENTS, [*history, settling(reason)])
+    assert isinstance(refused, payments.ResolutionRefused) and "recorded already" in refused.detail
+    assert state_after(PAYMENTS, [*history, settling(reason)]) == state_after(PAYMENTS, history)
+
+
 def test_a_settlement_after_the_cancellation_is_refused() -> None:
     assert emitted(PAYMENTS, [*TO_FAILED, CANCELLED, SETTLE])[-2:] == ["Void", "ResolutionRefused"]
 
