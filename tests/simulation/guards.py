@@ -18,9 +18,11 @@ import chassis.core.retry
 import chassis.core.working_copy
 import chassis.runtime
 import chassis.store.cached
+import order_svc.order
 import payment_svc.decider
 import payment_svc.partial_refunds
 import payment_svc.provider
+import payment_svc.resolution
 from chassis.bus.memory import MemoryStore
 from chassis.bus.protocol import BusUnavailable, Unroutable
 from chassis.core.decision import Context, Decision
@@ -31,7 +33,8 @@ from chassis.messaging import envelope
 from chassis.messaging.envelope import Envelope, WireMessage
 from chassis.messaging.message import Message
 from chassis.messaging.origin import ORIGIN_HEADERS, handed_back, why_forged
-from contracts import orders, payments
+from contracts import inventory, orders, payments
+from contracts.http.inventory import CorrectionStatus
 from contracts.http.inventory import ReservationStatus as Goods
 from contracts.http.orders import OrderStatus as Order
 from contracts.http.payments import PaymentStatus as Payment
@@ -159,6 +162,7 @@ _PUBLISH = FakeConnection.publish
 _SUBSCRIBE = FakeConnection.subscribe
 _VERSION = MemoryStore._version
 _FIND_REFUND = payment_svc.partial_refunds._find
+_RETRYABLE = payment_svc.resolution.retryable
 _ASK, _EFFECT_RUNNER = ProviderLine._ask, EffectRunner.__init__
 
 
@@ -253,6 +257,50 @@ def _each_failure_counts(known: Any) -> Any:
         return known(replace(state, resolved=-1) if failed else state, handled_type, context)
 
     return decide
+
+
+def _decided_again(
+    service: str, kind: str, message: type, **before: Any
+) -> Callable[[], AbstractContextManager[Any]]:
+    """The service, except that it decides about a repetition of this command as about the first one.
+
+    `before`: what of the state the first one found.
+    """
+
+    def forgetful(known: Any) -> Any:
+        def decide(state: Any, handled_type: Any, context: Context[Any]) -> Any:
+            seen = replace(state, **before) if isinstance(handled_type, message) else state
+            return known(seen, handled_type, context)
+
+        return decide
+
+    return lambda: _changed(service, kind, forgetful)
+
+
+def _cancelled_again(command: type, status: Order) -> Callable[[], AbstractContextManager[Any]]:
+    """A cancelled order is cancelled again; `status`: in which the command cancels it."""
+
+    def forgetful(known: Any) -> Any:
+        def decide(order: Any, handled_type: Any, context: Context[Any]) -> Any:
+            repeated = isinstance(handled_type, command) and order.status is Order.CANCELLED
+            return known(replace(order, status=status) if repeated else order, handled_type, context)
+
+        return decide
+
+    return lambda: _changed("order_svc", "orders", forgetful)
+
+
+def _dispatched_again(known: Any) -> Any:
+    def decide(order: Any, handled_type: Any, context: Context[Any]) -> Any:
+        repeated = isinstance(handled_type, orders.DispatchOrder) and order.dispatched
+        seen = replace(order, status=Order.CONFIRMED, dispatched=False) if repeated else order
+        return known(seen, handled_type, context)
+
+    return decide
+
+
+def _retryable_before_it_failed(payment: Any) -> Any:
+    return payments.Effect.CAPTURE if payment.status is Payment.CAPTURED else _RETRYABLE(payment)
 
 
 def _settlements_unknown(known: Any) -> Any:
@@ -395,6 +443,62 @@ GUARDS = (
         "one refund for each refund id",
         _without(payment_svc.partial_refunds, "_find", _finds_pending),
         ("refunded in parts",),
+    ),
+    # commands that a person repeats, under another message id
+    Guard(
+        "an order is placed once",
+        _decided_again("order_svc", "orders", orders.PlaceOrder, status=Order.NEW),
+        (),
+        days=True,
+    ),
+    Guard(
+        "a repeated order is recognised",
+        _without(order_svc.order.Order, "same_as", lambda *_: False),
+        (),
+        days=True,
+    ),
+    Guard(
+        "an order is cancelled once",
+        _cancelled_again(orders.CancelOrder, Order.CONFIRMED),
+        (),
+        days=True,
+    ),
+    Guard(
+        "an order is cancelled by staff once",
+        _cancelled_again(orders.CancelAsStaff, Order.NEEDS_ATTENTION),
+        ("cancelled by staff",),
+    ),
+    Guard(
+        "an order is dispatched once",
+        lambda: _changed("order_svc", "orders", _dispatched_again),
+        ("dispatched",),
+    ),
+    Guard(
+        "a tracking reference is recorded once",
+        _decided_again("order_svc", "orders", orders.RecordTracking, tracking=""),
+        ("dispatched",),
+    ),
+    Guard(
+        "a receipt is counted once",
+        _decided_again("inventory_svc", "receipts", inventory.ReceiveStock, counted=False),
+        (),
+        days=True,
+    ),
+    Guard(
+        "a correction is counted once",
+        _decided_again("inventory_svc", "corrections", inventory.CorrectStock, status=CorrectionStatus.NEW),
+        (),
+        days=True,
+    ),
+    Guard(
+        "a request is repeated only if it failed",
+        _without(payment_svc.resolution, "retryable", _retryable_before_it_failed),
+        ("capture repeated",),
+    ),
+    Guard(
+        "a settlement counts once",
+        _without(payment_svc.resolution, "is_recorded", lambda *_: False),
+        ("settled or cancelled",),
     ),
     Guard("deadline", _deaf("order_svc", "orders", Order.PLACED, orders.DeadlinePassed), (LATE,)),
     Guard("sender, key and copies", _without(envelope, "why_forged", lambda *_, **names: ""), (), days=True),

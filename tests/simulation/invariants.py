@@ -1,13 +1,15 @@
 """The invariants: some are checked at every write and every message, others when the shop is at rest."""
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from chassis.bus.retry_ladder import DEAD
 from chassis.core.retry import RETURNS_MAX
-from chassis.messaging.envelope import WireMessage
+from chassis.messaging.envelope import Envelope, WireMessage
 from chassis.store.protocol import Change
+from contracts import inventory, orders, payments
 from contracts.catalog import NAMES
 from contracts.http.inventory import CorrectionStatus
 from contracts.http.orders import OrderStatus
@@ -23,6 +25,26 @@ from tests.support import in_memory_doctor
 COPIES_MAX = 5
 # Refusals that need not be stored, because they are reproducible. All copies are still checked to be equal.
 _UNREMEMBERED = {contract.TYPE for contract in (CancellationRefused, DispatchRefused, PlacementRefused)}
+# Events that no repetition of a command causes again, under whatever message id: at most one for each subject
+# and these fields.
+_ONCE: dict[str, tuple[str, ...]] = {
+    orders.OrderPlaced.TYPE: (),
+    orders.OrderRejected.TYPE: (),
+    orders.OrderConfirmed.TYPE: (),
+    orders.OrderCancelled.TYPE: (),
+    orders.OrderDispatched.TYPE: (),
+    orders.TrackingRecorded.TYPE: ("tracking",),
+    inventory.StockReserved.TYPE: (),
+    inventory.StockRejected.TYPE: (),
+    inventory.StockReceived.TYPE: (),
+    inventory.StockCorrected.TYPE: (),
+    inventory.CorrectionRefused.TYPE: (),
+    payments.PaymentAuthorized.TYPE: (),
+    payments.PaymentCaptured.TYPE: (),
+    payments.PaymentVoided.TYPE: (),
+    payments.PaymentRefunded.TYPE: (),
+    payments.PaymentPartRefunded.TYPE: ("refund_id",),
+}
 # The allowed transitions of an order; all others break an invariant. A cancelled or rejected order stays so.
 _TRANSITIONS: dict[str, set[str]] = {
     OrderStatus.NEW: set(OrderStatus),
@@ -47,6 +69,7 @@ class Monitor:
         self.copies: Counter[str] = Counter()
         self._emitted: dict[str, tuple[Any, ...]] = {}
         self._ids: dict[tuple[Any, ...], str] = {}
+        self._once: dict[tuple[str, ...], str] = {}  # the id of each event of _ONCE
 
     def saved(self, service: str, change: Change) -> None:
         self._written |= {envelope.id for handled in change.handled for envelope in handled.emits}
@@ -54,6 +77,7 @@ class Monitor:
         for handled in change.handled:
             if handled.message_id in self.forged:
                 self.broken.append(f"{service} did what a stranger had forged: {handled.type}")
+            self._require_once(service, handled.emits)
         if kind == "shelves":
             parts = (state["available"], state["reserved"], state["sold"])
             if min(parts) < 0 or sum(parts) != state["received"]:
@@ -66,6 +90,13 @@ class Monitor:
                 self._statuses[change.loaded.key] = after
                 if after == OrderStatus.CONFIRMED:
                     self.confirmed.add(change.loaded.key)
+
+    def _require_once(self, service: str, envelopes: Sequence[Envelope]) -> None:
+        for envelope in (each for each in envelopes if each.type in _ONCE):
+            body = json.loads(envelope.body)
+            thing = (envelope.type, envelope.subject, *(body[field] for field in _ONCE[envelope.type]))
+            if self._once.setdefault(thing, envelope.id) != envelope.id:
+                self.broken.append(f"{service} decided on {envelope.type} of {envelope.subject} twice")
 
     def routed(self, wire_message: WireMessage) -> None:
         if wire_message.exchange not in (NAMES.commands, NAMES.events):
@@ -84,6 +115,8 @@ class Monitor:
         if self._emitted.setdefault(id_, copy) != copy:
             self.broken.append(f"two copies of one {wire_message.type} differ: {id_}")
         self.copies[id_] += 1
+        if wire_message.type == PlacementRefused.TYPE:  # all repeated orders here equal the first one
+            self.broken.append(f"{headers['subject']} was refused as another order, although it is the same")
         thing = (wire_message.app_id, headers["causation_id"] or headers["subject"], wire_message.type)
         if wire_message.user_id not in (CLIENT, OPERATOR) and self._ids.setdefault(thing, id_) != id_:
             self.broken.append(f"{wire_message.app_id} said {wire_message.type} twice, under two ids")

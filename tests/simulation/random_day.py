@@ -11,6 +11,7 @@ from uuid import UUID
 
 from chassis.core.execute import execute
 from chassis.messaging.envelope import WireMessage
+from chassis.messaging.message import Command
 from chassis.runtime import Runtime
 from chassis.store.protocol import StoreUnavailable
 from contracts import inventory, orders, products
@@ -44,6 +45,7 @@ REQUEST_S_MAX = 5.0
 CORRECTED = 0.15  # the share of steps at which staff correct the stock, too
 TRACKED = 0.5  # the share of dispatches with a tracking reference, whose command may come first
 FREE = 0.1  # the share of orders whose total is zero
+REPEATED = 0.3  # the share of steps at which a person repeats a command, too
 REVIEWED = 0.3  # the share of steps at which staff decide about an order's payment, too
 CARDS = ("tok_visa",) * 8 + ("tok_declined", "tok_capture_refused", "tok_capture_refused_once")
 
@@ -58,6 +60,7 @@ class Day:
         self._placed: list[tuple[int, orders.PlaceOrder]] = []
         self._user_ids: list[UUID] = []
         self._erased_first: set[UUID] = set()
+        self._asked: list[tuple[Command, str]] = []  # commands that may be repeated, and who sent them
         self._step = 0
 
     async def __call__(self) -> None:
@@ -71,6 +74,8 @@ class Day:
                 self._correct()
             if self._chance("review") < REVIEWED:
                 self._review()
+            if self._chance("repeat") < REPEATED:
+                self._repeat()
             hurried = self._chance("hurry") < 0.7  # so that many actions are nearly simultaneous
             await asyncio.sleep(self._chance("pause") * (0.1 if hurried else 20.0))
         await self._world.rest()
@@ -119,16 +124,16 @@ class Day:
         command = cancelling(number)
         if self._chance("stranger") < 0.1:
             command = orders.CancelOrder(order_id=order_id(number), customer_id=customer_id(number + 1))
-        self._world.soon(command)
+        self._ask(command)
 
     def _dispatch(self) -> None:
         if self._placed:
             number, _ = self._pick("parcel", self._placed)
-            self._world.soon(orders.DispatchOrder(order_id=order_id(number)), OPERATOR)
+            self._ask(orders.DispatchOrder(order_id=order_id(number)), OPERATOR)
             if self._chance("tracking") < TRACKED:
                 tracking = f"RR{self._step:09}"
                 track = orders.RecordTracking(order_id=order_id(number), tracking=tracking)
-                self._world.soon(track, OPERATOR)
+                self._world.soon(track, OPERATOR)  # never repeated: a later reference replaces it
 
     def _review(self) -> None:
         """Staff decide about an order's payment; most need no decision, and then it is refused."""
@@ -136,13 +141,23 @@ class Day:
         if known := [each for each in self._placed if str(each[1].order_id) in confirmed]:
             number, _ = self._pick("reviewed", known)
             decide = self._pick("decision", (retrying, retrying, settling, cancelling_as_staff))
-            self._world.soon(decide(number), OPERATOR)
+            self._ask(decide(number), OPERATOR)
             part = 1 + int(self._chance("part") * 2 * PRICE.amount_minor)
-            self._world.soon(refunding(number, self._step, part), OPERATOR)
+            self._ask(refunding(number, self._step, part), OPERATOR)
+
+    def _repeat(self) -> None:
+        """A form that is sent again, or a command at a terminal: the same command as another message."""
+        if self._asked:
+            command, user = self._pick("repeated", self._asked)
+            self._world.soon(command, user)
+
+    def _ask(self, command: Command, user: str = CLIENT) -> None:
+        self._asked.append((command, user))
+        self._world.soon(command, user)
 
     def _restock(self) -> None:
         receipt = UUID(int=(0x03 << 120) | self._step)
-        self._world.soon(inventory.ReceiveStock(receipt_id=receipt, sku=RARE, quantity=1), OPERATOR)
+        self._ask(inventory.ReceiveStock(receipt_id=receipt, sku=RARE, quantity=1), OPERATOR)
 
     def _correct(self) -> None:
         """Correct the stock: of the article that nearly runs out, and of one with plenty."""
@@ -151,17 +166,17 @@ class Day:
         command = inventory.CorrectStock(
             correction_id=correction, sku=sku, change=change, reason=inventory.CorrectionReason.COUNT
         )
-        self._world.soon(command, OPERATOR)
+        self._ask(command, OPERATOR)
 
     def _change_price(self) -> None:
         price = Money(amount_minor=PRICE.amount_minor + self._step, currency="EUR")
         listed = products.ListProduct(
             sku=CUP, title="Cup", description="White.", category="cups", price=price
         )
-        self._world.soon(listed, OPERATOR)
+        self._ask(listed, OPERATOR)
 
     def _withdraw(self) -> None:
-        self._world.soon(products.WithdrawProduct(sku=CUP), OPERATOR)
+        self._ask(products.WithdrawProduct(sku=CUP), OPERATOR)
 
     def _register(self) -> None:
         user_id = UUID(int=(0x04 << 120) | self._step)

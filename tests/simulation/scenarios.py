@@ -125,7 +125,7 @@ async def _confirmed(world: World) -> None:
 async def _dispatched(world: World) -> None:
     dispatch = orders.DispatchOrder(order_id=order_id(1))
     track = orders.RecordTracking(order_id=order_id(1), tracking="RR123456785DE")
-    for command in (track, dispatch):
+    for command in (track, dispatch, dispatch, track):
         world.called_later(orders.OrderConfirmed, partial(world.soon, command, OPERATOR))
     await world.send(placing(world, 1, TEA))
 
@@ -170,6 +170,7 @@ async def _capture_refused(world: World) -> None:
 
 async def _capture_repeated(world: World) -> None:
     world.called_later(orders.OrderNeedsAttention, partial(world.soon, retrying(1), OPERATOR))
+    world.called_later(payments.PaymentCaptured, partial(world.soon, retrying(1), OPERATOR))
     await world.send(placing(world, 1, TEA, card="tok_capture_refused_once"))
 
 
@@ -179,10 +180,11 @@ async def _settled(world: World) -> None:
 
 
 async def _settled_or_cancelled(world: World) -> None:
-    """The commands cross each other's results."""
+    """The commands cross each other's results. The settlement is sent once more, after the cancellation."""
     for command in (settling(1), cancelling_as_staff(1)):
         world.called_later(payments.PaymentFailed, partial(world.soon, command, OPERATOR))
-    world.called_later(payments.PaymentMismatched, partial(world.soon, returning(1), OPERATOR))
+    for command in (settling(1), returning(1)):
+        world.called_later(payments.PaymentMismatched, partial(world.soon, command, OPERATOR))
     await world.send(placing(world, 1, TEA, card="tok_capture_refused"))
 
 
@@ -197,7 +199,8 @@ async def _refunded_in_parts(world: World) -> None:
 
 
 async def _cancelled_by_staff(world: World) -> None:
-    world.called_later(orders.OrderNeedsAttention, partial(world.soon, cancelling_as_staff(1), OPERATOR))
+    for event in (orders.OrderNeedsAttention, orders.OrderCancelled):
+        world.called_later(event, partial(world.soon, cancelling_as_staff(1), OPERATOR))
     await world.send(placing(world, 1, TEA, card="tok_capture_refused"))
 
 

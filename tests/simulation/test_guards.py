@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from chassis import telemetry
+from chassis.messaging.message import Command, Sender
+from contracts import inventory, orders, payments, products, users
+from contracts.catalog import CATALOG
 from tests.simulation.exhaustive import faults
 from tests.simulation.faults import Listed, Seeded
 from tests.simulation.guards import GUARDS, Guard
@@ -13,6 +16,29 @@ from tests.simulation.run import Run, play, play_day
 
 pytestmark = pytest.mark.timeout(600)
 
+# The guard that makes a command count once, however often a person sends it under other message ids.
+REPEATED_COMMANDS: dict[type[Command], str] = {
+    orders.PlaceOrder: "an order is placed once",
+    orders.CancelOrder: "an order is cancelled once",
+    orders.CancelAsStaff: "an order is cancelled by staff once",
+    orders.DispatchOrder: "an order is dispatched once",
+    orders.RecordTracking: "a tracking reference is recorded once",
+    orders.RefundOrder: "one refund for each refund id",
+    payments.RetryPayment: "a request is repeated only if it failed",
+    payments.SettlePayment: "a settlement counts once",
+    inventory.ReceiveStock: "a receipt is counted once",
+    inventory.CorrectStock: "a correction is counted once",
+}
+# They set a value, so a repetition can do no more than set it once more.
+SETTING_COMMANDS: frozenset[type[Command]] = frozenset(
+    {
+        products.ListProduct,
+        products.ChangePrice,
+        products.WithdrawProduct,
+        users.GrantRole,
+        users.RevokeRole,
+    }
+)
 # The rarest collision, that of a guard in the middle of a load, is in one day of about 250.
 DAYS, STEPS = 1_500, 15
 
@@ -33,6 +59,14 @@ def test_the_simulation_notices_a_missing_guard(guard: Guard, capsys: pytest.Cap
                     )
                 return
     pytest.fail(f"{played} runs without {guard.name}, and every invariant holds")
+
+
+def test_each_command_of_people_names_its_guard_against_repetition() -> None:
+    """A new command is played twice, or needs no guard: add it to one of the lists above."""
+    commands = {each for each in CATALOG.values() if issubclass(each, Command)}
+    of_people = {each for each in commands if each.SENDER in (Sender.CLIENT, Sender.STAFF)}
+    assert of_people == REPEATED_COMMANDS.keys() | SETTING_COMMANDS
+    assert set(REPEATED_COMMANDS.values()) <= {guard.name for guard in GUARDS}
 
 
 def _runs(guard: Guard, known: dict[str, list]) -> Iterator[tuple[str, Run]]:  # type: ignore[type-arg]
