@@ -139,7 +139,9 @@ def _prometheus_config(shop: ProcessShop, exporter: str, manager: str) -> dict[s
         for name in names
     ]
     for job in (jobs["rabbitmq"], jobs["rabbitmq_queues"]):
-        job["static_configs"] = [{"targets": [exporter]}]
+        first = job.pop("dns_sd_configs")[0]["names"][0]
+        del job["relabel_configs"]
+        job["static_configs"] = [{"targets": [exporter], "labels": {"instance": first, "service": first}}]
     jobs["rabbitmq_queues"]["params"]["vhost"] = [shop.endpoints.vhost]
     config["scrape_configs"] = [services, jobs["rabbitmq"], jobs["rabbitmq_queues"]]
     return config

@@ -14,6 +14,7 @@ from tests.support.dashboards.panels import (
     with_panels,
 )
 
+# A queue's figures come from the node of its leader; when the leader moves, for one scrape from two nodes.
 _INBOXES = '{queue=~"[^.]+[.](events|commands)([.][0-9]+)?"}'
 _DEPTH = "rabbitmq_detailed_queue_messages"
 _DATABASE = "db_client_operation_duration_seconds"
@@ -31,11 +32,11 @@ def messages() -> Dashboard:
         board,
         lines("Handled messages", "By service.", "ops", rate("journey_messages_handled_total", "service")),
         lines("Waiting messages", "In the queues of events and commands.", "none",
-              Query(f"sum by (queue) ({_DEPTH}_ready{_INBOXES})", "{{queue}}")),
+              Query(f"max by (queue) ({_DEPTH}_ready{_INBOXES})", "{{queue}}")),
         lines("Messages in progress", "Delivered, and not yet acknowledged.", "none",
-              Query(f"sum by (queue) ({_DEPTH}_unacked{_INBOXES})", "{{queue}}")),
+              Query(f"max by (queue) ({_DEPTH}_unacked{_INBOXES})", "{{queue}}")),
         lines("Consumers", "A queue without any is not consumed.", "none",
-              Query(f"sum by (queue) (rabbitmq_detailed_queue_consumers{_INBOXES})", "{{queue}}")),
+              Query(f"max by (queue) (rabbitmq_detailed_queue_consumers{_INBOXES})", "{{queue}}")),
         lines("In the queue", "Time from the sending of a message to its first delivery.", "s",
               *percentiles("journey_message_queue_seconds")),
         lines("From sending to handled, 95th percentile", "By type, retries included.", "s",
@@ -65,11 +66,11 @@ def dead_letters() -> Dashboard:
     return with_panels(
         board,
         number("Dead letters", "Messages that wait for an operator.", "none",
-               Query(f'sum({_DEPTH}{{queue=~"[^.]+[.]dead"}})')),
+               Query(f'sum(max by (queue) ({_DEPTH}{{queue=~"[^.]+[.]dead"}}))')),
         number("Rejected messages", "Of clients and strangers; they break no guarantee.", "none",
-               Query(f'sum({_DEPTH}{{queue=~"[^.]+[.]rejected"}})')),
+               Query(f'sum(max by (queue) ({_DEPTH}{{queue=~"[^.]+[.]rejected"}}))')),
         lines("Waiting dead letters", "By queue.", "none",
-              Query(f'sum by (queue) ({_DEPTH}{{queue=~"[^.]+[.]dead"}})', "{{queue}}")),
+              Query(f'max by (queue) ({_DEPTH}{{queue=~"[^.]+[.]dead"}})', "{{queue}}")),
         lines("New dead letters", "By service and reason.", "ops",
               rate("journey_dead_letters_total", "service, reason")),
         lines("New dead letters", "By type.", "ops", rate("journey_dead_letters_total", "type")),
@@ -78,28 +79,28 @@ def dead_letters() -> Dashboard:
         lines("Forged messages", "By the role of the sender.", "ops",
               rate("journey_forged_messages_total", "service, role")),
         lines("Rejected messages", "By queue.", "none",
-              Query(f'sum by (queue) ({_DEPTH}{{queue=~"[^.]+[.]rejected"}})', "{{queue}}")),
+              Query(f'max by (queue) ({_DEPTH}{{queue=~"[^.]+[.]rejected"}})', "{{queue}}")),
     )  # fmt: skip
 
 
 def rabbitmq() -> Dashboard:
-    """The broker by its own exporter (rabbitmq_prometheus)."""
+    """The broker by its own exporter (rabbitmq_prometheus): resources of each node, sums of their traffic."""
     board = dashboard("rabbitmq", "RabbitMQ", "Resources and traffic of the broker, by its own exporter")
     alarms = ("memory_used_watermark", "free_disk_space_watermark")
     received = "rabbitmq_global_messages"
     return with_panels(
         board,
         lines("Memory", "Publishers are blocked at the limit.", "bytes",
-              Query("rabbitmq_process_resident_memory_bytes", "used"),
-              Query("rabbitmq_resident_memory_limit_bytes", "limit")),
+              Query("rabbitmq_process_resident_memory_bytes", "used {{instance}}"),
+              Query("rabbitmq_resident_memory_limit_bytes", "limit {{instance}}")),
         lines("Free disk space", "Publishers are blocked at the limit.", "bytes",
-              Query("rabbitmq_disk_space_available_bytes", "free"),
-              Query("rabbitmq_disk_space_available_limit_bytes", "limit")),
-        lines("Alarms", "1 while the broker blocks publishers.", "none",
-              *(Query(f"rabbitmq_alarms_{alarm}", alarm) for alarm in alarms)),
+              Query("rabbitmq_disk_space_available_bytes", "free {{instance}}"),
+              Query("rabbitmq_disk_space_available_limit_bytes", "limit {{instance}}")),
+        lines("Alarms", "1 while this node makes the cluster block all publishers.", "none",
+              *(Query(f"rabbitmq_alarms_{alarm}", f"{alarm} {{{{instance}}}}") for alarm in alarms)),
         lines("Messages", "Of all queues.", "none",
-              Query("rabbitmq_queue_messages_ready", "ready"),
-              Query("rabbitmq_queue_messages_unacked", "unacknowledged")),
+              Query("sum(rabbitmq_queue_messages_ready)", "ready"),
+              Query("sum(rabbitmq_queue_messages_unacked)", "unacknowledged")),
         lines("Published messages", "Received from publishers, and confirmed to them.", "ops",
               rate(f"{received}_received_total", "protocol"),
               rate(f"{received}_confirmed_total", "protocol")),
@@ -108,11 +109,12 @@ def rabbitmq() -> Dashboard:
               rate(f"{received}_redelivered_total", "queue_type")),
         lines("Unroutable messages", "Returned to their publishers.", "ops",
               rate(f"{received}_unroutable_returned_total", "protocol")),
-        lines("Connections and channels", "", "none", Query("rabbitmq_connections", "connections"),
-              Query("rabbitmq_channels", "channels"), Query("rabbitmq_consumers", "consumers")),
-        lines("Open files", "Of the broker's process.", "none",
-              Query("rabbitmq_process_open_fds", "open"), Query("rabbitmq_process_max_fds", "limit")),
-        lines("Erlang processes", "", "none", Query("erlang_vm_process_count", "processes")),
+        lines("Connections and channels", "Of all nodes.", "none",
+              *(Query(f"sum(rabbitmq_{each})", each) for each in ("connections", "channels", "consumers"))),
+        lines("Open files", "Of each node's process.", "none",
+              Query("rabbitmq_process_open_fds", "open {{instance}}"),
+              Query("rabbitmq_process_max_fds", "limit {{instance}}")),
+        lines("Erlang processes", "By node.", "none", Query("erlang_vm_process_count", "{{instance}}")),
         lines("Topology drift", "Differences between the broker and the topology.", "none",
               Query("max(journey_topology_drift)", "differences")),
     )  # fmt: skip

@@ -35,7 +35,7 @@ def journey() -> Dashboard:
         number("Oldest waiting order", "Time since its last change.", "s",
                Query(f"max(journey_oldest_open_aggregate_seconds{_ORDERS})")),
         number("Dead letters", "Messages that wait for an operator.", "none",
-               Query('sum(rabbitmq_detailed_queue_messages{queue=~"[^.]+[.]dead"})')),
+               Query('sum(max by (queue) (rabbitmq_detailed_queue_messages{queue=~"[^.]+[.]dead"}))')),
         lines("Burn rate", "At 1 the error budget of 30 days is used up after 30 days.", "none", burn_rate),
         *_order_lines(),
     )  # fmt: skip

@@ -96,6 +96,11 @@ PLATFORM = {
         ),
         "does not name each program once",
     ),
+    "nodes of the broker that no label tells apart": Break(
+        rules_platform.metrics_have_the_labels_of_the_alerts,
+        lambda found: spec("ServiceMonitor", "rabbitmq")(found)["endpoints"][1]["relabelings"].pop(),
+        "the alerts know a node by its labels instance and service",
+    ),
     "another rule": Break(
         rules_platform.metrics_have_the_labels_of_the_alerts,
         lambda found: spec("PrometheusRule", "order-journey")(found)["groups"].pop(),

@@ -140,11 +140,22 @@ def metrics_have_the_labels_of_the_alerts(found: Rendered) -> Iterator[str]:
     jobs, services = set(), set()
     for name, monitor in found.of("ServiceMonitor").items():
         for endpoint in monitor["spec"]["endpoints"]:
-            labels = {each["targetLabel"]: each["replacement"] for each in endpoint["relabelings"]}
+            labels = {
+                each["targetLabel"]: each["replacement"]
+                for each in endpoint["relabelings"]
+                if "replacement" in each
+            }
             jobs.add(labels.get("job"))
             services |= {labels["service"]} if "service" in labels else set()
             if endpoint["scheme"] != "https" or "serverName" not in endpoint["tlsConfig"]:
                 yield f"ServiceMonitor {name}: it does not verify whom it reads"
+            by_pod = {
+                each["targetLabel"]
+                for each in endpoint["relabelings"]
+                if each.get("sourceLabels") == ["__meta_kubernetes_pod_name"]
+            }
+            if labels.get("job") != "services" and by_pod != {"instance", "service"}:
+                yield f"ServiceMonitor {name}: the alerts know a node by its labels instance and service"
             if "service" in labels and not endpoint.get("honorLabels"):
                 yield f"ServiceMonitor {name}: a service names itself in its metrics; set honorLabels"
     if jobs != wanted:
