@@ -46,9 +46,15 @@ class OperationsDependencies:
             for name, address in settings.addresses.items()
         }
         self.access = StaffAccess(self.services["user_svc"], clock)
-        self.poller = SystemPoller(self.broker, self.http, settings.addresses, clock, settings.poll_s)
-        self.history = History()
         processes = ServiceProcesses(settings.addresses, settings.instances_file, lookup)
+        self.poller = SystemPoller(
+            self.broker,
+            http=self.http_to_process,
+            processes=processes,
+            clock=clock,
+            poll_s=settings.poll_s,
+        )
+        self.history = History()
         self.recorder = HistoryRecorder(
             self.history,
             lambda: self.poller.snapshot,
@@ -64,14 +70,7 @@ class OperationsDependencies:
         self.stuck_orders = StuckOrders(self.http, settings.addresses, self.poller, self.dead_letters, clock)
         self.stopping = asyncio.Event()
         self.renderer = PageRenderer(settings, clock, self._navigation_counts())
-        self.tools = PageTools(
-            renderer=self.renderer,
-            broker=self.broker,
-            services=self.services,
-            http=self.http,
-            addresses=settings.addresses,
-            clock=clock,
-        )
+        self.tools = self._page_tools(clock)
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator["OperationsDependencies"]:
@@ -94,6 +93,16 @@ class OperationsDependencies:
     def unready(self) -> str:
         """Why the process is not ready; empty if it is. The broker and the services need not be up."""
         return "stopping" if self.stopping.is_set() else ""
+
+    def _page_tools(self, clock: Clock) -> PageTools:
+        return PageTools(
+            renderer=self.renderer,
+            broker=self.broker,
+            services=self.services,
+            http=self.http,
+            addresses=self.settings.addresses,
+            clock=clock,
+        )
 
     def _navigation_counts(self) -> NavigationCounts:
         return NavigationCounts(

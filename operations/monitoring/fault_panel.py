@@ -13,10 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from chassis import telemetry
 from chassis.web.fault_api import FaultDuration, FaultView
-from operations.monitoring.service_processes import Processes
+from operations.monitoring.service_processes import Processes, ServiceProcess
 
 _REFRESH_S = 2.0
-_RESPONSE_S_MAX = 2.0
 _VIEWS = TypeAdapter(list[FaultView])
 
 
@@ -50,7 +49,7 @@ class FaultPanel:
     """`states` is refreshed for all viewers, as the poller's snapshot is."""
 
     def __init__(self, http: httpx.AsyncClient, processes: Processes) -> None:
-        """`http`: sends each request to the address that it names, and to no other process."""
+        """`http`: sends each request to the address that it names, and to no other one."""
         self._http = http
         self._processes = processes
         self.states = FaultStates()
@@ -83,28 +82,29 @@ class FaultPanel:
 
         Raises FaultNotSwitched if one of them did not do it; the others did.
         """
-        addresses = (await self._processes())[fault.service]
-        failures = await asyncio.gather(*(self._switch(address, fault, on) for address in addresses))
+        processes = (await self._processes())[fault.service]
+        failures = await asyncio.gather(*(self._switch(process, fault, on) for process in processes))
         await self.refresh()
         if failure := next(filter(None, failures), ""):
             raise FaultNotSwitched(failure)
 
-    async def _switch(self, address: str, fault: ServiceFault, on: bool) -> str:
+    async def _switch(self, process: ServiceProcess, fault: ServiceFault, on: bool) -> str:
         """In one process. Returns why it did not do it; empty if it did."""
         method, body = ("PUT", FaultDuration().model_dump()) if on else ("DELETE", None)
-        url = f"{address}/faults/{fault.name}"
         try:
-            response = await self._http.request(method, url, json=body, timeout=_RESPONSE_S_MAX)
+            response = await process.request(self._http, method, f"/faults/{fault.name}", json=body)
         except httpx.HTTPError:
             return f"{fault.service} does not respond"
         return "" if response.is_success else f"{fault.service} responds with {response.status_code}"
 
-    async def _of_service(self, service: str, addresses: Sequence[str]) -> list[ServiceFault] | None:
+    async def _of_service(
+        self, service: str, processes: Sequence[ServiceProcess]
+    ) -> list[ServiceFault] | None:
         """The faults of all processes, once each: on if one process has it on. None without a response."""
         found: dict[str, ServiceFault] = {}
-        for address in addresses:
+        for process in processes:
             try:
-                response = await self._http.get(f"{address}/faults", timeout=_RESPONSE_S_MAX)
+                response = await process.request(self._http, "GET", "/faults")
                 views = [] if response.status_code == 404 else _VIEWS.validate_json(response.content)
             except (httpx.HTTPError, ValidationError):
                 return None

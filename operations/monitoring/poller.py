@@ -4,7 +4,7 @@ and notifies them of each update.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 import httpx
@@ -15,11 +15,12 @@ from chassis.clock import Clock
 from chassis.telemetry.instruments import Label, gauge, own
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import AdminUnavailable
-from journey.admin.diagnosis.snapshot import why_unready
+from journey.admin.diagnosis.snapshot import reason_in
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from operations.broker import Broker, QueueStats
 from operations.monitoring.broker_metrics import watch_broker
-from operations.monitoring.snapshot import MonitoringSnapshot, current_snapshot, unknown_snapshot
+from operations.monitoring.service_processes import Processes, ServiceProcess
+from operations.monitoring.snapshot import MonitoringSnapshot, Readiness, current_snapshot, unknown_snapshot
 
 _POLLS_BETWEEN_LOSSES = 5
 _POLLS_BETWEEN_MEASUREMENTS = 5  # of the topology and of bounded queues
@@ -36,14 +37,16 @@ class SystemPoller:
     def __init__(
         self,
         broker: Broker,
+        *,
         http: httpx.AsyncClient,
-        addresses: Mapping[str, str],
+        processes: Processes,
         clock: Clock,
         poll_s: float,
     ) -> None:
+        """`http`: sends each request to the address that it names, and to no other one."""
         self._broker = broker
         self._http = http
-        self._addresses = addresses
+        self._processes = processes
         self._clock = clock
         self._poll_s = poll_s
         self.snapshot = MonitoringSnapshot()
@@ -61,13 +64,13 @@ class SystemPoller:
 
     async def refresh(self) -> None:
         before = self.snapshot
-        unready, queue_stats = await asyncio.gather(self._readiness(), self._queue_stats())
+        readiness, queue_stats = await asyncio.gather(self._readiness(), self._queue_stats())
         if isinstance(queue_stats, AdminUnavailable):
             self.snapshot = unknown_snapshot(
-                before, f"{queue_stats.reason}; {queue_stats.remedy}", unready, self._clock()
+                before, f"{queue_stats.reason}; {queue_stats.remedy}", readiness, self._clock()
             )
         else:
-            self.snapshot = current_snapshot(queue_stats, unready, self._clock(), self._losses.sentences)
+            self.snapshot = current_snapshot(queue_stats, readiness, self._clock(), self._losses.sentences)
         self.notify()
 
     async def count_losses(self) -> None:
@@ -105,11 +108,17 @@ class SystemPoller:
         except AdminUnavailable as away:
             return away
 
-    async def _readiness(self) -> dict[str, str]:
-        responses = await asyncio.gather(
-            *(why_unready(self._http, address) for address in self._addresses.values())
-        )
-        return dict(zip(self._addresses, responses, strict=True))
+    async def _readiness(self) -> dict[str, Readiness]:
+        services = await self._processes()
+        found = await asyncio.gather(*map(self._readiness_of, services.values()))
+        return dict(zip(services, found, strict=True))
+
+    async def _readiness_of(self, processes: Sequence[ServiceProcess]) -> Readiness:
+        reasons = await asyncio.gather(*map(self._why_unready, processes))
+        return Readiness({each.address: why for each, why in zip(processes, reasons, strict=True)})
+
+    async def _why_unready(self, process: ServiceProcess) -> str:
+        return await reason_in(process.request(self._http, "GET", "/readyz"))
 
 
 @contextlib.asynccontextmanager

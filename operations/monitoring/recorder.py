@@ -21,10 +21,9 @@ from operations.monitoring.service_metrics import (
     merge,
     parse_metrics,
 )
-from operations.monitoring.service_processes import Processes
+from operations.monitoring.service_processes import Processes, ServiceProcess
 from operations.monitoring.snapshot import MonitoringSnapshot, total
 
-_RESPONSE_S_MAX = 2.0
 _Reading = tuple[datetime, MetricsReading]
 
 
@@ -38,13 +37,13 @@ class HistoryRecorder:
         processes: Processes,
         clock: Clock,
     ) -> None:
-        """`http`: sends each request to the address that it names, and to no other process."""
+        """`http`: sends each request to the address that it names, and to no other one."""
         self._history = history
         self._snapshot = snapshot
         self._http = http
         self._processes = processes
         self._clock = clock
-        self._before: dict[str, _Reading] = {}  # address -> its previous reading
+        self._before: dict[ServiceProcess, _Reading] = {}
 
     async def run(self) -> None:
         """Runs for ever. A failed sample is logged, and the next one follows."""
@@ -57,12 +56,12 @@ class HistoryRecorder:
 
     async def record(self) -> None:
         """Add a sample. The first call only reads the totals with which the second one compares."""
-        processes = await self._processes()
-        addresses = [address for group in processes.values() for address in group]
-        names = [name for name, group in processes.items() for _ in group]
-        found = await asyncio.gather(*map(self._read, names, addresses))
+        by_service = await self._processes()
+        processes = [process for group in by_service.values() for process in group]
+        names = [name for name, group in by_service.items() for _ in group]
+        found = await asyncio.gather(*map(self._read, names, processes))
         now = self._clock()
-        readings = {address: (now, each) for address, each in zip(addresses, found, strict=True) if each}
+        readings = {process: (now, each) for process, each in zip(processes, found, strict=True) if each}
         before, self._before = self._before, readings
         if self._history.began is None:
             self._history.begin(now)
@@ -73,34 +72,36 @@ class HistoryRecorder:
                 service.ready,
                 service.in_s,
                 service.out_s,
-                _increase_of(processes.get(service.name, ()), before, readings),
+                _increase_of(by_service.get(service.name, ()), before, readings),
             )
             for service in snapshot.services
         }
         on_ladder = total(snapshot.queue(name).ready for name in LADDER_QUEUES)
         self._history.add(Sample(now, services, on_ladder))
 
-    async def _read(self, service: str, address: str) -> MetricsReading | None:
+    async def _read(self, service: str, process: ServiceProcess) -> MetricsReading | None:
         try:
-            response = await self._http.get(f"{address}/metrics", timeout=_RESPONSE_S_MAX)
+            response = await process.request(self._http, "GET", "/metrics")
             return parse_metrics(response.text, service) if response.is_success else None
         except (httpx.HTTPError, ValueError):
             return None
 
 
 def _increase_of(
-    addresses: Sequence[str], before: Mapping[str, _Reading], now: Mapping[str, _Reading]
+    processes: Sequence[ServiceProcess],
+    before: Mapping[ServiceProcess, _Reading],
+    now: Mapping[ServiceProcess, _Reading],
 ) -> MetricsIncrease | None:
     """None if a process does not respond or was replaced.
 
     A process that did not respond the previous time has no increase yet, and counts from its next sample on.
     """
     parts = []
-    for address in addresses:
-        if address not in now:
+    for process in processes:
+        if process not in now:
             return None
-        if address in before:
-            (at, reading), (then, earlier) = now[address], before[address]
+        if process in before:
+            (at, reading), (then, earlier) = now[process], before[process]
             part = increase(earlier, reading, (at - then).total_seconds())
             if part is None:
                 return None

@@ -7,13 +7,55 @@ a headless Service does; another one has a single address, which leads to any pr
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+import httpx
 
 from chassis import instances
 
-Processes = Callable[[], Awaitable[Mapping[str, Sequence[str]]]]
-"""Service -> the addresses of its processes."""
+_RESPONSE_S_MAX = 2.0
+
+
+@dataclass(frozen=True)
+class ServiceProcess:
+    """One process of a service.
+
+    `url`: its address. `service_host`: the host of the service's URL, with the port if it has one; empty if
+    `url` is that URL.
+    """
+
+    url: str
+    service_host: str = ""
+
+    @property
+    def address(self) -> str:
+        """Host and port, for people."""
+        return urlsplit(self.url).netloc
+
+    async def request(
+        self, http: httpx.AsyncClient, method: str, path: str, *, json: object = None
+    ) -> httpx.Response:
+        """Sends a request to this process and to no other. Raises httpx.HTTPError.
+
+        A certificate names the service's host, and not its addresses. So it is verified against that name.
+        """
+        name = urlsplit(f"//{self.service_host}").hostname
+        extensions: dict[str, Any] = {"sni_hostname": name} if name else {}
+        return await http.request(
+            method,
+            f"{self.url}{path}",
+            json=json,
+            headers={"Host": self.service_host} if name else {},
+            extensions=extensions,
+            timeout=_RESPONSE_S_MAX,
+        )
+
+
+Processes = Callable[[], Awaitable[Mapping[str, Sequence[ServiceProcess]]]]
+"""Service -> its processes."""
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port -> its IP addresses. Raises OSError if the host is unknown."""
 _LOOKUP_S_MAX = 2.0
@@ -39,17 +81,16 @@ class ServiceProcesses:
         self._file = file
         self._lookup = lookup
 
-    async def __call__(self) -> dict[str, list[str]]:
+    async def __call__(self) -> dict[str, list[ServiceProcess]]:
         found = await asyncio.gather(*map(self._of, self._addresses.values()))
         return dict(zip(self._addresses, found, strict=True))
 
-    async def _of(self, address: str) -> list[str]:
-        listed = instances.processes(self._file, address)
+    async def _of(self, address: str) -> list[ServiceProcess]:
+        listed = [ServiceProcess(each) for each in instances.processes(self._file, address)]
         parts = urlsplit(address)
-        # A certificate names the host, and not its addresses.
-        if len(listed) > 1 or parts.scheme != "http" or parts.hostname is None:
+        if len(listed) > 1 or parts.hostname is None:
             return listed
-        port = parts.port or 80
+        port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
             async with asyncio.timeout(_LOOKUP_S_MAX):
                 hosts = await self._lookup(parts.hostname, port)
@@ -57,4 +98,5 @@ class ServiceProcesses:
             return listed
         if len(hosts) < 2:
             return listed
-        return [f"http://{f'[{host}]' if ':' in host else host}:{port}{parts.path}" for host in hosts]
+        found = [f"[{host}]" if ":" in host else host for host in hosts]
+        return [ServiceProcess(f"{parts.scheme}://{host}:{port}{parts.path}", parts.netloc) for host in found]

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from journey.admin.broker.input_queues import by_input_queue
 from journey.admin.broker.management import Traffic
+from journey.admin.diagnosis.snapshot import NO_RESPONSE
 from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from operations.broker import QueueStats
 
@@ -21,13 +22,45 @@ def total(numbers: Iterable[float | None]) -> float | None:
 
 
 @dataclass(frozen=True)
-class ServiceStats:
-    """One service. `unready`: why it reports that it is not ready; empty if it is ready;
-    None before the first poll.
+class Readiness:
+    """What the processes of a service report. `reasons`: address of a process -> why it is not ready; empty
+    if it is.
     """
 
+    reasons: Mapping[str, str]
+
+    @property
+    def count(self) -> str:
+        """How many of the processes are ready: `2 of 3 ready`."""
+        ready = sum(not why for why in self.reasons.values())
+        return f"{ready} of {len(self.reasons)} ready"
+
+    @property
+    def unready(self) -> str:
+        """Why none of the processes is ready; empty if one is. A process that responds says more."""
+        if not all(self.reasons.values()):
+            return ""
+        return min(self.reasons.values(), key=lambda why: why == NO_RESPONSE, default="")
+
+    @property
+    def warning(self) -> str:
+        """Which processes are not ready, and why; empty if all are ready."""
+        if len(self.reasons) == 1:
+            return f"not ready: {self.unready}" if self.unready else ""
+        by_reason: dict[str, list[str]] = {}
+        for address, why in self.reasons.items():
+            if why:
+                by_reason.setdefault(why, []).append(address)
+        reasons = [f"{', '.join(addresses)}: {why}" for why, addresses in by_reason.items()]
+        return "; ".join([self.count, *reasons]) if reasons else ""
+
+
+@dataclass(frozen=True)
+class ServiceStats:
+    """One service. `readiness`: None before the first poll."""
+
     name: str
-    unready: str | None
+    readiness: Readiness | None
     events: Traffic
     commands: Traffic
     dead_letters: Traffic
@@ -67,8 +100,8 @@ class ServiceStats:
             found.append(
                 "consumes no commands: an external service does not respond; it retries automatically"
             )
-        if self.unready and self.events.consumers != 0:
-            found.append(f"not ready: {self.unready}")
+        if self.readiness and self.readiness.warning and self.events.consumers != 0:
+            found.append(self.readiness.warning)
         if self.ready is not None and self.ready >= _BACKLOG:
             found.append(f"{self.ready:.0f} messages wait")
         return found
@@ -76,9 +109,10 @@ class ServiceStats:
     @property
     def state(self) -> str:
         """The state that determines the symbol: `down`, `slow`, `ok` or `unknown`."""
-        if self.events.consumers == 0 or (self.events.consumers is None and self.unready):
+        unready = self.readiness.unready if self.readiness else ""
+        if self.events.consumers == 0 or (self.events.consumers is None and unready):
             return "down"
-        if self.events.consumers is None and self.unready is None:
+        if self.events.consumers is None and self.readiness is None:
             return "unknown"
         return "slow" if self.warnings else "ok"
 
@@ -96,7 +130,7 @@ class MonitoringSnapshot:
     unknown_reason: str = ""
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
     alarms: Sequence[str] = ()
-    unready: Mapping[str, str] = field(default_factory=dict)
+    readiness: Mapping[str, Readiness] = field(default_factory=dict)
     losses: Sequence[str] = ()  # what full queues discarded, one sentence each
 
     def queue(self, name: str) -> Traffic:
@@ -108,7 +142,7 @@ class MonitoringSnapshot:
         return [
             ServiceStats(
                 name,
-                self.unready.get(name),
+                self.readiness.get(name),
                 traffic.get(f"{name}.events", UNKNOWN),
                 traffic.get(f"{name}.commands", UNKNOWN),
                 self.queue(f"{name}.dead"),
@@ -134,18 +168,18 @@ class MonitoringSnapshot:
 
 
 def current_snapshot(
-    queue_stats: QueueStats, unready: Mapping[str, str], now: datetime, losses: Sequence[str] = ()
+    queue_stats: QueueStats, readiness: Mapping[str, Readiness], now: datetime, losses: Sequence[str] = ()
 ) -> MonitoringSnapshot:
     """The next snapshot after the broker has responded."""
     return MonitoringSnapshot(
-        now, traffic=queue_stats.traffic, alarms=queue_stats.alarms, unready=unready, losses=losses
+        now, traffic=queue_stats.traffic, alarms=queue_stats.alarms, readiness=readiness, losses=losses
     )
 
 
 def unknown_snapshot(
-    before: MonitoringSnapshot, why: str, unready: Mapping[str, str], now: datetime
+    before: MonitoringSnapshot, why: str, readiness: Mapping[str, Readiness], now: datetime
 ) -> MonitoringSnapshot:
     """The next snapshot after the broker has not responded: earlier figures are no longer valid."""
     return MonitoringSnapshot(
-        before.as_of, before.unknown_since or now, why, unready=unready, losses=before.losses
+        before.as_of, before.unknown_since or now, why, readiness=readiness, losses=before.losses
     )

@@ -31,7 +31,7 @@ def known_circumstances(
     addresses: Mapping[str, str], snapshot: MonitoringSnapshot, dead_letter_snapshot: DeadLetterSnapshot
 ) -> ShopSnapshot:
     """The cached state in the form that journey's diagnosis takes."""
-    unready = {name: why for name, why in snapshot.unready.items() if why}
+    unready = {name: each.unready for name, each in snapshot.readiness.items() if each.unready}
     depths = None if snapshot.unknown_since or snapshot.as_of is None else by_input_queue(snapshot.traffic)
     return ShopSnapshot(
         addresses,

@@ -1,7 +1,7 @@
 """A snapshot of services, queues and dead letters, and where it shows an awaited message to be."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -223,8 +223,13 @@ def _readiest(service: str, why: Mapping[str, str]) -> str:
 
 async def why_unready(http: httpx.AsyncClient, address: str) -> str:
     """The reason that the service gives; empty if it is ready."""
+    return await reason_in(http.get(f"{address}/readyz", timeout=_RESPONSE_S_MAX))
+
+
+async def reason_in(requested: Awaitable[httpx.Response]) -> str:
+    """Why a service is not ready, by its response to `/readyz`; empty if it is ready."""
     try:
-        response = await http.get(f"{address}/readyz", timeout=_RESPONSE_S_MAX)
+        response = await requested
         return "" if response.is_success else str(response.json().get("detail") or response.status_code)
     except httpx.HTTPError:
         return NO_RESPONSE

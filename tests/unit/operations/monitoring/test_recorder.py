@@ -15,11 +15,12 @@ from operations.broker import QueueStats
 from operations.monitoring.history import History, Sample
 from operations.monitoring.recorder import HistoryRecorder
 from operations.monitoring.service_metrics import MetricsIncrease
+from operations.monitoring.service_processes import ServiceProcess
 from operations.monitoring.snapshot import MonitoringSnapshot, current_snapshot
 from operations.monitoring.timelines import flow_rates, timelines
 
 NOW = datetime(2031, 5, 6, 7, 30, tzinfo=UTC)
-SECOND_ORDER_SVC = "http://order_svc.2"
+SECOND_ORDER_SVC = ServiceProcess("http://order_svc.2")
 
 
 class RecordedSystem:
@@ -27,7 +28,7 @@ class RecordedSystem:
 
     def __init__(self) -> None:
         self.now = NOW
-        self.processes = {name: [f"http://{name}"] for name in CONSUMING_SERVICES}
+        self.processes = {name: [ServiceProcess(f"http://{name}")] for name in CONSUMING_SERVICES}
         self.handled: dict[tuple[str, str], int] = {}  # (host, wire type) -> number
         self.started = dict.fromkeys((*CONSUMING_SERVICES, "order_svc.2"), 1_000)
         self.away: set[str] = set()
@@ -42,7 +43,7 @@ class RecordedSystem:
             clock=lambda: self.now,
         )
 
-    async def _processes(self) -> dict[str, list[str]]:
+    async def _processes(self) -> dict[str, list[ServiceProcess]]:
         return self.processes
 
     def _respond(self, request: httpx.Request) -> httpx.Response:

@@ -1,13 +1,19 @@
 """The processes of a service: from the file of instances, from its DNS name, or the one at its address."""
 
+import asyncio
 import json
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from operations.monitoring.service_processes import ServiceProcesses, look_up
+from chassis import tls
+from operations.monitoring.service_processes import ServiceProcess, ServiceProcesses, look_up
+from tests.support.certificates import certificate_files, server_context
 
 HOSTS = {
     "order_svc": ["10.0.0.2", "10.0.0.3"],
@@ -22,31 +28,80 @@ async def fake_dns(host: str, port: int) -> list[str]:
     return HOSTS[host]
 
 
-async def processes(url: str, file: Path | None = None) -> list[str]:
+async def processes(url: str, file: Path | None = None) -> list[ServiceProcess]:
     return (await ServiceProcesses({"any": url}, file, fake_dns)())["any"]
 
 
 @pytest.mark.parametrize(
-    ("url", "expected"),
+    ("url", "expected", "service"),
     [
-        ("http://order_svc:8080", ["http://10.0.0.2:8080", "http://10.0.0.3:8080"]),
-        ("http://order_svc/api", ["http://10.0.0.2:80/api", "http://10.0.0.3:80/api"]),
-        ("http://user_svc:8080", ["http://[fd00::1]:8080", "http://[fd00::2]:8080"]),
-        ("http://payment_svc:8080", ["http://payment_svc:8080"]),
-        ("http://unknown:8080", ["http://unknown:8080"]),
-        ("https://order_svc:8080", ["https://order_svc:8080"]),
+        ("http://order_svc:8080", ["http://10.0.0.2:8080", "http://10.0.0.3:8080"], "order_svc:8080"),
+        ("http://order_svc/api", ["http://10.0.0.2:80/api", "http://10.0.0.3:80/api"], "order_svc"),
+        ("http://user_svc:8080", ["http://[fd00::1]:8080", "http://[fd00::2]:8080"], "user_svc:8080"),
+        ("http://payment_svc:8080", ["http://payment_svc:8080"], ""),
+        ("http://unknown:8080", ["http://unknown:8080"], ""),
+        ("https://order_svc:8443", ["https://10.0.0.2:8443", "https://10.0.0.3:8443"], "order_svc:8443"),
+        ("https://order_svc", ["https://10.0.0.2:443", "https://10.0.0.3:443"], "order_svc"),
     ],
-    ids=["several", "path", "IPv6", "one", "unknown", "TLS"],
+    ids=["several", "path", "IPv6", "one", "unknown", "TLS", "TLS at the usual port"],
 )
-async def test_a_name_leads_to_all_its_processes(url: str, expected: list[str]) -> None:
-    assert await processes(url) == expected
+async def test_a_name_leads_to_all_its_processes(url: str, expected: list[str], service: str) -> None:
+    assert await processes(url) == [ServiceProcess(each, service) for each in expected]
+
+
+async def test_a_process_is_asked_under_the_name_of_its_service() -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text=f"{request.url} as {request.headers['Host']}")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
+        [first, _] = await processes("http://order_svc:8080/api")
+        response = await first.request(http, "GET", "/readyz")
+        assert response.text == "http://10.0.0.2:8080/api/readyz as order_svc:8080"
+        [only] = await processes("http://payment_svc:8080")
+        assert (await only.request(http, "GET", "/x")).text == "http://payment_svc:8080/x as payment_svc:8080"
+
+
+@pytest.mark.parametrize(
+    ("named", "reached"),
+    [(("order-svc",), True), (("127.0.0.1", "localhost"), False)],
+    ids=["the service", "its address only"],
+)
+async def test_a_certificate_is_verified_against_the_name_of_the_service(
+    tmp_path: Path, named: tuple[str, ...], reached: bool
+) -> None:
+    files = certificate_files(tmp_path, hosts=named)
+    async with (
+        tls_server(server_context(files)) as port,
+        httpx.AsyncClient(verify=tls.client_context(files.ca), trust_env=False) as http,
+    ):
+        process = ServiceProcess(f"https://127.0.0.1:{port}", f"order-svc:{port}")
+        if reached:
+            assert (await process.request(http, "GET", "/readyz")).status_code == 204
+        else:
+            with pytest.raises(httpx.ConnectError, match="certificate is not valid for 'order-svc'"):
+                await process.request(http, "GET", "/readyz")
+
+
+@asynccontextmanager
+async def tls_server(context: Any) -> AsyncIterator[int]:
+    """Responds to one request per connection with 204. Yields its port."""
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(respond, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
 
 
 async def test_the_file_of_instances_comes_first(tmp_path: Path) -> None:
     file = tmp_path / "instances.json"
     listed = ["http://order_svc:1", "http://order_svc:2"]
     file.write_text(json.dumps({"order_svc": listed}))
-    assert await processes("http://order_svc:1", file) == listed
+    assert await processes("http://order_svc:1", file) == [ServiceProcess(each) for each in listed]
 
 
 @pytest.mark.parametrize(

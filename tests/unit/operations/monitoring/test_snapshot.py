@@ -6,29 +6,38 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from journey.admin.broker.management import Traffic
+from journey.admin.diagnosis.snapshot import NO_RESPONSE
 from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from operations.broker import QueueStats
+from operations.dead_letters.cache import DeadLetterSnapshot
 from operations.monitoring import service_map
 from operations.monitoring.snapshot import (
     UNKNOWN,
     MonitoringSnapshot,
+    Readiness,
     current_snapshot,
     total,
     unknown_snapshot,
 )
+from operations.orders.stuck_orders import known_circumstances
 from order_svc.service import order_service
 from tests.support.shops.operations import OperationsApp, at_work
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 QUIET = Traffic(0, 0, 2, 0.0, 0.0)
 ALL = {queue.name: QUIET for queue in shop_topology().queues}
-READY = dict.fromkeys(CONSUMING_SERVICES, "")
+READY = {name: Readiness({f"{name}:8080": ""}) for name in CONSUMING_SERVICES}
+
+
+def with_reasons(**reasons: str) -> dict[str, Readiness]:
+    """payment_svc with these processes; the others have one, which is ready."""
+    return {**READY, "payment_svc": Readiness(reasons)}
 
 
 def snapshot(
-    changes: dict[str, Traffic] | None = None, unready: dict[str, str] | None = None
+    changes: dict[str, Traffic] | None = None, readiness: dict[str, Readiness] = READY
 ) -> MonitoringSnapshot:
-    return current_snapshot(QueueStats(ALL | (changes or {}), ()), READY | (unready or {}), NOW)
+    return current_snapshot(QueueStats(ALL | (changes or {}), ()), readiness, NOW)
 
 
 def of(seen: MonitoringSnapshot, name: str = "payment_svc") -> tuple[str, list[str]]:
@@ -73,9 +82,31 @@ def test_commands_without_a_consumer_are_a_pause_and_no_outage() -> None:
 
 
 def test_an_unresponsive_service_is_down_only_without_consumers() -> None:
-    assert of(snapshot(unready={"payment_svc": "it does not respond"}))[0] == "slow", "one of two instances"
-    gone = unknown_snapshot(snapshot(), "no answer", {**READY, "payment_svc": "it does not respond"}, NOW)
+    silent = with_reasons(a=NO_RESPONSE)
+    assert of(snapshot(readiness=silent)) == ("slow", ["not ready: it does not respond"]), (
+        "its consumer works"
+    )
+    gone = unknown_snapshot(snapshot(), "no answer", silent, NOW)
     assert of(gone)[0] == "down" and of(gone, "order_svc")[0] == "ok"
+
+
+def test_an_unready_process_is_named_with_its_reason() -> None:
+    two_of_three = with_reasons(a="", b="the database does not answer", c="")
+    warning = "2 of 3 ready; b: the database does not answer"
+    assert of(snapshot(readiness=two_of_three)) == ("slow", [warning])
+    unknown = unknown_snapshot(snapshot(), "no answer", two_of_three, NOW)
+    assert of(unknown) == ("slow", [warning]), "two processes work: the service is not down"
+    assert two_of_three["payment_svc"].unready == ""
+
+
+def test_a_service_is_unready_without_a_ready_process() -> None:
+    none = with_reasons(a=NO_RESPONSE, b="stopping", c=NO_RESPONSE)
+    assert none["payment_svc"].unready == "stopping", "a response says more than none"
+    assert none["payment_svc"].warning == "0 of 3 ready; a, c: it does not respond; b: stopping"
+    assert of(unknown_snapshot(snapshot(), "no answer", none, NOW))[0] == "down"
+    assert known_circumstances({}, snapshot(readiness=none), DeadLetterSnapshot(NOW, ())).unready == {
+        "payment_svc": "stopping"
+    }
 
 
 def test_locked_dead_letters_are_counted() -> None:
@@ -143,6 +174,22 @@ async def test_the_map_shows_unknown_and_since_when(operations_app: OperationsAp
     page = await operations_app.page("/ops")
     assert "unknown since" in page and "instances: unknown" in page
     assert ' data-label="Ready">unknown<' in page and ' data-label="Ready">0<' not in page
+
+
+async def test_the_map_shows_how_many_processes_are_ready(operations_app: OperationsApp) -> None:
+    """They share one DNS name, as containers do."""
+    hosts = ["10.0.0.5", "10.0.0.6"]
+    for host in hosts:
+        await operations_app.start_process("payment_svc", host)
+    operations_app.services.ips["payment_svc"] = hosts
+    await operations_app.deps.poller.refresh()
+    page = await operations_app.page("/ops")
+    assert '<span class="tag ok">running</span> 2 of 2 ready' in page
+    operations_app.services.away.add(hosts[1])
+    await operations_app.deps.poller.refresh()
+    page = await operations_app.page("/ops")
+    assert '<span class="tag wait">warning</span> 1 of 2 ready; 10.0.0.6:80: it does not respond' in page
+    assert "1 of 2 ready</text>" in page, "on the map"
 
 
 async def test_one_poller_serves_all_viewers() -> None:
