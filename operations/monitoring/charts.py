@@ -13,8 +13,26 @@ from operations.monitoring.history import Value
 HEIGHT = 40
 _MARGIN = 1.5  # so that a line at the top or the bottom is not cut in half
 _STEPS = (1, 2, 5, 10)
+_MIN, _H, _DAY = 60.0, 3600.0, 86_400.0
+# Seconds that are a round number in the unit that people read.
+_DURATIONS = (
+    *(each * _MIN for each in (0.5, 1, 2, 5, 10, 20, 30)),
+    *(each * _H for each in (1, 2, 5, 10, 24)),
+)
 
 Format = Callable[[float], str]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How the values of a chart are shown, and where its scale ends.
+
+    `top`: from the highest value, which is positive, to the value at the upper edge. `shown` must be exact
+    for it, or the drawing lies.
+    """
+
+    shown: Format
+    top: Callable[[float], float]
 
 
 @dataclass(frozen=True)
@@ -49,9 +67,10 @@ class Chart:
         return f"{self.title}. {'; '.join(lines)}; {unknown}."
 
 
-def chart(title: str, series: Sequence[tuple[str, Sequence[Value]]], shown: Format) -> Chart:
-    """Lines that share one scale. `shown` formats a value with its unit."""
-    top = scale_top(value for _, values in series for value in values)
+def chart(title: str, series: Sequence[tuple[str, Sequence[Value]]], unit: Unit) -> Chart:
+    """Lines that share one scale."""
+    shown = unit.shown
+    top = scale_top((value for _, values in series for value in values), unit)
     lines = tuple(
         ChartLine(
             name, _current(values, shown), _highest(values, shown), path(values, top), points(values, top)
@@ -98,13 +117,25 @@ def gaps(series: Sequence[Sequence[Value]]) -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
-def scale_top(values: Iterable[Value]) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that no value exceeds; 1 without a positive value."""
+def scale_top(values: Iterable[Value], unit: Unit) -> float:
+    """The value at the upper edge, which no value exceeds; 1 without a positive value."""
     known = [value for value in values if value is not None and value > 0]
-    if not known:
-        return 1.0
-    unit = 10.0 ** math.floor(math.log10(max(known)))
-    return next(step * unit for step in _STEPS if step * unit >= max(known) or step == _STEPS[-1])
+    return unit.top(max(known)) if known else 1.0
+
+
+def decimal_top(highest: float, *, least: float) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that is not lower, and at least `least`."""
+    power = 10.0 ** math.floor(math.log10(highest))
+    return max(least, next(step * power for step in _STEPS if step * power >= highest or step == _STEPS[-1]))
+
+
+def duration_top(highest_s: float) -> float:
+    """A round number of milliseconds, seconds, minutes, hours or days, in seconds, that is not lower."""
+    if highest_s <= 20:
+        return decimal_top(highest_s, least=0.001)
+    if highest_s > _DURATIONS[-1]:
+        return decimal_top(highest_s / _DAY, least=1) * _DAY
+    return next(top for top in _DURATIONS if top >= highest_s)
 
 
 def _point(values: Sequence[Value], index: int, top: float) -> str:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 
 from contracts.orders import PlaceOrder
 from journey.admin.durations import duration
 from journey.admin.registry import CONSUMING_SERVICES
 from operations.monitoring import history as past
-from operations.monitoring.charts import Chart, chart
+from operations.monitoring.charts import Chart, Unit, chart, decimal_top, duration_top
 from operations.monitoring.history import History, Sample, Slot, Value
 from operations.monitoring.service_map import message_flows
 from operations.monitoring.service_metrics import (
@@ -79,14 +80,14 @@ def _of_system(slots: Sequence[Slot]) -> tuple[Chart, ...]:
         return past.series(slots, figure)
 
     return (
-        chart("Orders placed", [("placed", line(_orders_placed))], per_minute),
+        chart("Orders placed", [("placed", line(_orders_placed))], PER_MINUTE),
         chart(
             "Messages",
             [
                 ("published", line(lambda samples: past.mean(samples, _published))),
                 ("handled", line(lambda samples: past.mean(samples, _acknowledged))),
             ],
-            per_second,
+            PER_SECOND,
         ),
         chart(
             "Waiting messages",
@@ -94,17 +95,17 @@ def _of_system(slots: Sequence[Slot]) -> tuple[Chart, ...]:
                 ("in queues", line(lambda samples: past.highest(samples, _waiting))),
                 ("for a retry", line(lambda samples: past.highest(samples, lambda s: s.on_ladder))),
             ],
-            number,
+            NUMBER,
         ),
         chart(
             "Longest wait of an order",
             [("longest", line(lambda samples: past.highest(samples, _oldest_open)))],
-            seconds,
+            SECONDS,
         ),
         chart(
             "Duration of orders",
             [(f"p{share}", line(_percentile(ORDER_SERVICE, ORDER_TIME, share))) for share in (50, 95)],
-            seconds,
+            SECONDS,
         ),
         chart(
             "Failures",
@@ -112,7 +113,7 @@ def _of_system(slots: Sequence[Slot]) -> tuple[Chart, ...]:
                 ("retries", line(_failures("retries", tuple(CONSUMING_SERVICES)))),
                 ("dead letters", line(_failures("dead_letters", tuple(CONSUMING_SERVICES)))),
             ],
-            per_minute,
+            PER_MINUTE,
         ),
     )
 
@@ -129,14 +130,14 @@ def _of_service(slots: Sequence[Slot], name: str) -> tuple[Chart, ...]:
 
     both = [_failures(kind, (name,)) for kind in ("retries", "dead_letters")]
     return (
-        chart("Handled", [("handled", line(lambda samples: past.mean(samples, handled)))], per_second),
-        chart("Waiting", [("waiting", line(lambda samples: past.highest(samples, ready)))], number),
-        chart("Time in queue", [("p95", line(_percentile(name, QUEUE_TIME, 95)))], seconds),
-        chart("Handling", [("p95", line(_percentile(name, PROCESS_TIME, 95)))], seconds),
+        chart("Handled", [("handled", line(lambda samples: past.mean(samples, handled)))], PER_SECOND),
+        chart("Waiting", [("waiting", line(lambda samples: past.highest(samples, ready)))], NUMBER),
+        chart("Time in queue", [("p95", line(_percentile(name, QUEUE_TIME, 95)))], SECONDS),
+        chart("Handling", [("p95", line(_percentile(name, PROCESS_TIME, 95)))], SECONDS),
         chart(
             "Failures",
             [("retries and dead letters", line(lambda samples: total(each(samples) for each in both)))],
-            per_minute,
+            PER_MINUTE,
         ),
     )
 
@@ -207,8 +208,8 @@ def _metrics(sample: Sample, name: str) -> MetricsIncrease | None:
     return service.metrics if service else None
 
 
-def number(value: float) -> str:
-    return f"{value:,.0f}"
+def seconds(value: float) -> str:
+    return duration(timedelta(seconds=value))
 
 
 def per_second(value: float) -> str:
@@ -219,10 +220,12 @@ def per_minute(value: float) -> str:
     return f"{_short(value)}/min"
 
 
-def seconds(value: float) -> str:
-    return duration(timedelta(seconds=value))
-
-
 def _short(value: float) -> str:
     """One decimal below 10, if it is not 0."""
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
+NUMBER = Unit(lambda value: f"{value:,.0f}", partial(decimal_top, least=1))
+PER_SECOND = Unit(per_second, partial(decimal_top, least=0.1))
+PER_MINUTE = Unit(per_minute, partial(decimal_top, least=0.1))
+SECONDS = Unit(seconds, duration_top)

@@ -4,9 +4,11 @@ import math
 
 import pytest
 
-from operations.monitoring.charts import HEIGHT, chart, gaps, path, points, scale_top
+from operations.monitoring.charts import HEIGHT, Unit, chart, duration_top, gaps, path, points, scale_top
+from operations.monitoring.timelines import NUMBER, PER_MINUTE, PER_SECOND, SECONDS
 
 NOTHING = math.nan
+_SECONDS_IN = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 
 def commands_of(data: str) -> list[tuple[str, float, float]]:
@@ -34,7 +36,7 @@ def test_isolated_values_are_dots_and_no_part_of_the_line() -> None:
 
 
 def test_a_chart_of_isolated_values_has_a_scale() -> None:
-    drawn = chart("Handling", [("p95", [NOTHING, 3.0, NOTHING])], lambda value: f"{value:.0f} s")
+    drawn = chart("Handling", [("p95", [NOTHING, 3.0, NOTHING])], SECONDS)
     assert (drawn.lines[0].path, drawn.top) == ("", "5 s") and drawn.lines[0].points
 
 
@@ -46,23 +48,58 @@ def test_a_gap_is_where_any_line_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("highest", "top"), [(0.0, 1.0), (0.03, 0.05), (1.0, 1.0), (1.1, 2.0), (7.0, 10.0), (501.0, 1000.0)]
+    ("unit", "highest", "top"),
+    [
+        (NUMBER, 0.0, "1"),
+        (NUMBER, 501.0, "1,000"),
+        (PER_SECOND, 0.03, "0.1/s"),
+        (PER_SECOND, 0.3, "0.5/s"),
+        (PER_SECOND, 1.1, "2/s"),
+        (PER_MINUTE, 7.0, "10/min"),
+        (SECONDS, 0.0004, "1 ms"),
+        (SECONDS, 0.03, "50 ms"),
+        (SECONDS, 1.0, "1 s"),
+        (SECONDS, 28.0, "30 s"),
+        (SECONDS, 31.0, "60 s"),
+        (SECONDS, 400.0, "10 min"),
+        (SECONDS, 3_000.0, "60 min"),
+        (SECONDS, 5 * 3_600.0, "5 h"),
+        (SECONDS, 80_000.0, "24 h"),
+        (SECONDS, 3 * 86_400.0, "5 d"),
+    ],
 )
-def test_the_scale_ends_at_a_round_number(highest: float, top: float) -> None:
-    assert scale_top([None, NOTHING, highest, 0.0]) == pytest.approx(top)
+def test_the_scale_ends_at_a_round_number(unit: Unit, highest: float, top: str) -> None:
+    drawn = chart("Any", [("line", [None, NOTHING, highest, 0.0, 0.0])], unit)
+    assert drawn.top == top
+
+
+@pytest.mark.parametrize("highest", [10 ** (exponent / 7) for exponent in range(-30, 42)])
+def test_the_text_at_the_top_is_the_value_there(highest: float) -> None:
+    top = scale_top([highest], SECONDS)
+    number, unit = SECONDS.shown(top).split(" ")
+    assert float(number.replace(",", "")) * _SECONDS_IN[unit] == pytest.approx(top) and top >= highest
+    for each in (PER_SECOND, PER_MINUTE, NUMBER):
+        top = scale_top([highest], each)
+        text = each.shown(top).partition("/")[0].replace(",", "")
+        assert float(text) == pytest.approx(top) and top >= highest
+
+
+def test_the_scale_is_not_much_higher_than_the_values() -> None:
+    for second in range(1, 200_000, 97):
+        assert second <= duration_top(second) <= 2.5 * second
 
 
 def test_every_point_stays_within_the_drawing() -> None:
     values = [float(number * number) for number in range(120)]
-    for _, x, y in commands_of(path(values, scale_top(values))):
+    for _, x, y in commands_of(path(values, scale_top(values, NUMBER))):
         assert 0 <= x <= 120 and 0 <= y <= HEIGHT
 
 
 def test_a_chart_has_a_text_summary() -> None:
-    drawn = chart("Messages", [("handled", [1.0, None, 3.0, 2.0])], lambda value: f"{value:.0f}/s")
+    drawn = chart("Messages", [("handled", [1.0, None, 3.0, 2.0])], PER_SECOND)
     assert drawn.summary == "Messages. handled: now 2/s, at most 3/s; 1 gap."
     assert drawn.top == "5/s"
-    away = chart("Messages", [("handled", [1.0, None])], lambda value: f"{value:.0f}/s")
+    away = chart("Messages", [("handled", [1.0, None])], PER_SECOND)
     assert away.lines[0].now == "unknown", "an earlier value is not the present one"
-    quiet = chart("Handling", [("p95", [NOTHING, NOTHING])], lambda value: f"{value:.0f} s")
+    quiet = chart("Handling", [("p95", [NOTHING, NOTHING])], SECONDS)
     assert (quiet.lines[0].now, quiet.lines[0].highest) == ("–", "–")
