@@ -7,6 +7,7 @@ their queue.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +27,7 @@ from operations.dead_letters.cache import DeadLetterCache
 _JOBS_MAX = 200
 _ASKED_AT_ONCE, _ASKED_MAX = 8, 200
 _RESPONSE_S_MAX = 2.0
+_FOLLOW_UP_S_MAX = 2.0
 
 
 class _HandledMessage(BaseModel):
@@ -188,6 +190,15 @@ class RedriveJobs:
         for id_ in ended[: max(0, len(self._jobs) - _JOBS_MAX)]:
             del self._jobs[id_]
 
+    async def follow_up_all(self, jobs: Iterable[RedriveJob], http: httpx.AsyncClient) -> None:
+        """Update several jobs, for a list of them.
+
+        A service that responds slowly does not hold the list up: what it has handled counts as under way.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FOLLOW_UP_S_MAX):
+                await asyncio.gather(*(self.follow_up(job, http) for job in jobs))
+
     async def follow_up(self, job: RedriveJob, http: httpx.AsyncClient) -> None:
         """Update what became of the sent ones,
         from the services' handled messages and the dead-letter queues.
@@ -201,22 +212,20 @@ class RedriveJobs:
             :_ASKED_MAX
         ]
         at_once = asyncio.Semaphore(_ASKED_AT_ONCE)
-        responses = await asyncio.gather(
-            *(self._has_handled(dead_letter, http, at_once) for dead_letter in open_)
-        )
-        job.handled |= {
-            dead_letter.id for dead_letter, handled in zip(open_, responses, strict=True) if handled
-        }
 
-    async def _has_handled(
-        self, dead_letter: DeadLetter, http: httpx.AsyncClient, at_once: asyncio.Semaphore
-    ) -> bool:
+        async def ask(dead_letter: DeadLetter) -> None:
+            async with at_once:
+                if await self._has_handled(dead_letter, http):
+                    job.handled.add(dead_letter.id)
+
+        await asyncio.gather(*map(ask, open_))
+
+    async def _has_handled(self, dead_letter: DeadLetter, http: httpx.AsyncClient) -> bool:
         url = f"{self._addresses[dead_letter.service]}/journeys/{quote(dead_letter.journey_id, safe='')}"
-        async with at_once:
-            try:
-                response = await http.get(url, timeout=_RESPONSE_S_MAX)
-            except httpx.HTTPError:
-                return False
+        try:
+            response = await http.get(url, timeout=_RESPONSE_S_MAX)
+        except httpx.HTTPError:
+            return False
         return response.is_success and dead_letter.id in _handled_ids(response)
 
 

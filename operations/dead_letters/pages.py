@@ -59,13 +59,15 @@ class DeadLetterPages(StaffPages):
         snapshot = await self._dead_letters.snapshot()
         groups = [group for group in snapshot.groups if _matches(group, service, text)]
         jobs = {group.id: self._jobs.latest_of(group.id) for group in groups}
+        latest = self._jobs.latest[:5]
+        await self._follow_up(*jobs.values(), *latest)
         return self._render(
             request,
             "groups.html",
             snapshot=snapshot,
             groups=groups,
             jobs=jobs,
-            latest=self._jobs.latest[:5],
+            latest=latest,
             services=sorted({group.service for group in snapshot.groups}),
             service=service,
             text=text,
@@ -73,12 +75,14 @@ class DeadLetterPages(StaffPages):
 
     async def group(self, request: Request, group_id: str, after: int = 0) -> Response:
         group = await self._group(group_id)
+        job = self._jobs.latest_of(group_id)
+        await self._follow_up(job)
         return self._render(
             request,
             "group.html",
             group=group,
             more=(await self._dead_letters.snapshot()).more,
-            job=self._jobs.latest_of(group_id),
+            job=job,
             dead_letters=group.dead_letters[after : after + _ON_A_PAGE],
             after=after,
             next=after + _ON_A_PAGE if len(group.dead_letters) > after + _ON_A_PAGE else None,
@@ -119,6 +123,11 @@ class DeadLetterPages(StaffPages):
         entries = await self._tools.broker.audit_entries(_AUDIT_ENTRIES_SHOWN + 1)
         shown = entries[::-1][:_AUDIT_ENTRIES_SHOWN]
         return self._render(request, "audit.html", entries=shown, has_more=len(entries) > len(shown))
+
+    async def _follow_up(self, *jobs: RedriveJob | None) -> None:
+        """What became of the sent ones is only known when the services are asked."""
+        by_id = {job.id: job for job in jobs if job is not None}
+        await self._jobs.follow_up_all(by_id.values(), self._tools.http)
 
     async def _confirmation(
         self, request: Request, action: str, group: DeadLetterGroup, id_: str, form: StaffForm

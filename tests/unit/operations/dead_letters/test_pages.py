@@ -8,42 +8,18 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from chassis.messaging.identity import new_id
-from contracts.orders import OrderPlaced
 from contracts.roles import Role
 from journey.admin.dead_letters.dead_letter import dead_letter_of
 from journey.admin.dead_letters.groups import group_dead_letters
 from journey.admin.dead_letters.redrive import REDRIVE
 from operations.dead_letters.jobs import JobState, RedriveJob, failed_again
+from tests.support.dead_letter_pages import asked, ended, group_of, placed
 from tests.support.eventually import until
-from tests.support.messages import CONFIRMED, PLACED
-from tests.support.shops.operations import OperationsApp, hidden, token
+from tests.support.messages import CONFIRMED
+from tests.support.shops.operations import OperationsApp, token
 
 NOW = datetime.now(UTC)
 TRICK = '"><img src=x onerror=alert(1)>{{7*7}}\u202e'
-
-
-def placed() -> OrderPlaced:
-    return PLACED.model_copy(update={"order_id": new_id()})
-
-
-async def group_of(operations_app: OperationsApp, index: int = 0) -> str:
-    return (await operations_app.deps.dead_letters.snapshot(refresh=True)).groups[index].id
-
-
-async def asked(
-    operations_app: OperationsApp, group: str, action: str = "redrive", id: str = ""
-) -> dict[str, str]:
-    """The hidden fields of the confirmation page."""
-    return hidden(
-        await operations_app.page(f"/ops/dead-letters/{group}/{action}" + (f"?id={id}" if id else ""))
-    )
-
-
-async def ended(operations_app: OperationsApp, location: str) -> RedriveJob:
-    run = operations_app.deps.jobs.of(location.rpartition("/")[2])
-    assert run is not None
-    await until(lambda: run.state is not JobState.RUNNING)
-    return run
 
 
 async def test_dead_letters_are_grouped_by_service_error_and_type(operations_app: OperationsApp) -> None:
