@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -13,12 +14,18 @@ from contracts.values import format_money
 
 THEMES = ("light", "dark")
 _OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+_EMAIL = re.compile(r"\be-mail\w*", re.IGNORECASE)
 _FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\u2068", "\u2069"
 
 
 def bidi_isolate(text: str) -> str:
     """Isolates the text's direction, like <bdi>, which titles and attributes cannot contain."""
     return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
+
+
+def unbroken(text: str) -> Markup:
+    """Keeps "e-mail" on one line: browsers break it after its hyphen."""
+    return Markup(_EMAIL.sub(r'<span class="unbroken">\g<0></span>', str(escape(text))))
 
 
 def category_title(name: str) -> str:
@@ -33,7 +40,12 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters |= {"money": format_money, "isolated": bidi_isolate, "category_title": category_title}
+TEMPLATES.filters |= {
+    "money": format_money,
+    "isolated": bidi_isolate,
+    "category_title": category_title,
+    "unbroken": unbroken,
+}
 
 
 class PageUser(Protocol):
