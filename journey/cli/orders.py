@@ -1,16 +1,23 @@
 """`journey orders`: search the orders of the shop."""
 
+import sys
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, BinaryIO
 from uuid import UUID
 
 import httpx
 import typer
 
+from chassis.backoff import Backoff
+from chassis.web.http_client import UpstreamUnavailable
 from contracts.http.orders import OrderSearchPage, OrderStatus, OrderView
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.instances import responding
+from journey.admin.order_csv import PAGE, ExportInterrupted, csv_of
 from journey.cli.console import UsageError, console, run, shop_endpoints
 
+_PAUSE_S, _PAUSE_S_MAX = 0.5, 5.0
 orders_app = typer.Typer()
 
 
@@ -27,6 +34,9 @@ def orders(
         datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="the last day, in UTC")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="list at most so many")] = 20,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="write all that match as CSV, as the page exports them")
+    ] = False,
 ) -> None:
     """List the orders that match all options, those that were placed last first."""
     given = {
@@ -37,15 +47,15 @@ def orders(
         "placed_from": placed_from and placed_from.date(),
         "placed_until": placed_until and placed_until.date(),
     }
-    query = {name: str(value) for name, value in given.items() if value} | {"limit": str(limit)}
+    query = {name: str(value) for name, value in given.items() if value}
 
     async def go() -> None:
         async with httpx.AsyncClient() as http:
             address = (await responding(http, shop_endpoints().http))["order_svc"]
-            response = await http.get(f"{address}/orders/search", params=query)
-        if response.status_code == 422:
-            raise UsageError(response.json()["detail"])
-        page = OrderSearchPage.model_validate_json(response.raise_for_status().content)
+            if csv:
+                await export(http, address, query, sys.stdout.buffer)
+                return
+            page = await _page(http, address, query | {"limit": str(limit)})
         for order in page.items:
             console.print(_line(order))
         if not page.items:
@@ -58,6 +68,39 @@ def orders(
             )
 
     run(go())
+
+
+async def export(http: httpx.AsyncClient, address: str, query: Mapping[str, str], to: BinaryIO) -> None:
+    """Write all orders that match, a page at a time. An incomplete list is not exported.
+
+    Raises UsageError, InfrastructureUnavailable, or httpx.HTTPError if not even the first page can be read.
+    """
+
+    async def page_after(after: str) -> OrderSearchPage:
+        try:
+            return await _page(http, address, {**query, "after": after, "limit": str(PAGE)})
+        except httpx.HTTPError as error:
+            raise UpstreamUnavailable("order_svc") from error
+
+    first = await _page(http, address, {**query, "limit": str(PAGE)})
+    if not first.complete:
+        raise InfrastructureUnavailable(
+            "nothing was exported: orders of an earlier version are still prepared", "try again in a minute"
+        )
+    try:
+        async for lines in csv_of(first, page_after, Backoff(_PAUSE_S, _PAUSE_S_MAX)):
+            to.write(lines)
+    except ExportInterrupted as error:
+        raise InfrastructureUnavailable(f"the export is not complete: {error}", "repeat it") from None
+    to.flush()
+
+
+async def _page(http: httpx.AsyncClient, address: str, query: Mapping[str, str]) -> OrderSearchPage:
+    """Raises UsageError if order_svc refuses the query, or httpx.HTTPError."""
+    response = await http.get(f"{address}/orders/search", params=query)
+    if response.status_code == 422:
+        raise UsageError(response.json()["detail"])
+    return OrderSearchPage.model_validate_json(response.raise_for_status().content)
 
 
 def _line(order: OrderView) -> str:

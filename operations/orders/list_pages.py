@@ -11,9 +11,9 @@ from chassis.backoff import Backoff
 from chassis.web.http_client import UpstreamUnavailable
 from contracts.http.orders import OrderSearchPage
 from journey.admin.dead_letters.audit_log import AuditEntry
+from journey.admin.order_csv import MEDIA_TYPE, PAGE, csv_of
 from operations.access import current_user_id
 from operations.broker import CommandNotSent
-from operations.orders.order_csv import MEDIA_TYPE, PAGE, csv_of
 from operations.orders.order_filter import STATUSES, OrderFilter
 from operations.web.forms import read_form
 from operations.web.staff_pages import StaffPages, get, post

@@ -12,7 +12,7 @@ from chassis.web.http_client import UpstreamUnavailable
 from contracts.http.orders import OrderSearchPage, OrderStatus, OrderView
 from contracts.orders import CancelReason
 from contracts.values import Money, PricedLine
-from operations.orders.order_csv import ExportInterrupted, csv_of, without_formula
+from journey.admin.order_csv import ExportInterrupted, csv_of, without_formula
 
 PRICE = Money(amount_minor=1_234, currency="JPY")
 LINES = tuple(
