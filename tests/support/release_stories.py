@@ -3,6 +3,7 @@
 record  print one JSON line for each message in each example state of each decision table: the stored state,
         the message as it is sent, and what the decider made of it
 replay  read such lines of an earlier release, and name each story that ends otherwise here
+decide  read such lines of another release, and print for each what this checkout's deciders make of it
 read    read such lines of a later release, and name each stored state and each emitted message that this
         checkout cannot read
 
@@ -51,6 +52,15 @@ def replay(lines: Iterable[Json]) -> Iterator[str]:
         then = _outcome(table, aggregate.codec.load(line["state"]), message, around)
         if difference := _difference(_newest(line["then"]), _newest(then)):
             yield f"{line['story']}: {difference}"
+
+
+def decide(lines: Iterable[Json]) -> Iterator[Json]:
+    for line in lines:
+        aggregate = TABLES[line["service"], line["kind"]].aggregate
+        related = aggregate.related
+        around = {key: related.codec.load(each) for key, each in line["around"].items()} if related else {}
+        table, state = TABLES[line["service"], line["kind"]], aggregate.codec.load(line["state"])
+        yield {"story": line["story"], "then": _outcome(table, state, _received(line["message"]), around)}
 
 
 def unreadable(lines: Iterable[Json]) -> Iterator[str]:
@@ -129,8 +139,8 @@ def _difference(earlier: Any, now: Any, where: str = "it") -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "record":
-        for each in record():
+    if sys.argv[1] in ("record", "decide"):
+        for each in record() if sys.argv[1] == "record" else decide(map(json.loads, sys.stdin)):
             print(json.dumps(each))
     else:
         judge = {"replay": replay, "read": unreadable}[sys.argv[1]]

@@ -30,6 +30,15 @@ INTENDED = {
     "payments: OrderConfirmed while authorizing, order cancelled": _FREE,
 }
 """Story of the previous release -> why it ends otherwise now. Empty it after a release."""
+FREE = {
+    "payments: OrderPlaced with a total of zero while new, goods held": "payment.authorize.v1",
+    "payments: StockReserved while new, free order known": "payment.authorize.v1",
+    "payments: OrderConfirmed while authorized, free": "payment.capture.v1",
+    "payments: OrderCancelled while authorized, free": "payment.void.v1",
+    "payments: OrderCancelled while captured, free": "payment.refund.v1",
+}
+"""Story about an order with a total of zero -> the request to the card provider that the previous release
+makes, and this one does not. docs/versioning.md says how to update. Empty it after a release."""
 _STAFF = "only staff send it, after the update"
 _AFTER_STAFF = "only a command of staff leads to it, after the update"
 _AFTER_GATEWAY = "only a change of the address at a new gateway leads to it, which is updated last"
@@ -109,6 +118,25 @@ def test_no_new_message_reaches_a_release_that_dead_letters_it(previous: Path, s
     leaves_it = (previous / "chassis" / "core" / "other_release.py").exists()
     new = handled(stories) - handled(run(previous, "record")) - NEW.keys()
     assert leaves_it or not new, "publish a release first that handles it and to which nothing sends it"
+
+
+def test_the_previous_release_asks_the_card_provider_about_free_orders(
+    previous: Path, stories: list[Story]
+) -> None:
+    """It may decline such an order, or capture without an authorisation what an instance of this release has
+    authorised. So no article is free while both run.
+    """
+    free = [story for story in stories if story["story"] in FREE]
+    assert {story["story"] for story in free} == FREE.keys()
+    asked = {
+        each["story"]: [emitted["type"] for emitted in each["then"]["emits"]]
+        for each in run(previous, "decide", free)
+    }
+    assert asked == {story: [request] for story, request in FREE.items()}
+    now = {emitted["type"] for story in free for emitted in story["then"]["emits"]}
+    assert not now & set(FREE.values())
+    if FREE:
+        assert "## Free articles" in (ROOT / "docs" / "versioning.md").read_text()
 
 
 def test_a_decision_that_has_changed_is_named(stories: list[Story]) -> None:
