@@ -37,7 +37,7 @@ def _asking(deps: AccountDependencies) -> APIRouter:
     async def sent(request: Request) -> Response:
         sentences = ("If there is an account with this address, an e-mail with a link is on its way.",)
         links = (("/login", "Log in"),)
-        heading = "Check your e-mail"
+        heading = "Link requested"
         return await render_page(
             deps, request, "message.html", heading=heading, sentences=sentences, links=links
         )
