@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import textwrap
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,21 @@ MISUSED = 2
 
 def state_dir() -> Path:
     return Path(os.environ.get("JOURNEY_HOME", ROOT / ".journey"))
+
+
+def wrapped(sentence: str, width: int | None) -> str:
+    """The sentence with line breaks between words. None: as it is, for output that is no terminal.
+
+    Not for texts with commands: they must stay on one line, so that they can be copied.
+    """
+    if width is None:
+        return sentence
+    return "\n".join(textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False))
+
+
+def terminal_width() -> int | None:
+    """None if the output is no terminal."""
+    return console.width if console.is_terminal else None
 
 
 class UsageError(Exception):

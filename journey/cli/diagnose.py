@@ -20,7 +20,16 @@ from journey.admin.diagnosis.stuck import StuckOrder
 from journey.admin.diagnosis.stuck_search import LISTED_MAX, Search, StuckResult
 from journey.admin.durations import rough_duration
 from journey.admin.text_sanitizer import plain
-from journey.cli.console import NOT_AS_PROMISED, UNAVAILABLE, UsageError, console, run, shop_endpoints
+from journey.cli.console import (
+    NOT_AS_PROMISED,
+    UNAVAILABLE,
+    UsageError,
+    console,
+    run,
+    shop_endpoints,
+    terminal_width,
+    wrapped,
+)
 from journey.cli.progress import ProgressLine
 from journey.cli.snapshot_view import show_circumstances, show_remedies
 from journey.cli.trace import trace_app
@@ -102,7 +111,7 @@ def age(text: str) -> timedelta:
 
 
 def show(found: Explanation) -> None:
-    console.print(Text(found.verdict, style="bold"))
+    console.print(Text(wrapped(found.verdict, terminal_width()), style="bold"))
     if found.deadline_at is not None:
         console.print(
             f"if it is still waiting, it is cancelled at {_clock(found.deadline_at)}, {_when(found)}"

@@ -13,7 +13,15 @@ from journey.admin.diagnosis.sequence import build_sequence
 from journey.admin.diagnosis.timeline import build_timeline
 from journey.admin.diagnosis.waterfall import Waterfall, build_waterfall
 from journey.admin.text_sanitizer import plain
-from journey.cli.console import NOT_AS_PROMISED, UNAVAILABLE, console, run, shop_endpoints
+from journey.cli.console import (
+    NOT_AS_PROMISED,
+    UNAVAILABLE,
+    console,
+    run,
+    shop_endpoints,
+    terminal_width,
+    wrapped,
+)
 from journey.cli.snapshot_view import show_circumstances, show_remedies
 from journey.cli.trace_view import sequence_lines, waterfall_lines
 
@@ -68,7 +76,7 @@ def as_document(found: Explanation, waterfall: Waterfall) -> dict[str, Any]:
 
 
 def show(found: Explanation, waterfall: Waterfall) -> None:
-    console.print(Text(plain(found.verdict), style="bold"))
+    console.print(Text(wrapped(plain(found.verdict), terminal_width()), style="bold"))
     if waterfall.rows:
         console.print()
         for line in waterfall_lines(waterfall, console.width):

@@ -16,7 +16,7 @@ from journey.admin.diagnosis.snapshot import ShopSnapshot
 from journey.admin.diagnosis.timeline import build_timeline
 from journey.admin.diagnosis.waterfall import Waterfall, build_waterfall
 from journey.cli import trace, trace_view
-from journey.cli.console import console
+from journey.cli.console import console, wrapped
 from journey.cli.diagnose import explain_app
 from tests.support.cli_runner import run_journey
 from tests.support.history_fixtures import after, confirmed, pending, placed
@@ -27,6 +27,14 @@ SILENT = ["order_svc", "inventory_svc", "payment_svc", "notification_svc"]
 
 def waterfall_of(history: JourneyHistory, now: float = 1.0) -> Waterfall:
     return build_waterfall(build_timeline(history, pending(history)), history.silent, now=after(now))
+
+
+def test_a_long_sentence_is_wrapped_in_a_terminal() -> None:
+    sentence = f"order {ID} is cancelled (customer); nothing is awaited"
+    lines = wrapped(sentence, 60).splitlines()
+    assert len(lines) == 2 and " ".join(lines) == sentence
+    assert ID in wrapped(sentence, 20).splitlines(), "an id stays whole"
+    assert wrapped(sentence, None) == sentence
 
 
 @pytest.mark.parametrize(
