@@ -221,8 +221,10 @@ def per_minute(value: float) -> str:
 
 
 def _short(value: float) -> str:
-    """One decimal below 10, if it is not 0."""
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+    """One decimal below 10, if it is not 0. What is not 0 is never shown as 0."""
+    if 0 < value < 0.05:
+        return "<0.1"
+    return f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}".removesuffix(".0")
 
 
 NUMBER = Unit(lambda value: f"{value:,.0f}", partial(decimal_top, least=1))

@@ -22,7 +22,7 @@ from operations.web.staff_pages import StaffPages, get, post
 
 _UNRESOLVED = (PaymentStatus.FAILED, PaymentStatus.NEEDS_RECONCILIATION)
 REASONS = {
-    SettlementReason.PAID: "The customer has paid in another way",
+    SettlementReason.PAID: "The customer paid another way",
     SettlementReason.WRITTEN_OFF: "The shop gives up the amount",
     SettlementReason.RETURNED: "The customer has the amount back",
     SettlementReason.RELEASED: "No money moved, and none is held",

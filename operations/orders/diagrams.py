@@ -26,6 +26,9 @@ BAR_MEANINGS = {
 }
 
 
+_END = 99.9  # percent; positions are rounded
+
+
 @dataclass(frozen=True)
 class DrawnBar:
     kind: BarKind
@@ -51,8 +54,17 @@ class DrawnCut:
     label: str
 
     @property
-    def middle(self) -> float:
-        return round(self.x + self.width / 2, 2)
+    def label_x(self) -> float:
+        """The middle; at the end of the chart its edge, so that the label stays within it."""
+        return 100 if self.is_last else round(self.x + self.width / 2, 2)
+
+    @property
+    def label_anchor(self) -> str:
+        return "end" if self.is_last else "middle"
+
+    @property
+    def is_last(self) -> bool:
+        return self.x + self.width >= _END
 
 
 @dataclass(frozen=True)

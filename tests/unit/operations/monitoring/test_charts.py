@@ -84,6 +84,22 @@ def test_the_text_at_the_top_is_the_value_there(highest: float) -> None:
         assert float(text) == pytest.approx(top) and top >= highest
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0/s"),
+        (0.01, "<0.1/s"),
+        (0.25, "0.2/s"),
+        (2.96, "3/s"),
+        (3.04, "3/s"),
+        (9.96, "10/s"),
+        (1234.0, "1,234/s"),
+    ],
+)
+def test_rates_have_at_most_one_decimal(value: float, text: str) -> None:
+    assert PER_SECOND.shown(value) == text
+
+
 def test_the_scale_is_not_much_higher_than_the_values() -> None:
     for second in range(1, 200_000, 97):
         assert second <= duration_top(second) <= 2.5 * second

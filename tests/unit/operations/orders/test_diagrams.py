@@ -3,9 +3,11 @@
 import re
 from xml.etree import ElementTree
 
+import pytest
+
 from journey.admin.diagnosis.timeline import build_timeline
 from journey.admin.diagnosis.waterfall import BarKind, build_waterfall
-from operations.orders.diagrams import OrderDiagrams
+from operations.orders.diagrams import DrawnCut, OrderDiagrams
 from tests.support.history_fixtures import after, confirmed, pending
 from tests.support.shops.operations import OperationsApp
 
@@ -25,6 +27,12 @@ def test_bars_stand_at_their_times_and_are_never_invisible() -> None:
     assert last.width == 0.5, "it took no time"
     assert all(bar.x + bar.width <= 100.01 for row in diagrams.waterfall.rows for bar in diagrams.bars(row))
     assert handling.width == 1.11
+
+
+@pytest.mark.parametrize(("x", "label"), [(40.0, (44.0, "middle")), (92.0, (100, "end"))])
+def test_the_label_of_a_pause_stays_in_the_chart(x: float, label: tuple[float, str]) -> None:
+    cut = DrawnCut(x, 8.0, "12.6 s")
+    assert (cut.label_x, cut.label_anchor) == label
 
 
 def test_arrows_lead_from_sender_to_consumer() -> None:
