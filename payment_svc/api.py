@@ -1,5 +1,6 @@
 """The read API of payments and of the simulated provider's ledger, so that the two can be compared."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,10 +9,11 @@ from pydantic import BaseModel
 
 from chassis.core.codec import Codec
 from chassis.runtime import Runtime
+from chassis.store.conditions import Where
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
 from chassis.web.problems import ALWAYS, problem_response, problem_responses
-from contracts.http.payments import PaymentPage, PaymentStatus, PaymentView, RefundView
+from contracts.http.payments import Hold, PaymentPage, PaymentStatus, PaymentView, RefundView
 from contracts.values import Id, Money
 from payment_svc.ledger import LedgerEntry, Outcome
 from payment_svc.payment import Payment
@@ -19,6 +21,12 @@ from payment_svc.resolution import retryable
 from payment_svc.simulator import SimulatedProvider
 
 _payments = Codec(Payment)
+_NEED_STAFF = (
+    {"status": PaymentStatus.FAILED.value},
+    {"status": PaymentStatus.NEEDS_RECONCILIATION.value},
+    {"hold": Hold.UNCLEAR.value},
+)
+_STAFF_DESCRIPTION = "only the payments about which staff have to decide, whatever their status"
 _ORDERS_DESCRIPTION = "only the payments of these orders; all other parameters are then ignored"
 
 
@@ -59,6 +67,7 @@ def routes(runtime: Runtime) -> APIRouter:
         after: Id | None = None,
         limit: Limit = 20,
         oldest_first: bool = False,
+        needs_staff: Annotated[bool, Query(description=_STAFF_DESCRIPTION)] = False,
         order_id: Annotated[list[Id] | None, Query(max_length=100, description=_ORDERS_DESCRIPTION)] = None,
     ) -> PaymentPage:
         """A page of payments, by the time of their orders, newest first or oldest first."""
@@ -66,14 +75,27 @@ def routes(runtime: Runtime) -> APIRouter:
             keys = list(dict.fromkeys(str(each) for each in order_id))
             read = await runtime.store.load("payments", keys)
             return PaymentPage(items=[_payment_view(read[key]) for key in keys if read[key].state], next=None)
-        where = {} if status is None else {"status": status.value}
-        found = await runtime.store.find(
-            "payments", where, after=str(after or ""), limit=limit + 1, newest_first=not oldest_first
+        of_status = {} if status is None else {"status": status.value}
+        found = await _found(
+            runtime, _NEED_STAFF if needs_staff else (of_status,), after, limit + 1, oldest_first=oldest_first
         )
         items = [_payment_view(loaded) for loaded in found[:limit]]
         return PaymentPage(items=items, next=items[-1].order_id if len(found) > limit else None)
 
     return router
+
+
+async def _found(
+    runtime: Runtime, wheres: Sequence[Where], after: UUID | None, limit: int, *, oldest_first: bool
+) -> list[Loaded]:
+    """The first payments that fulfil any of the conditions."""
+    found: dict[str, Loaded] = {}
+    for where in wheres:
+        some = await runtime.store.find(
+            "payments", where, after=str(after or ""), limit=limit, newest_first=not oldest_first
+        )
+        found |= {loaded.key: loaded for loaded in some}
+    return [found[key] for key in sorted(found, reverse=not oldest_first)][:limit]
 
 
 def ledger_routes(provider: SimulatedProvider) -> APIRouter:
@@ -121,6 +143,7 @@ def _payment_view(loaded: Loaded) -> PaymentView:
         detail=payment.detail,
         may_retry=retryable(payment) is not None,
         settlements=payment.settlements,
+        hold=payment.hold,
         refunds=tuple(
             RefundView(refund_id=refund.refund_id, amount=refund.amount, done=refund.done)
             for refund in payment.refunds

@@ -10,13 +10,19 @@ from dataclasses import replace
 
 from chassis.core.decision import Context, Decision, OutOfTurn, RunEffect
 from contracts import inventory, orders, payments
-from contracts.http.payments import PaymentStatus
+from contracts.http.payments import Hold, PaymentStatus
 from payment_svc import partial_refunds
 from payment_svc import payment as card
-from payment_svc.matching import key, mismatch, release_mismatch
+from payment_svc.matching import key, mismatch
 from payment_svc.partial_refunds import refund_of
 from payment_svc.payment import CardResult, PartialRefund, Payment
-from payment_svc.resolution import after_settlement, is_repeated, repeated_with_success, resolve
+from payment_svc.resolution import (
+    after_release,
+    after_settlement,
+    is_repeated,
+    repeated_with_success,
+    resolve,
+)
 
 Handles = (
     orders.OrderPlaced
@@ -133,14 +139,15 @@ def decide(
             return return_settled(payment)
         case PaymentStatus.CAPTURED, orders.OrderCancelled():
             return refund(payment.to(PaymentStatus.REFUNDING))
-        case status, payments.Void() if status is PaymentStatus.VOIDING or payment.settlements:
+        case status, payments.Void() if (
+            status is PaymentStatus.VOIDING or payment.hold is Hold.RELEASING or payment.settlements
+        ):
             # Settled outside after a failed capture, what is authorised is still held, whatever the status.
             return release(payment)
-        case (
-            PaymentStatus.CAPTURED | PaymentStatus.VOIDED | PaymentStatus.REFUNDED,
-            card.Voided() | card.UnusableResponse() | card.NeverDone(),
-        ) if payment.settlements and (detail := release_mismatch(payment, message)):
-            return Decision(replace(payment, detail=detail))  # no money has moved; staff can see it
+        case _, card.Voided() | card.UnusableResponse() | card.NeverDone() if released := after_release(
+            payment, message
+        ):
+            return Decision(released)
         case PaymentStatus.VOIDING, card.Voided() | card.UnusableResponse() | card.NeverDone() if (
             detail := mismatch(payment, message)
         ):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from contracts.http.payments import PaymentStatus
+from contracts.http.payments import Hold, PaymentStatus
 from contracts.payments import DeclineReason, Effect, Settlement
 from contracts.values import NIL_UUID, NOTHING, Money
 
@@ -28,6 +28,7 @@ class Payment:
     `attempt`: how often staff have had a request repeated; `retried`: the last one that they have.
     `unclear`: the effect of which staff must find out what happened; `unanswered`: the provider has not
     carried it out within a day, so that it may be requested again.
+    `hold`: the authorised amount that is left to release after a settlement; None if there is none.
     `given_up`: what was written off before the order was cancelled, and is no longer owed.
     """
 
@@ -48,6 +49,7 @@ class Payment:
     unclear: Effect | None = None
     unanswered: bool = False
     settlements: tuple[Settlement, ...] = ()
+    hold: Hold | None = None
     given_up: tuple[Settlement, ...] = ()
     refunds: tuple[PartialRefund, ...] = ()
 

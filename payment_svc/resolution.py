@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import payments
-from contracts.http.payments import PaymentStatus
+from contracts.http.payments import Hold, PaymentStatus
 from contracts.payments import Effect, Settlement, SettlementReason
 from contracts.values import Money
+from payment_svc import payment as card
+from payment_svc.matching import release_mismatch
 from payment_svc.payment import Payment
 
 Recalled = payments.PaymentResolved
@@ -58,6 +60,8 @@ def retry(payment: Payment, command: payments.RetryPayment) -> Decision[Payment]
 
 
 def settle(payment: Payment, command: payments.SettlePayment) -> Decision[Payment]:
+    if payment.status not in _UNRESOLVED and payment.hold is Hold.UNCLEAR:
+        return settle_hold(payment, command)
     if payment.status not in _UNRESOLVED:
         return refuse(payment, command, f"not settled: the payment is {payment.status.replace('_', ' ')}")
     if is_recorded(payment, command.settlement):  # the same settlement under another message id
@@ -73,10 +77,48 @@ def settle(payment: Payment, command: payments.SettlePayment) -> Decision[Paymen
         staff_id=command.staff_id,
     )
     settled = with_settlement(payment, effect, command.settlement)
-    # A failed capture leaves the authorisation, and the customer does not pay by card any more.
-    held = payment.status is PaymentStatus.FAILED
-    voids = (payments.Void(order_id=payment.order_id),) if held else ()
+    is_held = payment.status is PaymentStatus.FAILED
+    voids = (payments.Void(order_id=payment.order_id),) if is_held else ()
     return Decision(settled, *voids, resolved)
+
+
+def settle_hold(payment: Payment, command: payments.SettlePayment) -> Decision[Payment]:
+    """Staff have found out that nothing is held any more; everything else was settled before."""
+    settlement = command.settlement
+    if is_recorded(payment, settlement):
+        return refuse(payment, command, "not settled: this settlement is recorded already")
+    if settlement.reason is not SettlementReason.RELEASED:
+        return refuse(payment, command, "not settled: only the release of the authorised amount is unclear")
+    if why := _imbalance(payment, Effect.VOID, settlement):
+        return refuse(payment, command, f"not settled: {why}")
+    resolved = payments.PaymentResolved(
+        order_id=payment.order_id,
+        effect=Effect.VOID,
+        attempt=payment.attempt,
+        settlement=settlement,
+        staff_id=command.staff_id,
+    )
+    return Decision(without_hold(payment, settlement), resolved)
+
+
+def after_release(
+    payment: Payment, result: card.Voided | card.UnusableResponse | card.NeverDone
+) -> Payment | None:
+    """The payment after the card provider's answer about the release; None if it is not about one.
+
+    The order goes on, because its payment is settled. If the answer differs from the request, staff find out
+    whether the card still has a hold.
+    """
+    if payment.hold is not Hold.RELEASING:
+        return None
+    if detail := release_mismatch(payment, result):
+        details = "; ".join(filter(None, (payment.detail, detail)))
+        return replace(payment, hold=Hold.UNCLEAR, detail=details)
+    return replace(payment, hold=None) if isinstance(result, card.Voided) else None
+
+
+def without_hold(payment: Payment, settlement: Settlement) -> Payment:
+    return replace(payment, hold=None, settlements=(*payment.settlements, settlement))
 
 
 def is_recorded(payment: Payment, settlement: Settlement) -> bool:
@@ -114,7 +156,9 @@ def settled_effect(payment: Payment, settlement: Settlement) -> Effect:
 
 
 def with_settlement(payment: Payment, effect: Effect, settlement: Settlement) -> Payment:
-    settled = replace(payment, unclear=None, unanswered=False)
+    # A failed capture leaves the authorisation, and the customer does not pay by card any more.
+    hold = Hold.RELEASING if payment.status is PaymentStatus.FAILED else payment.hold
+    settled = replace(payment, unclear=None, unanswered=False, hold=hold)
     return replace(settled, status=_DONE[effect], settlements=(*payment.settlements, settlement))
 
 
@@ -154,6 +198,10 @@ def recall(payment: Payment, event: Recalled, _: Context[object]) -> Decision[Pa
     """The decision of staff about a payment, after the database was set back: their command is lost."""
     known = replace(payment, attempt=max(payment.attempt, event.attempt))
     match payment.status:
+        case _ if event.settlement is not None and is_recorded(payment, event.settlement):
+            return Decision(known)
+        case _ if event.settlement is not None and event.effect is Effect.VOID and payment.hold is not None:
+            return Decision(without_hold(known, event.settlement))
         case _ if payment.status is _DONE[event.effect]:
             return Decision(known)
         case _ if event.settlement is not None and payment.status in _UNRESOLVED:

@@ -33,6 +33,17 @@ class PaymentStatus(StrEnum):
     NEEDS_RECONCILIATION = "needs_reconciliation"
 
 
+class Hold(StrEnum):
+    """What became of an authorised amount whose payment staff have settled outside.
+
+    `releasing`: the card provider is asked to release it. `unclear`: its answer differs from the request, or
+    there is none after a day; staff compare the ledgers.
+    """
+
+    RELEASING = "releasing"
+    UNCLEAR = "unclear"
+
+
 class RefundView(BaseModel):
     """A refund of a part. `done`: the card provider has carried it out."""
 
@@ -54,6 +65,7 @@ class PaymentView(BaseModel):
     may_retry: bool = Field(False, description="whether staff may have the last request repeated")
     settlements: tuple[Settlement, ...] = Field((), description="what staff settled outside the provider")
     refunds: tuple[RefundView, ...] = Field((), description="the parts that staff have refunded")
+    hold: Hold | None = Field(None, description="the authorised amount that a settlement leaves to release")
     changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
 
 

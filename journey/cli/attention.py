@@ -10,7 +10,7 @@ from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
 from contracts import orders, payments
-from contracts.http.payments import PaymentView
+from contracts.http.payments import Hold, PaymentView
 from contracts.payments import SettlementReason
 from contracts.values import Money, parse_amount
 from journey.admin.instances import responding
@@ -40,8 +40,11 @@ def show(order: UUID) -> None:
             console.print(f"  refund of {refund.amount}{'' if refund.done else ', not done yet'}")
         if payment.may_retry:
             console.print(f"  `journey attention retry {order} --by STAFF` asks the card provider again")
-        if payment.status in ("failed", "needs_reconciliation"):
+        if payment.hold is Hold.UNCLEAR:
+            console.print("  the release of the card is unclear: settle it with --reason released")
+        if unresolved := payment.status in ("failed", "needs_reconciliation"):
             console.print(f"  `journey attention cancel {order} --by STAFF` if it has not been dispatched")
+        if unresolved or payment.hold is Hold.UNCLEAR:
             console.print(f"  `journey attention settle {order} --by STAFF --help` if it is settled outside")
 
     run(go())

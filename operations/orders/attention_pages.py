@@ -12,7 +12,7 @@ from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import orders, payments
-from contracts.http.payments import PaymentStatus, PaymentView
+from contracts.http.payments import Hold, PaymentStatus, PaymentView
 from contracts.payments import SettlementReason
 from contracts.values import AMOUNT_MAX, Id, Money, parse_amount
 from operations.access import current_user_id
@@ -101,6 +101,7 @@ class AttentionPages(StaffPages):
             order_id=str(order_id),
             payment=payment,
             unresolved=payment.status in _UNRESOLVED,
+            release_unclear=payment.hold is Hold.UNCLEAR,
             form=form,
             reasons=REASONS,
             refund_id=form["refund_id"] or str(new_id()),

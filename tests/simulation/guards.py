@@ -496,6 +496,11 @@ GUARDS = (
         ("capture repeated",),
     ),
     Guard(
+        "a release that differs is shown to staff",
+        _without(payment_svc.decider, "after_release", lambda *_: None),
+        ("settled",),
+    ),
+    Guard(
         "a settlement counts once",
         _without(payment_svc.resolution, "is_recorded", lambda *_: False),
         ("settled or cancelled",),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 from contracts.http.orders import OrderStatus
-from contracts.http.payments import PaymentStatus
+from contracts.http.payments import Hold, PaymentStatus
 from contracts.payments import Settlement
 from contracts.values import Money
 
@@ -31,6 +31,12 @@ def of_payment(order_id: str, status: str, view: Json) -> Iterator[str]:
             f"compare it with the card provider's books, then `journey attention settle {order_id}`"
         )
         return
+    if view.get("hold") == Hold.UNCLEAR:
+        yield (
+            f"order {order_id}: its payment is settled, but the release of the card is unclear: "
+            f"{view.get('detail', '')}; compare it with the card provider's books, then "
+            f"`journey attention settle {order_id} --reason released`"
+        )
     for refund in view.get("refunds", ()):
         if not refund["done"]:
             yield f"order {order_id}: a refund of {Money.model_validate(refund['amount'])} is not done"

@@ -68,6 +68,7 @@ PAYMENTS = DecisionTable(
         "captured, a part granted": [*_TO_CAPTURED, REFUND_REQUESTED],
         "captured, a part refunded": [*_TO_CAPTURED, REFUND_REQUESTED, CARD_PART_REFUNDED],
         "captured, settled outside": [*_TO_FAILED, SETTLE],
+        "captured, release unclear": [*_TO_FAILED, SETTLE, CARD_NOT_VOIDED],
         "failed": _TO_FAILED,
         "capturing, repeated": [*_TO_FAILED, RETRY],
         "voiding": [*_TO_AUTHORIZED, CANCELLED],

@@ -14,7 +14,7 @@ from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change
 from chassis.web import app
-from contracts.http.payments import PaymentStatus
+from contracts.http.payments import Hold, PaymentStatus
 from contracts.values import Money
 from payment_svc import payment as card
 from payment_svc.payment import Payment
@@ -141,3 +141,29 @@ async def test_there_is_no_such_switch_unless_faults_are_allowed(
     async with serving(runtime, routes(runtime)) as client:
         assert (await client.put("/provider/outage")).status_code == 404
     assert not provider.outage
+
+
+async def test_payments_that_need_staff_are_listed_whatever_their_status(
+    client: httpx.AsyncClient, runtime: Runtime
+) -> None:
+    need_staff = [
+        Payment(PaymentStatus.FAILED, new_id(), new_id(), TOTAL),
+        Payment(PaymentStatus.NEEDS_RECONCILIATION, new_id(), new_id(), TOTAL, hold=Hold.UNCLEAR),
+        Payment(PaymentStatus.CAPTURED, new_id(), new_id(), TOTAL, hold=Hold.UNCLEAR),
+    ]
+    others = [
+        Payment(PaymentStatus.CAPTURED, new_id(), new_id(), TOTAL, hold=hold)
+        for hold in (None, Hold.RELEASING)
+    ]
+    for payment in (*need_staff, *others):
+        await keep(runtime, payment)
+    ids = sorted(str(payment.order_id) for payment in need_staff)
+    first = (await client.get("/payments", params={"needs_staff": True, "limit": 2})).json()
+    assert [item["order_id"] for item in first["items"]] == [ids[2], ids[1]]
+    query = {"needs_staff": True, "limit": 2, "after": first["next"]}
+    rest = (await client.get("/payments", params=query)).json()
+    assert ([item["order_id"] for item in rest["items"]], rest["next"]) == ([ids[0]], None)
+    oldest = (await client.get("/payments", params={"needs_staff": True, "oldest_first": True})).json()
+    assert [item["order_id"] for item in oldest["items"]] == ids
+    holds = {item["order_id"]: item["hold"] for item in oldest["items"]}
+    assert holds == {str(payment.order_id): payment.hold for payment in need_staff}

@@ -10,7 +10,7 @@ import pytest
 from chassis.core.codec import Codec
 from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import payments
-from contracts.http.payments import PaymentStatus
+from contracts.http.payments import Hold, PaymentStatus
 from contracts.payments import Effect, SettlementReason
 from contracts.values import Money
 from payment_svc import payment as card
@@ -196,7 +196,8 @@ def test_a_settlement_of_a_failed_capture_releases_the_card(later: list[Any]) ->
     request = card.VoidAuthorization(f"{ORDER}:void", REFERENCE, f"{ORDER}:authorize")
     assert last_emitted(PAYMENTS, [*history, *later, VOID]) == request
     before = state_after(PAYMENTS, [*history, *later])
-    assert state_after(PAYMENTS, [*history, *later, CARD_VOIDED]) == before
+    after = state_after(PAYMENTS, [*history, *later, CARD_VOIDED])
+    assert (after.status, after.settlements, after.hold) == (before.status, before.settlements, None)
     assert emitted(PAYMENTS, [*TO_MISMATCHED, SETTLE])[-1:] == ["PaymentResolved"]
 
 
@@ -216,7 +217,66 @@ def test_a_differing_release_after_a_settlement_is_shown(
     history = [*TO_FAILED, SETTLE, *later]
     payment = state_after(PAYMENTS, [*history, result])
     assert payment.status is state_after(PAYMENTS, history).status
-    assert expected in payment.detail
+    assert expected in payment.detail and payment.hold is Hold.UNCLEAR
+
+
+# after a release that differs, or has no answer
+UNCLEAR: list[Any] = [*TO_FAILED, SETTLE, CARD_NOT_VOIDED]
+
+
+def test_a_release_that_succeeds_needs_no_staff() -> None:
+    assert state_after(PAYMENTS, [*TO_FAILED, SETTLE]).hold is Hold.RELEASING
+    assert state_after(PAYMENTS, [*TO_FAILED, SETTLE, CARD_VOIDED]).hold is None
+    assert state_after(PAYMENTS, TO_FAILED).hold is None
+
+
+def test_an_unclear_release_is_kept_beside_the_refund() -> None:
+    payment = state_after(PAYMENTS, [*TO_FAILED, SETTLE, CANCELLED, CARD_NOT_VOIDED])
+    assert payment.status is PaymentStatus.NEEDS_RECONCILIATION and payment.unclear is Effect.REFUND
+    assert payment.hold is Hold.UNCLEAR
+    assert "is cancelled after its payment was settled" in payment.detail
+    assert CARD_NOT_VOIDED.detail in payment.detail
+
+
+def test_what_was_written_off_is_released_after_the_cancellation() -> None:
+    history = [*TO_FAILED, settling(SettlementReason.WRITTEN_OFF), CANCELLED]
+    request = card.VoidAuthorization(f"{ORDER}:void", REFERENCE, f"{ORDER}:authorize")
+    assert last_emitted(PAYMENTS, [*history, VOID]) == request
+
+
+@pytest.mark.parametrize("later", [[], [CANCELLED, SETTLE_RETURNED]])
+def test_staff_settle_an_unclear_release(later: list[Any]) -> None:
+    before = state_after(PAYMENTS, [*UNCLEAR, *later])
+    after = state_after(PAYMENTS, [*UNCLEAR, *later, SETTLE_RELEASED])
+    assert (after.status, after.hold) == (before.status, None)
+    assert after.settlements == (*before.settlements, RELEASED_OUTSIDE)
+    resolved = last_emitted(PAYMENTS, [*UNCLEAR, *later, SETTLE_RELEASED])
+    assert isinstance(resolved, payments.PaymentResolved)
+    assert (resolved.effect, resolved.settlement) == (Effect.VOID, RELEASED_OUTSIDE)
+    assert emitted(PAYMENTS, [*UNCLEAR, *later, SETTLE_RELEASED])[-2:] != [
+        "PaymentRefunded",
+        "PaymentResolved",
+    ]
+
+
+@pytest.mark.parametrize("wrong", [settling(SettlementReason.PAID, HALF), SETTLE_RETURNED, SETTLE])
+def test_an_unclear_release_is_settled_as_released_only(wrong: payments.SettlePayment) -> None:
+    refused = last_emitted(PAYMENTS, [*UNCLEAR, wrong])
+    assert isinstance(refused, payments.ResolutionRefused) and "not settled" in refused.detail
+    assert state_after(PAYMENTS, [*UNCLEAR, wrong]) == state_after(PAYMENTS, UNCLEAR)
+
+
+def test_a_settled_release_counts_once() -> None:
+    once = [*UNCLEAR, SETTLE_RELEASED]
+    for again in (SETTLE_RELEASED, CARD_NOT_VOIDED, CARD_VOIDED_HALF):
+        assert state_after(PAYMENTS, [*once, again]) == state_after(PAYMENTS, once)
+
+
+def test_a_settled_release_is_recalled() -> None:
+    settled = last_emitted(PAYMENTS, [*UNCLEAR, SETTLE_RELEASED])
+    once = recall(state_after(PAYMENTS, [*TO_FAILED, SETTLE]), settled, Context()).state
+    assert (once.hold, once.settlements) == (None, (PAID_OUTSIDE, RELEASED_OUTSIDE))
+    assert recall(once, settled, Context()).state == once
 
 
 @pytest.mark.parametrize("wrong", [settling(SettlementReason.PAID, HALF), SETTLE_RETURNED, SETTLE_RELEASED])
@@ -307,7 +367,7 @@ def test_a_settlement_after_the_cancellation_is_refused() -> None:
 
 def test_a_failed_payment_of_an_older_version_can_be_resolved() -> None:
     codec = Codec(Payment)
-    new = ("attempt", "retried", "unclear", "unanswered", "settlements")
+    new = ("attempt", "retried", "unclear", "unanswered", "settlements", "given_up", "hold")
     stored = codec.dump(state_after(PAYMENTS, TO_FAILED))
     older = codec.load({name: value for name, value in stored.items() if name not in new})
     for command, status in ((RETRY, PaymentStatus.CAPTURING), (SETTLE, PaymentStatus.CAPTURED)):

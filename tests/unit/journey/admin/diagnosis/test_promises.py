@@ -107,6 +107,17 @@ def test_refunds_of_parts_balance_the_books() -> None:
     assert "6400 net at the provider, 4400 due" in sentence
 
 
+@pytest.mark.parametrize("payment", ["captured", "refunded"])
+def test_an_unclear_release_after_a_settlement_is_reported(payment: str) -> None:
+    status = OrderStatus.CONFIRMED if payment == "captured" else OrderStatus.CANCELLED
+    order = {"status": str(status), "total": {"amount_minor": 0, "currency": "EUR"}}
+    view = {"status": payment, "hold": "unclear", "detail": "not voided within a day"}
+    [sentence] = [each for promise, each in of_order("A", Views(order, None, view)) if promise == MONEY]
+    assert "not voided within a day" in sentence and "journey attention settle A" in sentence
+    released = Views(order, None, view | {"hold": None})
+    assert not [each for promise, each in of_order("A", released) if promise == MONEY]
+
+
 def test_an_unfinished_refund_of_a_part_is_reported() -> None:
     [sentence] = part_findings((1400, False), net=6400, status=OrderStatus.DISPATCHED)
     assert "a refund of 14.00 EUR is not done" in sentence
