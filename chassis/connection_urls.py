@@ -59,6 +59,12 @@ def with_option(url: str, name: str, value: str) -> str:
     return f"{base}?{query}{'&' if query else ''}{name}={quote(value, safe='')}"
 
 
+def option_of(url: str, name: str) -> str:
+    """The value of an option in the URL's query, whatever the case of its name; empty if it has none."""
+    options = {key.lower(): value for key, value in parse_qsl(url.partition("?")[2])}
+    return options.get(name.lower(), "")
+
+
 def uses_tls(url: str) -> bool:
     """Whether a connection to this address is encrypted from its first byte (AMQP, MongoDB, HTTP, SMTP)."""
     scheme = urlsplit(url).scheme

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -10,8 +11,18 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
 from chassis import telemetry
+from chassis.connection_urls import option_of
+from chassis.tls import FileVersion, file_version
 
 Driver = Literal["motor", "pymongo"]
+# Raised if a client cannot be opened: a file is not readable, or unfit.
+NOT_OPENED = (OSError, PyMongoError)
+
+
+def opened_by(url: str) -> tuple[str, FileVersion | None]:
+    """What a driver's client keeps from its creation: the URL, and the content of its tlsCAFile."""
+    file = option_of(url, "tlsCAFile")
+    return url, file_version(Path(file)) if file else None
 
 
 class MongoClient:
@@ -19,7 +30,8 @@ class MongoClient:
 
     `timeout_ms`: no operation takes longer. `url`: a function is called again at each `renew`.
 
-    A driver's client keeps the password of its creation, so a new password needs another client.
+    A driver's client keeps the password and the certificate authorities of its creation, so new ones need
+    another client.
     """
 
     def __init__(
@@ -27,6 +39,7 @@ class MongoClient:
     ) -> None:
         self._read_url = None if isinstance(url, str) else url
         self._url = url if isinstance(url, str) else url()
+        self._opened_by = opened_by(self._url)
         self.name = database
         self._driver = driver
         self._timeout_ms = timeout_ms
@@ -82,10 +95,9 @@ class MongoClient:
         return self._read_url is not None
 
     async def renew(self) -> None:
-        """Use the URL as it is now, if it has changed and the server accepts its password.
+        """Use the URL and the authorities as they are now, if they have changed and a login succeeds.
 
-        While the server does not, the present client stays: the password of the file and that of the server
-        change one after the other.
+        Until then the present client stays: a file and the server change one after the other.
         """
         if self._read_url is None:
             return
@@ -95,17 +107,24 @@ class MongoClient:
             except OSError as error:
                 telemetry.log.warning("the database password cannot be read", error=type(error).__name__)
                 return
-            if url == self._url:
+            wanted = opened_by(url)
+            if wanted == self._opened_by:
                 return
-            opened = self._opened(url)
+            try:
+                opened = self._opened(url)
+            except NOT_OPENED as error:
+                telemetry.log.warning("unfit certificate authorities", error=str(error))
+                return
             try:
                 await opened.admin.command("ping")  # the connection logs in first
             except PyMongoError:
                 await _close(opened)
                 return
+            what = "certificate authorities" if url == self._url else "password"
             self._url = url
+            self._opened_by = wanted
             self._replace_by(opened)
-        telemetry.log.info("using the new database password", database=self.name)
+        telemetry.log.info(f"using the new database {what}", database=self.name)
 
     def _replace_by(self, client: Any) -> None:
         closing = asyncio.create_task(self._close_later(self.client))

@@ -76,6 +76,12 @@ async def translated_errors() -> AsyncIterator[None]:
         raise StoreRefused(_described(error) or message) from error
 
 
+def refused_certificate(error: PyMongoError) -> str:
+    """Why the server's certificate was refused; empty for another error."""
+    found = _REFUSED_CERTIFICATE.search(str(error))
+    return found["why"] if found else ""
+
+
 def _is_full(error: PyMongoError) -> bool:
     return getattr(error, "code", None) == _DISK_FULL or "No space left on device" in str(error)
 
@@ -87,8 +93,8 @@ def _described(error: PyMongoError) -> str:
         return "the disk of MongoDB is full"
     if code in _LOGIN_REFUSED:
         return f"MongoDB refuses the user, the password or the right: {str(error)[:200]}"
-    if refused := _REFUSED_CERTIFICATE.search(str(error)):
-        return f"MongoDB's certificate is refused: {refused['why']}; check TLS_CA_FILE and MONGO_URL"
+    if why := refused_certificate(error):
+        return f"MongoDB's certificate is refused: {why}; check TLS_CA_FILE and MONGO_URL"
     if isinstance(error, ServerSelectionTimeoutError):
         return "MongoDB does not answer, or has no primary"
     if isinstance(error, ConnectionFailure) or error.timeout:

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from prometheus_client import Histogram
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
-from chassis.store.mongodb_errors import LOGIN_FAILED, translated_errors
+from chassis.store.mongodb_errors import LOGIN_FAILED, refused_certificate, translated_errors
 from chassis.store.protocol import StoreRefused, StoreUnavailable
 from chassis.telemetry import metrics
 
@@ -18,7 +18,9 @@ class MongoOperations:
     """The operations of one store."""
 
     def __init__(self, service: str, renew: Callable[[], Awaitable[None]] | None = None) -> None:
-        """`service`: for the metrics. `renew`: reads the password again; called when the login is refused."""
+        """`service`: for the metrics. `renew`: reads password and authorities again; called when the login or
+        the server's certificate is refused.
+        """
         self._service = service
         self._renew = renew
         self._durations: dict[tuple[str, ...], Histogram] = {}
@@ -40,9 +42,9 @@ class MongoOperations:
 
     @asynccontextmanager
     async def _renewed_logins(self, name: str) -> AsyncIterator[None]:
-        """After a refused login, use a new password, if there is one. The operation was not carried out.
+        """After a refused login or certificate, use a new password or new authorities, if there are any.
 
-        Not at the start: a wrong password ends the process with a message then.
+        The operation was not carried out. A wrong password at the start ends the process with a message.
         """
         try:
             yield
@@ -51,6 +53,10 @@ class MongoOperations:
                 raise
             await self._renew()
             raise StoreUnavailable("MongoDB refuses the password; reading it again") from error
+        except PyMongoError as error:
+            if self._renew is not None and refused_certificate(error):
+                await self._renew()
+            raise
 
     def _duration(self, labels: tuple[str, ...]) -> Histogram:
         found = self._durations.get(labels)

@@ -3,8 +3,10 @@ and its own read API.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import uvicorn
@@ -22,6 +24,7 @@ from chassis.retention import KIND, Progress
 from chassis.settings import Settings
 from chassis.store.protocol import Handled, Loaded, StoreRefused, StoreUnavailable, WriteConflicts
 from chassis.telemetry.instruments import DEFAULT_PREFIX
+from chassis.tls import FollowingContext
 from chassis.web.fault_api import fault_routes
 from chassis.web.head_requests import HeadAsGet
 from chassis.web.journey_history import (
@@ -245,6 +248,12 @@ def _handling_record(
     )
 
 
+def _following(config: uvicorn.Config, build: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """The context of the server's certificate, which may be replaced while it runs."""
+    files = [Path(file) for file in (config.ssl_certfile, config.ssl_keyfile) if file is not None]
+    return FollowingContext(ssl.PROTOCOL_TLS_SERVER, build, files)
+
+
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers: the runtime drains first."""
 
@@ -263,6 +272,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=3,
                 ssl_certfile=settings.tls_certificate_file,
                 ssl_keyfile=settings.tls_key_file,
+                ssl_context_factory=_following if settings.tls_certificate_file else None,
             )
         )
 

@@ -21,6 +21,7 @@ from starlette.requests import HTTPConnection
 
 from chassis import telemetry
 from chassis.circuit_breaker import CircuitBreaker
+from chassis.store.mongodb_client import NOT_OPENED, opened_by
 from chassis.telemetry.circuits import report_circuit
 from gateway.http.problems import ProblemError, make_problem
 
@@ -61,14 +62,15 @@ class Counters(Protocol):
     def storage(self) -> Storage: ...
 
     async def renew(self) -> None:
-        """Called after a failure: the password may have changed."""
+        """Called after a failure: the password or the authorities may have changed."""
         ...
 
 
 class SharedCounters:
     """The counters in MongoDB. Its crash may lose some counts, because no write waits for the disk.
 
-    A driver's client keeps the password of its creation, so a new password needs another storage.
+    A driver's client keeps the password and the certificate authorities of its creation, so new ones need
+    another storage.
     """
 
     def __init__(self, url: str | Callable[[], str], database: str, timeout_s: float) -> None:
@@ -76,27 +78,31 @@ class SharedCounters:
         self._read_url: Callable[[], str] = partial(str, url) if isinstance(url, str) else url
         self._database = database
         self._limit_ms = int(timeout_s * 1000)
-        self._opened_with = self._read_url()
-        self.storage = self._open()
+        self._opened_by = opened_by(self._read_url())
+        self.storage = self._open(self._opened_by[0])
 
     async def renew(self) -> None:
-        """Open another storage if the password has changed. Raises OSError if it cannot be read."""
-        if (url := self._read_url()) != self._opened_with:
+        """Open another storage if the password or the authorities have changed.
+
+        Raises NOT_OPENED if they cannot be read; the present storage stays.
+        """
+        if (wanted := opened_by(self._read_url())) != self._opened_by:
+            opened = self._open(wanted[0])
             await self.close()
-            self._opened_with = url
-            self.storage = self._open()
+            self.storage = opened
+            self._opened_by = wanted
 
     async def close(self) -> None:
         await asyncio.to_thread(self.storage.storage.close)
 
-    def _open(self) -> MongoDBStorage:
+    def _open(self, url: str) -> MongoDBStorage:
         options: dict[str, int] = {
             "w": 1,
             "timeoutMS": self._limit_ms,
             "serverSelectionTimeoutMS": self._limit_ms,
         }
         return MongoDBStorage(
-            self._opened_with,
+            url,
             database_name=self._database,
             counter_collection_name="rate_limits",
             window_collection_name="rate_limit_windows",  # limits creates it; fixed windows do not use it
@@ -195,6 +201,6 @@ class RateLimiter:
         return await self._own.hit(limit, client)
 
     async def _renew(self) -> None:
-        with suppress(OSError):  # the password is not readable: tried again after the next failure
+        with suppress(*NOT_OPENED):  # a file is not readable: tried again after the next failure
             if self._counters is not None:
                 await self._counters.renew()

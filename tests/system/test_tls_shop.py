@@ -1,25 +1,21 @@
 """A whole shop with TLS_REQUIRED, on a broker and a database that accept TLS only."""
 
 import math
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
 from journey.admin import ssl_context
-from journey.admin.private_files import write_private
 from journey.devenv import demo_users
 from journey.devenv.demo_customer import DemoCustomer
-from journey.devenv.infra.mailbox_process import MAILBOX, start_mailbox
-from journey.devenv.infra.processes import Processes
 from journey.devenv.shop import copies_in_mailbox, seed
-from tests.support.certificates import CertificateFiles, certificate_files
 from tests.support.eventually import until
-from tests.support.mail_relay import mail_relay
-from tests.support.shops.tls import TlsShop, infrastructure_of, tls_servers
+from tests.support.shops.tls import TlsShop
 from tests.support.tls_servers import HOST, tls_proxy
+from tests.support.tls_shop_fixtures import RunningTlsShop, tls_shop
+
+__all__ = ["tls_shop"]
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -27,45 +23,7 @@ WAIT_S = 300.0
 ADDRESS = "127.0.0.1"  # not in the certificate
 
 
-@dataclass(frozen=True)
-class RunningShop:
-    shop: TlsShop
-    files: CertificateFiles
-
-
-def quiet(_text: str) -> None:
-    pass
-
-
-@pytest.fixture
-async def tls_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningShop]:
-    files = certificate_files(tmp_path / "certificates", hosts=(HOST,))
-    # For the tools of this process: the services get the authority by their settings.
-    monkeypatch.setenv("SSL_CERT_FILE", str(files.ca))
-    ssl_context.tls.cache_clear()
-    password_file = tmp_path / "smtp_password"
-    write_private(password_file, "a password of the test")
-    smtp_url, mailbox_url = await start_mailbox(tmp_path, quiet)
-    try:
-        async with (
-            tls_servers(tmp_path, files) as (rabbit, mongo),
-            mail_relay(files, smtp_url, password_file) as relay,
-        ):
-            mail = {"smtp_url": relay.url, "mailbox_url": mailbox_url}
-            found = infrastructure_of(rabbit, mongo, files.ca, mail)
-            settings = {"SMTP_PASSWORD_FILE": str(password_file)}
-            shop = TlsShop(tmp_path / "shop", found, files, settings=settings)
-            try:
-                await shop.up(quiet, web=True)
-                yield RunningShop(shop, files)
-            finally:
-                await shop.down(quiet)
-    finally:
-        await Processes(tmp_path).stop(MAILBOX)
-        ssl_context.tls.cache_clear()
-
-
-async def test_an_order_is_confirmed_over_tls_only(tls_shop: RunningShop, tmp_path: Path) -> None:
+async def test_an_order_is_confirmed_over_tls_only(tls_shop: RunningTlsShop) -> None:
     """From the browser's side of the proxy to the mail; and a service refuses a wrong host name."""
     shop, files = tls_shop.shop, tls_shop.files
     assert all(address.startswith("https://") for address in shop.endpoints.http.values())
