@@ -4,13 +4,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
 
+from chassis.bus.protocol import BusUnavailable
 from chassis.messaging.identity import new_id
 from contracts import orders
 from contracts.catalog import NAMES
@@ -27,6 +28,8 @@ from tests.support.eventually import until
 from tests.support.infrastructure import fresh_system
 
 SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOCK-WALL")
+
+CONNECTED_S_MAX = 120.0
 
 
 class OrderLoad:
@@ -45,11 +48,26 @@ class OrderLoad:
     async def place_over_time(self, count: int, pause_s: float, until: Callable[[], bool]) -> None:
         """A few at a time, until all are placed and `until` returns True."""
         placed = 0
-        async with Client(self.system.endpoints.amqp_url(NAMES.client), listen=False) as client:
+        async with AsyncExitStack() as stack:
+            client = await self._connected(stack)
             while placed < count or not until():
                 await client.send(*(self.command() for _ in range(2)))
                 placed += 2
                 await asyncio.sleep(pause_s)
+
+    async def _connected(self, stack: AsyncExitStack) -> Client:
+        """A client that is closed with the stack. A busy broker may need several attempts."""
+
+        async def attempt() -> Client | None:
+            client = Client(self.system.endpoints.amqp_url(NAMES.client), listen=False)
+            try:
+                return await stack.enter_async_context(client)
+            except BusUnavailable:
+                return None
+
+        client = await until(attempt, within_s=CONNECTED_S_MAX)
+        assert client is not None
+        return client
 
     def command(self) -> orders.PlaceOrder:
         kind = self.random.random()
