@@ -14,6 +14,7 @@ from chassis.web.app import Server
 from gateway.app import create_app
 from gateway.dependencies import GatewayDependencies
 from gateway.http.rate_limit import RateLimiter, shared_counters
+from gateway.orders import internal_api
 from gateway.service import gateway_service
 from gateway.settings import GatewaySettings
 
@@ -67,7 +68,8 @@ async def _serve(app: FastAPI, settings: GatewaySettings, stopping: asyncio.Even
 def main() -> None:
     settings: GatewaySettings = load_settings(GatewaySettings)
     serve = partial(serve_public_api, settings, share_rate_limits=True)
-    run(gateway_service(settings.ttl), settings, lifespan=serve)
+    internal = partial(internal_api.routes, settings=settings)
+    run(gateway_service(settings.ttl), settings, routes=internal, lifespan=serve)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from chassis.runtime import Runtime
 from chassis.web.http_client import UpstreamClient
 from chassis.web.jwks import JwksClient
 from chassis.web.problems import problem_responses
+from gateway.auth.access_tokens import AccessTokens
 from gateway.auth.access_versions import AccessVersions
 from gateway.auth.authentication import Authenticator
 from gateway.auth.session_service import SessionService
@@ -77,7 +78,8 @@ class GatewayDependencies:
         own = (self.orders, self.baskets)
         self.exports = DataExport(sources, self.user_client, own, clock=runtime.clock)
         self.live = LiveUpdates(runtime, self.stopping)
-        authenticator = Authenticator(settings, self.keys, self.sessions, self.rate_limiter, self.versions)
+        tokens = AccessTokens(self.keys, self.versions)
+        authenticator = Authenticator(settings, tokens, self.sessions, self.rate_limiter)
         self.current_user = authenticator.current_user
         self.require_user = authenticator.require_user
         self.require_staff = authenticator.require_staff

@@ -10,6 +10,7 @@ from contracts import orders
 from contracts.catalog import CATALOG
 from gateway.auth.aggregates import REQUIRED_ACCESS_VERSIONS, SESSIONS
 from gateway.basket.aggregates import BASKETS
+from gateway.delivery.aggregates import ADDRESS_KEYS
 from gateway.orders.aggregates import IDEMPOTENCY_RECORDS, TIMELINES
 from gateway.settings import TIMELINE_RETENTION
 
@@ -21,6 +22,7 @@ def gateway_service(ttl: timedelta = TIMELINE_RETENTION) -> ServiceDefinition:
         BASKETS,
         SESSIONS,
         REQUIRED_ACCESS_VERSIONS,
+        ADDRESS_KEYS,
     )
     # Streams poll four times a second, so messages that arrive in between may share a write.
     return ServiceDefinition(

@@ -1,1 +1,1 @@
-"""User accounts: login, roles, and addresses. The only service that stores personal data."""
+"""User accounts: login, roles, and addresses. All personal data but the addresses of orders."""

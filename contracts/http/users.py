@@ -125,13 +125,20 @@ class Profile(AccountRequest):
     name: ShortText = Field(examples=["Ada Lovelace"])
 
 
-class PostalAddress(AccountRequest):
-    label: Label
+class DeliveryAddress(AccountRequest):
+    """Where to deliver an order."""
+
     recipient: ShortText = Field(examples=["Ada Lovelace"])
     street: ShortText = Field(examples=["12 St James's Square"])
     postcode: Postcode
     city: ShortText = Field(examples=["London"])
     country: Country
+
+
+class PostalAddress(DeliveryAddress):
+    """An address to add to an account. `label`: its name there, of which each account has one address."""
+
+    label: Label
 
 
 class Erasure(AccountRequest):
@@ -188,17 +195,22 @@ class SessionPage(BaseModel):
     next: UUID | None
 
 
-class SavedAddress(BaseModel):
-    """A delivery address of an account. Its text was checked when it was added."""
+class AddressView(BaseModel):
+    """An address as it is shown. Its text was checked when it was given. Never log it."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, hide_input_in_errors=True)
 
-    label: str
     recipient: str
     street: str
     postcode: str
     city: str
     country: str
+
+
+class SavedAddress(AddressView):
+    """An address of an account. The first one is suggested for deliveries."""
+
+    label: str
 
 
 class Me(BaseModel):

@@ -7,10 +7,8 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
 from chassis.web import request_context
-from chassis.web.jwks import JwksClient
-from contracts.http import access
 from contracts.http.access import NotValid
-from gateway.auth.access_versions import AccessVersions
+from gateway.auth.access_tokens import AccessTokens
 from gateway.auth.principal import Principal
 from gateway.auth.session_service import SessionService
 from gateway.http.client_address import rate_limit_key
@@ -29,15 +27,13 @@ class Authenticator:
     def __init__(
         self,
         settings: GatewaySettings,
-        keys: JwksClient,
+        tokens: AccessTokens,
         sessions: SessionService,
         rate_limiter: RateLimiter,
-        versions: AccessVersions,
     ) -> None:
-        self._keys = keys
+        self._tokens = tokens
         self._sessions = sessions
         self._rate_limiter = rate_limiter
-        self._versions = versions
         self._per_user = RateLimit("user", settings.rate_user)
         self._per_address = RateLimit("anonymous", settings.rate_anonymous)
 
@@ -68,7 +64,7 @@ class Authenticator:
     async def identify(self, request: Request) -> Principal | None:
         """Authenticates without rate limits. Raises NotValid, UpstreamUnavailable, StoreUnavailable."""
         user = await self._sessions.authenticate_session_cookie(request)
-        return user or await self._identify_by_token(request)
+        return user or await self._tokens.identify(request.headers.get("authorization", ""))
 
     async def _authenticate(self, request: Request) -> Principal | None:
         try:
@@ -88,14 +84,3 @@ class Authenticator:
     async def _hit_address_limit(self, request: Request) -> None:
         key = rate_limit_key(request_context.current().address)
         await self._rate_limiter.hit(request, self._per_address, key)
-
-    async def _identify_by_token(self, request: Request) -> Principal | None:
-        """None for authorization schemes other than Bearer."""
-        scheme, _, compact = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        compact = compact.strip()
-        token = access.check(compact, await self._keys.lookup(access.kid_of(compact)))
-        if token.access_version < await self._versions.required(token.user_id):
-            raise NotValid("the password or the roles have changed; refresh the token, or log in again")
-        return Principal(token.user_id, token.roles, compact)

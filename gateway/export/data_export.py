@@ -20,8 +20,8 @@ from contracts.http.users import Me
 from gateway.auth.principal import Principal
 from gateway.auth.user_client import UserClient
 from gateway.basket.repository import BasketRepository, user_basket_key
-from gateway.orders.api import order_view
 from gateway.orders.customer_orders import CustomerOrders
+from gateway.orders.views import order_view
 
 ITEMS_MAX = 1_000
 PAGE_SIZE = 100
@@ -139,11 +139,15 @@ class DataExport:
         try:
             basket = await self._baskets.get(user_basket_key(user_id))
             items = [{"sku": item.sku, "quantity": item.quantity} for item in basket.items]
+            sealing = await self._own_orders.sealing_of(user_id)
             after: UUID | None = None
             while len(views) < ITEMS_MAX:
                 page = await self._own_orders.list_for_customer(user_id, after, PAGE_SIZE)
                 views += [
-                    order_view(order_id, timeline).model_dump(mode="json") for order_id, timeline in page
+                    order_view(order_id, timeline, sealing.open(timeline.sealed_address)).model_dump(
+                        mode="json"
+                    )
+                    for order_id, timeline in page
                 ]
                 if len(page) < PAGE_SIZE:
                     return ExportPart(complete=True, data={"basket": items, "orders": views})

@@ -3,20 +3,18 @@
 import asyncio
 import re
 from collections.abc import Callable
-from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.requests import Request
 
 from chassis.messaging.identity import new_id
 from chassis.web.problems import problem_responses
 from chassis.web.strict_json import StrictRoute
-from contracts.orders import NO_CARD, CancelReason, CardToken, RejectReason
-from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
+from contracts.values import Id
 from gateway.auth.principal import Principal
+from gateway.delivery.choice import DeliveryChoice, delivery_for
 from gateway.http.etag import NOT_MODIFIED, IfNoneMatch, etag_matches
 from gateway.http.problems import ProblemError
 from gateway.http.rate_limit import RateLimit
@@ -24,6 +22,14 @@ from gateway.orders.authorized_order import load_authorized_order
 from gateway.orders.dependencies import OrderDependencies
 from gateway.orders.idempotency import IdempotencyKeyReused
 from gateway.orders.timeline import OrderTimeline, TimelineStatus
+from gateway.orders.views import (
+    Accepted,
+    CustomerOrderPage,
+    CustomerOrderView,
+    OrderForm,
+    links_of,
+    order_view,
+)
 
 _KEY = r'^(?:"[ !#-\[\]-~]{1,255}"|[!#$%&\'*+.^_`|~0-9A-Za-z-]{1,255})$'
 _WAIT = re.compile(r"\bwait=([0-9]{1,3})\b")
@@ -39,85 +45,6 @@ Key = Annotated[
         examples=['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
     ),
 ]
-
-
-class OrderForm(BaseModel):
-    """The order to place.
-
-    The shop sets the prices. If `total_seen` is given and differs, the order is rejected.
-    """
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        json_schema_extra={
-            "example": {"lines": [{"sku": "KETTLE-BLUE", "quantity": 1}], "card_token": "tok_visa"},
-        },
-    )
-
-    lines: Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=LINES_MAX)]
-    card_token: CardToken = Field(default=NO_CARD, description="needed unless `total_seen` is zero")
-    total_seen: Money | None = None
-
-    @model_validator(mode="after")
-    def _needs_a_card(self) -> Self:
-        if self.card_token == NO_CARD and (self.total_seen is None or not self.total_seen.is_zero):
-            raise ValueError("give a card_token, or a total_seen of zero if there is nothing to pay")
-        return self
-
-
-class Links(BaseModel):
-    self: str
-    events: str
-    cancellation: str
-    page: str
-
-
-class Accepted(BaseModel):
-    """The broker has confirmed the command. `links.self` shows its outcome."""
-
-    id: UUID
-    state: TimelineStatus
-    links: Links
-
-
-class TimelineEntryView(BaseModel):
-    """An entry of the order's timeline. `type`: an event's wire type, or the name of a customer's action."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    seq: int
-    type: str
-    at: datetime | None
-    detail: str
-
-
-class CustomerOrderView(BaseModel):
-    """An order, as far as its events have arrived. `lines` and `total` are empty until its prices are fixed.
-
-    `requested`: the lines of an order that was rejected before its prices were fixed, with the prices and
-    titles of that time; null where the shop had none.
-    """
-
-    id: UUID
-    state: TimelineStatus
-    lines: tuple[PricedLine, ...]
-    requested: tuple[RequestedLine, ...]
-    total: Money | None
-    refunded: Money | None = Field(description="what was refunded after the dispatch; null if nothing")
-    tracking: str = Field(description="the carrier's tracking reference; empty if there is none")
-    cancel_reason: CancelReason | None
-    reject_reason: RejectReason | None
-    seq: int = Field(description="the number of the newest timeline entry, and its event id in the stream")
-    journey: list[TimelineEntryView]
-    links: Links
-
-
-class CustomerOrderPage(BaseModel):
-    """Newest first. `next`: the value of `after` for the next page; null on the last page."""
-
-    items: list[CustomerOrderView]
-    next: UUID | None
 
 
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
@@ -160,9 +87,16 @@ def _command_routes(router: APIRouter, deps: OrderDependencies) -> None:
         """Places an order. Requests with the same key place one order, also if they are concurrent."""
         await deps.rate_limiter.hit(request, per_user, str(user.user_id))
         proposed = new_id()
+        choice = DeliveryChoice(form.delivery_address, form.delivery_address_label)
         try:
             order_id = await deps.orders.place(
-                user.user_id, key.strip('"'), form.lines, form.total_seen, form.card_token, order_id=proposed
+                user.user_id,
+                key.strip('"'),
+                form.lines,
+                form.total_seen,
+                form.card_token,
+                delivery=delivery_for(deps.user_client, user, choice),
+                order_id=proposed,
             )
         except IdempotencyKeyReused:
             raise ProblemError("key-reused") from None
@@ -199,9 +133,12 @@ def _query_routes(router: APIRouter, deps: OrderDependencies) -> None:
         if following is not None:
             response.headers["Link"] = f'</api/v1/orders?limit={limit}&after={following}>; rel="next"'
         response.headers["Cache-Control"] = "private, no-cache"
-        return CustomerOrderPage(
-            items=[order_view(order_id, timeline) for order_id, timeline in page], next=following
-        )
+        sealing = await deps.orders.sealing_of(user.user_id)
+        items = [
+            order_view(order_id, timeline, sealing.open(timeline.sealed_address))
+            for order_id, timeline in page
+        ]
+        return CustomerOrderPage(items=items, next=following)
 
     @router.get(
         "/{order_id}",
@@ -229,7 +166,7 @@ def _query_routes(router: APIRouter, deps: OrderDependencies) -> None:
         if not is_modified(timeline):
             return Response(status_code=304, headers=headers)
         response.headers.update(headers)
-        return order_view(order_id, timeline)
+        return order_view(order_id, timeline, await deps.orders.delivery_address(timeline))
 
 
 async def _load_or_wait(
@@ -250,7 +187,7 @@ async def _load_or_wait(
 
 
 def _accepted(response: Response, order_id: UUID, *, again: bool) -> Accepted:
-    links = _links(order_id)
+    links = links_of(order_id)
     response.headers["Location"] = links.self
     response.headers["Retry-After"] = "1"
     if again:
@@ -258,30 +195,6 @@ def _accepted(response: Response, order_id: UUID, *, again: bool) -> Accepted:
     return Accepted(id=order_id, state=TimelineStatus.RECEIVED, links=links)
 
 
-def _links(order_id: UUID) -> Links:
-    here = f"/api/v1/orders/{order_id}"
-    return Links(
-        self=here, events=f"{here}/events", cancellation=f"{here}/cancellation", page=f"/orders/{order_id}"
-    )
-
-
 def _etag(timeline: OrderTimeline) -> str:
     """Derived from status and `seq`: the view changes only with these."""
     return f'"{timeline.status}.{timeline.seq}"'
-
-
-def order_view(order_id: UUID, timeline: OrderTimeline) -> CustomerOrderView:
-    return CustomerOrderView(
-        id=order_id,
-        state=timeline.status,
-        lines=timeline.lines,
-        requested=() if timeline.lines else timeline.requested,
-        total=timeline.total,
-        refunded=timeline.refunded,
-        tracking=timeline.tracking,
-        cancel_reason=timeline.cancel_reason,
-        reject_reason=timeline.reject_reason,
-        seq=timeline.seq,
-        journey=[TimelineEntryView.model_validate(entry) for entry in timeline.told],
-        links=_links(order_id),
-    )

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from chassis.messaging.identity import new_id
-from contracts.http.users import SavedAddress
 from contracts.orders import NO_CARD
 from contracts.values import PricedLine
 from gateway.accounts.form_submit import load_account
@@ -18,6 +17,8 @@ from gateway.auth.principal import Principal
 from gateway.basket.basket import Basket, Clear
 from gateway.basket.priced_basket import PricedBasket, price_basket
 from gateway.basket.repository import user_basket_key
+from gateway.delivery.choice import DeliveryChoice, delivery_for
+from gateway.orders import checkout_address
 from gateway.orders.checkout_snapshot import CheckoutChange, CheckoutSnapshot, diff, parse_snapshot
 from gateway.orders.customer_orders import PublishNotConfirmed
 from gateway.orders.dependencies import OrderDependencies
@@ -49,7 +50,7 @@ def routes(deps: OrderDependencies) -> APIRouter:
 
     @router.post("/checkout")
     async def pay(request: Request, user: User) -> Response:
-        form = await read_form(request, "key", "revision", "card")
+        form = await read_form(request, "key", "revision", "card", *checkout_address.FIELDS)
         snapshot = parse_snapshot(form, await request.form())
         if snapshot is None:
             return redirect("/checkout")
@@ -78,13 +79,18 @@ async def _place_order(
             return redirect("/basket")
         why = _OTHER_TAB if basket.revision != snapshot.revision else _OTHER_PRICES
         return await _render(deps, request, user, now, form, 409, changes=changes, changed_why=why)
+    address = checkout_address.read_address(form)
     if not snapshot.total.is_zero and form["card"] not in _TOKENS:
         form.errors["card"] = "Choose a card"
+    if address is None or not form.is_valid:
         return await _render(deps, request, user, now, form, 422, key=snapshot.key)
     try:
         lines = _with_titles(snapshot, now)
         card = NO_CARD if snapshot.total.is_zero else form["card"]
-        order_id = await deps.orders.place(user.user_id, snapshot.key, lines, snapshot.total, card)
+        delivery = delivery_for(deps.user_client, user, DeliveryChoice(address))
+        order_id = await deps.orders.place(
+            user.user_id, snapshot.key, lines, snapshot.total, card, delivery=delivery
+        )
     except PublishNotConfirmed as error:
         form.error = _PUBLISH_NOT_CONFIRMED
         response = await _render(deps, request, user, now, form, 503, key=snapshot.key)
@@ -94,7 +100,8 @@ async def _place_order(
         if order_id := await deps.orders.find_by_key(user.user_id, snapshot.key):
             return redirect(f"/orders/{order_id}")
         form.error = (
-            "This form was already submitted with another card. Check your orders before you pay again."
+            "This form was already submitted with another card or address. Check your orders before you pay "
+            "again."
         )
         return await _render(deps, request, user, now, form, 409)
     await deps.baskets.change(user_basket_key(user.user_id), Clear(snapshot.revision))
@@ -120,27 +127,16 @@ async def _render(
     changed_why: str = "",
 ) -> Response:
     """`key`: the idempotency key of a failed attempt; if empty, the form gets a new key."""
-    address = await _address(deps, user)
+    me = await load_account(deps.user_client, user)
     given: dict[str, Any] = {
         "form": form,
         "priced_basket": now,
-        "address": address,
+        "addresses": None if me is None else checkout_address.choices(me.addresses),
         "address_form": SubmittedForm(),
         "key": key or str(new_id()),
         "cards": TEST_CARDS,
         "changes": changes,
         "changed_why": changed_why,
-        "can_pay": address != "" and now.total is not None and not now.unavailable,
+        "can_pay": (me is None or me.addresses) and now.total is not None and not now.unavailable,
     }
     return await render_page(deps, request, "checkout.html", status if now.priced else 503, **given)
-
-
-async def _address(deps: OrderDependencies, user: Principal) -> SavedAddress | str | None:
-    """The delivery address: the account's first one.
-
-    Empty if there is none, None if user_svc is unavailable.
-    """
-    me = await load_account(deps.user_client, user)
-    if me is None:
-        return None
-    return me.addresses[0] if me.addresses else ""

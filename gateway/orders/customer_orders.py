@@ -6,8 +6,6 @@ id once.
 """
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from time import monotonic
@@ -23,10 +21,20 @@ from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.telemetry import span_ids, tracing
 from contracts import orders
+from contracts.http.users import AddressView
 from contracts.values import Money, OrderLine, PricedLine
+from gateway.delivery.choice import RequestedDelivery
+from gateway.delivery.sealing import AddressSealing, Sealing
 from gateway.http.problems import REDUCED_CAPACITY, ProblemError, make_problem
 from gateway.orders.aggregates import IDEMPOTENCY_RECORDS, TIMELINES
-from gateway.orders.idempotency import ClaimKey, IdempotencyRecord, record_key
+from gateway.orders.idempotency import (
+    ClaimKey,
+    IdempotencyKeyReused,
+    IdempotencyRecord,
+    IdempotencyStatus,
+    fingerprint_of,
+    record_key,
+)
 from gateway.orders.progress import OrderProgress, build_progress
 from gateway.orders.timeline import (
     CancellationSubmitted,
@@ -80,6 +88,7 @@ class CustomerOrders:
         self._runtime = runtime
         self._settings = settings
         self._clock = clock
+        self._sealing = AddressSealing(runtime)
         self._publishing = 0
         self._paused_until = 0.0
 
@@ -91,6 +100,7 @@ class CustomerOrders:
         total: Money | None,
         card_token: str,
         *,
+        delivery: RequestedDelivery,
         order_id: UUID | None = None,
     ) -> UUID:
         """Publishes PlaceOrder and returns the id of the key's order.
@@ -100,19 +110,29 @@ class CustomerOrders:
 
         `order_id`: the id to use if the key is new.
 
-        `total`: as the customer saw it; if prices have changed since, order_svc rejects the order. Raises
-        IdempotencyKeyReused for a key of a different order, PublishNotConfirmed if the broker does not
-        confirm.
+        `total`: as the customer saw it; if prices have changed since, order_svc rejects the order.
+
+        `delivery`: its address is stored with the order, encrypted, before the command is published. A
+        repeated request does not change it.
+
+        Raises IdempotencyKeyReused for a key of a different order, PublishNotConfirmed if the broker does not
+        confirm, and what `delivery` raises; then the key is not used up.
         """
         self._check_publish_pause()
-        claim = ClaimKey(order_id or new_id(), _fingerprint(lines, total, card_token))
+        sealing = await self._sealing.for_writing(customer_id)
+        digest = sealing.digest(delivery.text)
+        claim = ClaimKey(order_id or new_id(), fingerprint_of(lines, total, card_token, digest))
         record = record_key(customer_id, _ROUTE, key)
+        is_begun = await self._is_begun(record, claim)
+        sealed_address = "" if is_begun else sealing.seal(await delivery.resolve())
         once = derived_id(_CLAIM, record, claim.fingerprint)
         claimed = await execute(self._runtime, IDEMPOTENCY_RECORDS, record, claim, message_id=once)
         order_id = claimed.state.order_id
         priced = tuple(line for line in lines if isinstance(line, PricedLine))
         now = self._runtime.clock()
-        submit = SubmitOrder(customer_id, priced, total, now, sampled=tracing.is_sampled())
+        submit = SubmitOrder(
+            customer_id, priced, total, now, sampled=tracing.is_sampled(), sealed_address=sealed_address
+        )
         timeline = await self._record(order_id, submit, "send")
         if timeline.unanswered_since(now - REPEATED_AFTER):
             plain = tuple(OrderLine(sku=line.sku, quantity=line.quantity) for line in lines)
@@ -129,6 +149,16 @@ class CustomerOrders:
             )
             await self._record(order_id, OrderSubmitted(self._runtime.clock()), "sent")
         return order_id
+
+    async def _is_begun(self, record: str, claim: ClaimKey) -> bool:
+        """Whether an earlier request with the key has stored the order, and with it the address."""
+        known: IdempotencyRecord = await load_state(self._runtime, IDEMPOTENCY_RECORDS, record)
+        if known.status is IdempotencyStatus.NEW:
+            return False
+        if known.fingerprint != claim.fingerprint:
+            raise IdempotencyKeyReused
+        timeline = await self.get(known.order_id)
+        return timeline is not None and timeline.status is not TimelineStatus.NEW
 
     async def find_by_key(self, customer_id: UUID, key: str) -> UUID | None:
         """The id of the key's order, if the broker has confirmed its PlaceOrder command."""
@@ -165,6 +195,16 @@ class CustomerOrders:
 
     async def get(self, order_id: UUID) -> OrderTimeline | None:
         return _timeline(await self._load(order_id))
+
+    async def sealing_of(self, customer_id: UUID) -> Sealing:
+        """Opens the delivery addresses of the customer's orders."""
+        return await self._sealing.for_reading(customer_id)
+
+    async def delivery_address(self, timeline: OrderTimeline) -> AddressView | None:
+        """None if none is on record."""
+        if not timeline.sealed_address:
+            return None
+        return (await self.sealing_of(timeline.customer_id)).open(timeline.sealed_address)
 
     def progress(self, order_id: UUID, timeline: OrderTimeline) -> OrderProgress:
         """The progress at the current time. order_svc cancels an incomplete order after its deadline."""
@@ -238,16 +278,6 @@ class CustomerOrders:
                 return error
         except TimeoutError:
             return BusUnavailable("no confirm in time")
-
-
-def _fingerprint(lines: tuple[OrderLine, ...], total: Money | None, card_token: str) -> str:
-    """The SHA-256 of the request's content, independent of its formatting."""
-    action = [
-        [(line.sku, line.quantity) for line in lines],
-        None if total is None else str(total),
-        card_token,
-    ]
-    return hashlib.sha256(json.dumps(action).encode()).hexdigest()
 
 
 def _timeline(loaded: Loaded) -> OrderTimeline | None:

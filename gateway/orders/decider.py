@@ -28,9 +28,8 @@ def decide(
     sent_at = context.sent_at
     match message:
         # actions of the customer
-        case SubmitOrder(customer_id, lines, total, sampled=sampled) if timeline.status is TimelineStatus.NEW:
-            begun = replace(timeline, customer_id=customer_id, lines=lines, total=total, sampled=sampled)
-            return Decision(begun.advance(TimelineStatus.SENDING))
+        case SubmitOrder() if timeline.status is TimelineStatus.NEW:
+            return Decision(begin(timeline, message))
         case SubmitOrder():
             return Decision(timeline)  # a retry, or the order's first event arrived earlier
         case OrderSubmitted(at) if timeline.status is TimelineStatus.SENDING:
@@ -69,6 +68,18 @@ def decide(
 
         case _:
             return decide_on_others(timeline, message, sent_at)
+
+
+def begin(timeline: OrderTimeline, submit: SubmitOrder) -> OrderTimeline:
+    begun = replace(
+        timeline,
+        customer_id=submit.customer_id,
+        lines=submit.lines,
+        total=submit.total,
+        sampled=submit.sampled,
+        sealed_address=submit.sealed_address,
+    )
+    return begun.advance(TimelineStatus.SENDING)
 
 
 def decide_on_others(

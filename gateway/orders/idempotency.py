@@ -4,13 +4,15 @@ The first write chooses the order's id, and later requests read it. So a key is 
 with the key takes the same steps for the same order, and each step can be repeated.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
 from chassis.core.decision import Context, Decision
 from chassis.messaging.identity import derived_id
-from contracts.values import NIL_UUID
+from contracts.values import NIL_UUID, Money, OrderLine
 
 
 class IdempotencyStatus(StrEnum):
@@ -49,3 +51,19 @@ def decide(record: IdempotencyRecord, claim: ClaimKey, _: Context[object]) -> De
 
 def record_key(user_id: UUID, route: str, key: str) -> str:
     return derived_id("request", user_id, route, key)
+
+
+def fingerprint_of(
+    lines: tuple[OrderLine, ...], total: Money | None, card_token: str, delivery_digest: str
+) -> str:
+    """The SHA-256 of the request's content, independent of its formatting.
+
+    `delivery_digest`: empty if the request names no delivery address, as those of earlier versions.
+    """
+    action = [
+        [(line.sku, line.quantity) for line in lines],
+        None if total is None else str(total),
+        card_token,
+        *([delivery_digest] if delivery_digest else []),
+    ]
+    return hashlib.sha256(json.dumps(action).encode()).hexdigest()

@@ -120,6 +120,7 @@ async def _render_order(
 ) -> Response:
     given = progress_context(deps.orders.progress(order.order_id, order.timeline), order, order.timeline) | {
         "timeline": order.timeline,
+        "delivery_address": await deps.orders.delivery_address(order.timeline),
         "articles": await _articles(deps, order.timeline),
         "ordered_at": ordered_at(order.order_id, order.timeline),
         "now": deps.runtime.clock(),

@@ -9,7 +9,7 @@ document without bound. `seq` keeps counting.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -69,6 +69,9 @@ class OrderTimeline:
     `refunded`: the sum of the parts that are refunded after the dispatch.
 
     `resolved`: the attempt of the payment up to which what needed attention is resolved; -1: none.
+
+    `sealed_address`: the delivery address, encrypted; see gateway.delivery. Empty if the gateway did not
+    place the order.
     """
 
     status: TimelineStatus = TimelineStatus.NEW
@@ -83,6 +86,7 @@ class OrderTimeline:
     sampled: bool | None = None
     resolved: int = -1
     refunded: Money | None = None
+    sealed_address: str = field(default="", repr=False)
 
     def unanswered_since(self, at: datetime) -> bool:
         """Whether the order is not submitted, or was submitted before this time and has no event yet."""
@@ -175,7 +179,8 @@ def _is_older(at: datetime | None, same: Sequence[TimelineEntry]) -> bool:
 class SubmitOrder:
     """The command is about to be published.
 
-    `lines` and `total`: as the customer saw them. `sampled`: whether the order's trace is.
+    `lines` and `total`: as the customer saw them. `sampled`: whether the order's trace is. `sealed_address`:
+    the delivery address, encrypted.
     """
 
     customer_id: UUID
@@ -183,6 +188,7 @@ class SubmitOrder:
     total: Money | None
     at: datetime
     sampled: bool | None = None
+    sealed_address: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,9 @@ class SubmittedForm:
         """Adds the errors of a service's problem details (RFC 9457)."""
         problem = parse_problem(response)
         for error in problem.errors:
-            self.errors[error.pointer.removeprefix("#/")] = _sentence(error.detail)
+            self.errors[error.pointer.removeprefix("#/")] = sentence(error.detail)
         if not self.errors:
-            self.error = _sentence(
+            self.error = sentence(
                 problem.detail or problem.title or "The service sent an invalid response; try again"
             )
 
@@ -54,7 +54,8 @@ def _is_secret(name: str) -> bool:
     return name in ("password", "email_password", "current", "new")
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """What a service or pydantic says about a field, as a sentence."""
     text = text.removeprefix(_FOREWORD)
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."

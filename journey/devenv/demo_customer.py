@@ -13,6 +13,13 @@ from journey.devenv.demo_users import DemoUser
 
 _SILENCE_S_MAX = 30.0  # the gateway sends at least a comment every 15 s
 _AGAIN_S = 2.0
+_ADDRESS = {
+    "recipient": "Ada",
+    "street": "1 Mill Road",
+    "postcode": "LS1 1AA",
+    "city": "Leeds",
+    "country": "GB",
+}
 
 Json = dict[str, Any]
 
@@ -36,7 +43,7 @@ class DemoCustomer:
         wanted = [{"sku": sku, "quantity": quantity} for sku, quantity in lines.items()]
         response = await self._http.post(
             f"{self._api}/orders",
-            json={"lines": wanted, "card_token": card_token},
+            json={"lines": wanted, "card_token": card_token, "delivery_address": _ADDRESS},
             headers={**self._bearer, "Idempotency-Key": f'"{new_id()}"'},
         )
         return UUID(response.raise_for_status().json()["id"])

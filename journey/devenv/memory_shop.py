@@ -24,6 +24,7 @@ from chassis.telemetry.tracing_setup import start_tracing
 from chassis.web.app import Server, create_app
 from contracts.catalog import CATALOG
 from gateway.__main__ import serve_public_api
+from gateway.orders import internal_api
 from gateway.service import gateway_service
 from gateway.settings import GatewaySettings
 from journey.admin.endpoints import ShopEndpoints
@@ -127,7 +128,11 @@ class MemoryShop:
             settings = load_settings(application.settings, **self._settings())
             return _partitioned(application.build(settings, self._other_stores.__getitem__), settings)
         gateway = self._gateway_settings()
-        parts = ApplicationParts(gateway_service(gateway.ttl), lifespan=partial(serve_public_api, gateway))
+        parts = ApplicationParts(
+            gateway_service(gateway.ttl),
+            routes=partial(internal_api.routes, settings=gateway),
+            lifespan=partial(serve_public_api, gateway),
+        )
         return _partitioned(parts, gateway)
 
     def _gateway_settings(self) -> GatewaySettings:

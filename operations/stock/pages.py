@@ -14,6 +14,7 @@ from chassis.messaging.identity import new_id
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import inventory
 from contracts.http.inventory import USUAL_LOW_STOCK, ReservationPage, ShelfPage, ShelfView
+from operations.orders.delivery import load_deliveries
 from operations.web import forms
 from operations.web.forms import StaffForm
 from operations.web.staff_pages import StaffPages, get, post, wait_briefly
@@ -74,10 +75,12 @@ class StockPages(StaffPages):
             self._page("/stock", ShelfPage, {"low": "true", "after": low}),
             self._page("/reservations", ReservationPage, {"status": "committed", "after": pick}),
         )
+        picked = [pick["order_id"] for pick in (picking or {}).get("items", [])]
         return self._render(
             request,
             "stock.html",
             status,
+            deliveries=await load_deliveries(self._tools.services["gateway"], request, picked),
             shelves=shelves,
             low_stock=low_stock,
             low_max=(low_stock or {}).get("low_stock", USUAL_LOW_STOCK),

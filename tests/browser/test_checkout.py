@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,7 +13,8 @@ from chassis.messaging.identity import new_id
 from contracts.inventory import ReceiveStock
 from contracts.products import ChangePrice, ListProduct
 from contracts.values import Money
-from tests.browser.conftest import Window
+from tests.browser.conftest import PHONE, Window
+from tests.browser.page_checks import accessibility_violations, horizontal_overflow
 from tests.browser.page_objects import (
     buy,
     choose,
@@ -24,9 +26,11 @@ from tests.browser.page_objects import (
     pay,
     put_into_basket,
     to_the_checkout,
+    type_address,
 )
 from tests.support.eventually import until
-from tests.support.shops.browser import WAIT_S, BrowserShop
+from tests.support.shops.browser import WAIT_S, BrowserShop, Person
+from tests.support.shops.gateway import DELIVERY
 
 pytestmark = [
     pytest.mark.real,
@@ -191,6 +195,72 @@ async def test_a_guests_basket_is_still_theirs_after_log_in(shop: BrowserShop, w
     await fill_log_in(page, await shop.register_user("Grace"))
     await give_address(page)
     await expect(page.get_by_role("main")).to_contain_text("2 ×")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"java_script_enabled": False, "viewport": PHONE}], ids=["desk", "phone"]
+)
+async def test_a_typed_address_is_shown_to_customer_and_staff(
+    shop: BrowserShop, window: Window, olga: Person, options: dict[str, Any]
+) -> None:
+    page = await window(**options)
+    await log_in(page, await shop.register_user("Grace"))
+    await put_into_basket(page, "TEA-GREEN")
+    await to_the_checkout(page)
+    await give_address(page)
+    street = page.get_by_label("Street and number")
+    await expect(street).not_to_be_visible()
+    await page.get_by_label("Another address").check()
+    await expect(street).to_be_visible()
+    await choose(page, "tok_visa")
+    await page.get_by_role("button", name=PAY).click()
+    await expect(page.get_by_role("alert")).to_contain_text("Type the recipient")
+    await expect(street).to_have_attribute("aria-invalid", "true")
+    if not options:
+        assert await accessibility_violations(page) == []
+    assert await horizontal_overflow(page) == []
+    typed = f"{new_id()} Mill Road"[-30:]
+    await type_address(page, "Grace Hopper", typed)
+    order_id = await pay(page)
+    await headline(page, "confirmed")
+    await expect(page.get_by_role("main")).to_contain_text(typed)
+    staff = await window()
+    await log_in(staff, olga)
+    await staff.goto(f"/ops/orders/{order_id}")
+    await expect(staff.get_by_role("main")).to_contain_text(typed)
+    picked = staff.get_by_role("listitem").filter(has=staff.locator(f'a[href="/ops/orders/{order_id}"]'))
+    await until(lambda: is_on_picking_list(staff, order_id), within_s=WAIT_S)
+    await expect(picked).to_contain_text(typed)
+
+
+async def is_on_picking_list(staff: Page, order_id: str) -> bool:
+    """Opens the page of the list on which it is; it has the oldest orders first."""
+    await staff.goto("/ops/stock#picking")
+    while not await staff.locator(f'a[href="/ops/orders/{order_id}"]').count():
+        more = staff.locator("#picking").locator("xpath=..").get_by_role("link", name="More")
+        if not await more.count():
+            return False
+        await more.click()
+    return True
+
+
+async def test_an_address_is_chosen_by_keyboard(shop: BrowserShop, window: Window) -> None:
+    page = await window()
+    grace = await shop.register_user("Grace")
+    async with await shop.program(grace) as program:
+        for label, street in (("home", "1 Home Street"), ("work", "2 Work Street")):
+            address = DELIVERY | {"label": label, "street": street}
+            (await program.post("/api/v1/users/me/addresses", json=address)).raise_for_status()
+    await log_in(page, grace)
+    await put_into_basket(page, "TEA-GREEN")
+    await to_the_checkout(page)
+    home = page.get_by_label("home")
+    await expect(home).to_be_checked()
+    await home.focus()
+    await page.keyboard.press("ArrowDown")
+    await expect(page.get_by_label("work")).to_be_checked()
+    await pay(page)
+    await expect(page.get_by_role("main")).to_contain_text("2 Work Street")
 
 
 async def test_form_errors_are_summarised_and_link_to_their_fields(window: Window) -> None:

@@ -19,6 +19,7 @@ from journey.admin.event_log import journal
 from journey.devenv.infra.model import Infrastructure
 from tests.support.eventually import until
 from tests.support.shops.browser import WAIT_S, BrowserShop
+from tests.support.shops.gateway import DELIVERY
 
 pytestmark = [
     pytest.mark.real,
@@ -29,6 +30,8 @@ pytestmark = [
 
 NAME = "Wilhelmina Featherstonehaugh"
 STREET = "77 Unmistakable Lane"
+OTHER_STREET = "78 Unmistakable Lane"
+HOME = {"label": "home", "recipient": NAME, "street": STREET}
 TRACKING = "RR424242424DE"
 # docs/retention.md lists them
 KEEP_TRACKING = {"order_svc.orders", "gateway.journeys", "notification_svc.mails", "journal"}
@@ -41,32 +44,29 @@ async def test_erasure_is_complete_even_if_an_order_ends_later(
 ) -> None:
     wilma = await shop.register_user(NAME)
     new_email = f"new.{wilma.email}"
-    secrets = (wilma.email, new_email, NAME, NAME.split()[1], STREET, wilma.password)
+    secrets = (wilma.email, new_email, NAME, NAME.split()[1], STREET, OTHER_STREET, wilma.password)
     async with await shop.program(wilma) as program:
         await dispatched_with_reference(shop, program)
     await shop.system.stop("payment_svc")
     async with await shop.program(wilma) as program:
-        address = {
-            "label": "home",
-            "recipient": NAME,
-            "street": STREET,
-            "postcode": "LS1 1AA",
-            "city": "Leeds",
-            "country": "GB",
-        }
-        response = await program.post("/api/v1/users/me/addresses", json=address)
+        response = await program.post("/api/v1/users/me/addresses", json=DELIVERY | HOME)
         assert response.is_success, response.text
         await request_email_change(program, new_email, wilma.password)
-        order_id = await shop.order(program, "TEA-GREEN")
+        other = DELIVERY | {"recipient": NAME, "street": OTHER_STREET}
+        order_id = await shop.order(program, "TEA-GREEN", delivery_address=other)
         await shop.wait_for_state(program, order_id, "placed")
         found = await kept(shop, real_infrastructure)
         assert [endpoints for endpoints, text in found if wilma.email in text], (
             "the test does not find the data that it must check"
         )
         export = (await program.get("/api/v1/users/me/export")).json()
+        assert OTHER_STREET in str(export["services"]["gateway"])
         assert STREET in str(export) and order_id in str(export["services"]["order_svc"])
         erased = await program.post("/api/v1/users/me/erasure", json={"password": wilma.password})
         assert erased.status_code == 204, erased.text
+    olga = await shop.register_user("Olga", staff=True)
+    async with await shop.program(olga) as staff:
+        await until(lambda: address_is_erased(staff, order_id), within_s=WAIT_S)
     shop.system.start("payment_svc")
     await shop.system.ready(["payment_svc"])
     await until(lambda: ended(shop, order_id), within_s=WAIT_S)
@@ -86,6 +86,12 @@ async def test_erasure_is_complete_even_if_an_order_ends_later(
     prefix = shop.system.endpoints.database_prefix
     tracked = {name.removeprefix(prefix).partition(" ")[0] for name, text in found if TRACKING in text}
     assert {"order_svc.orders"} <= tracked <= KEEP_TRACKING
+
+
+async def address_is_erased(staff: httpx.AsyncClient, order_id: str) -> bool:
+    """As staff see it; the street is gone at once with it."""
+    page = (await staff.get(f"/ops/orders/{order_id}")).raise_for_status()
+    return "Erased with the customer" in page.text and OTHER_STREET not in page.text
 
 
 async def dispatched_with_reference(shop: BrowserShop, program: httpx.AsyncClient) -> None:

@@ -14,6 +14,7 @@ from chassis.telemetry import span_ids, tracing
 from chassis.telemetry.otlp import OtlpRecorder
 from tests.support.eventually import until
 from tests.support.otlp_receiver import ReceivedSpan, ReceivedSpans
+from tests.support.shops.gateway import DELIVERY
 from tests.support.shops.in_memory import InMemoryShop, run_in_memory_shop
 
 SKU = "KETTLE-BLUE"
@@ -45,7 +46,8 @@ class TracedShop:
 
     async def place(self, card_token: str = "tok_visa") -> str:
         """Place an order over HTTP. Returns its id."""
-        order = {"lines": [{"sku": SKU, "quantity": 1}], "card_token": card_token}
+        lines = [{"sku": SKU, "quantity": 1}]
+        order = {"lines": lines, "card_token": card_token, "delivery_address": DELIVERY}
         headers = {"Idempotency-Key": str(uuid4())}
         response = await self.http.post("/api/v1/orders", json=order, headers=headers)
         assert response.status_code == 202, response.text

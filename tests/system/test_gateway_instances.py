@@ -17,6 +17,7 @@ from journey.devenv import demo_users
 from journey.devenv.demo_customer import DemoCustomer
 from journey.devenv.demo_users import DemoUser
 from journey.devenv.process_shop import ProcessShop
+from tests.support.shops.gateway import DELIVERY
 from user_svc.auth.login_attempts import FREE_ATTEMPTS
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(600)]
@@ -126,7 +127,7 @@ async def _order(http: httpx.AsyncClient, url: str, token: str) -> int:
     lines = [{"sku": sku, "quantity": quantity} for sku, quantity in LINES.items()]
     response = await http.post(
         f"{url}/api/v1/orders",
-        json={"lines": lines, "card_token": CARD},
+        json={"lines": lines, "card_token": CARD, "delivery_address": DELIVERY},
         headers={"Authorization": f"Bearer {token}", "Idempotency-Key": f'"{new_id()}"'},
     )
     return response.status_code

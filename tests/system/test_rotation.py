@@ -34,6 +34,7 @@ from tests.support.certificates import certificate_files
 from tests.support.eventually import until
 from tests.support.infrastructure import fresh_system
 from tests.support.mail_relay import MailRelay, mail_relay
+from tests.support.shops.gateway import ORDER
 from tests.support.system_fixtures import OrderLoad
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1800)]
@@ -122,7 +123,7 @@ async def place_at_the_gateway(
     A request without a response is repeated with its idempotency key.
     """
     orders = f"{system.endpoints.shop_url}/api/v1/orders"
-    wanted = {"lines": [{"sku": "TEA-GREEN", "quantity": 1}], "card_token": "tok_visa"}
+    wanted = ORDER | {"lines": [{"sku": "TEA-GREEN", "quantity": 1}]}
     token = await logged_in(system, customer)
     async with httpx.AsyncClient(timeout=60) as http:
         while not until():

@@ -25,10 +25,11 @@ from contracts import notifications, orders
 from contracts.catalog import CATALOG
 from contracts.notifications import MailKind
 from contracts.orders import RefuseReason
-from contracts.users import AccessChanged
+from contracts.users import AccessChanged, UserErased
 from contracts.values import LINES_MAX, Money, OrderLine, PricedLine
 from gateway.auth import session
 from gateway.basket import basket
+from gateway.delivery import address_key
 from gateway.orders import idempotency
 from gateway.orders.timeline import CancellationSubmitted, OrderSubmitted, SubmitOrder
 from gateway.service import gateway_service
@@ -56,6 +57,8 @@ PRICE = Money(amount_minor=10**12, currency="EUR")
 LINES = tuple(
     PricedLine(sku=f"ARTICLE-{number:020}", quantity=100, price=PRICE) for number in range(LINES_MAX)
 )
+# four bytes for each character of the longest address, encrypted
+SEALED = "s" * 3_000
 PLAIN = tuple(OrderLine(sku=line.sku, quantity=line.quantity) for line in LINES)
 
 
@@ -175,14 +178,18 @@ ITEMS = tuple(basket.BasketItem(f"ARTICLE-{number:020}", 1) for number in range(
 # sizes.
 OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
     "gateway journeys": (
-        [SubmitOrder(CUSTOMER, LINES, PRICE, BEGAN), OrderSubmitted(BEGAN)],
+        [SubmitOrder(CUSTOMER, LINES, PRICE, BEGAN, sealed_address=SEALED), OrderSubmitted(BEGAN)],
         [
             lambda n: CancellationSubmitted(at(n)),
-            lambda n: SubmitOrder(CUSTOMER, LINES, PRICE, at(n)),
+            lambda n: SubmitOrder(CUSTOMER, LINES, PRICE, at(n), sealed_address=SEALED),
             lambda n: OrderSubmitted(at(n)),
         ],
     ),
     "gateway access": ([], [lambda n: AccessChanged(user_id=CUSTOMER, version=n + 1)]),
+    "gateway address_keys": (
+        [],
+        [lambda n: address_key.CreateKey("k" * 44), lambda n: UserErased(user_id=CUSTOMER)],
+    ),
     "gateway requests": ([], [lambda n: idempotency.ClaimKey(ORDER, "f" * 64)]),
     "gateway baskets": (
         [],

@@ -41,6 +41,7 @@ ADDRESS = {
     "city": "Citycanary",
     "country": "DE",
 }
+DELIVERY = {name: text for name, text in ADDRESS.items() if name != "label"} | {"street": "Lanecanary 7"}
 CARD = "tok_visa_canary"
 SERVICE_TOKEN = "inside-one-process"
 WAIT_S = 30.0
@@ -116,6 +117,11 @@ async def _a_customers_day(shop: InMemoryShop, http: httpx.AsyncClient) -> dict[
     bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
     (await http.post("/api/v1/users/me/addresses", json=ADDRESS, headers=bearer)).raise_for_status()
     await _order(http, bearer, CARD, "confirmed")
+    await _order(http, bearer, CARD, "confirmed", delivery_address=DELIVERY)
+    await _order(http, bearer, CARD, "confirmed", delivery_address_label=ADDRESS["label"])
+    invalid = DELIVERY | {"country": "Canaryland"}
+    refused = await _request_order(http, bearer, CARD, delivery_address=invalid)
+    assert refused.status_code == 422, refused.text
     await until(lambda: len(shop.links(EMAIL)) > 1, within_s=WAIT_S)
     for wrong in ("wrongcanary of ten plums", PASSWORDS[1]):
         response = await http.post("/api/v1/sessions", json={"email": EMAIL, "password": wrong})
@@ -208,9 +214,18 @@ async def _messages_of_all_types(shop: InMemoryShop, written: Telemetry) -> None
         assert len({id_ for of, id_ in dead if of == type_}) >= malformed_and_forged, type_
 
 
-async def _order(http: httpx.AsyncClient, bearer: dict[str, str], card: str, outcome: str) -> None:
-    form: dict[str, Any] = {"lines": [{"sku": "KETTLE-BLUE", "quantity": 1}], "card_token": card}
-    placed = await http.post("/api/v1/orders", json=form, headers={**bearer, "Idempotency-Key": str(uuid4())})
+async def _request_order(
+    http: httpx.AsyncClient, bearer: dict[str, str], card: str, **more: Any
+) -> httpx.Response:
+    form: dict[str, Any] = {"lines": [{"sku": "KETTLE-BLUE", "quantity": 1}], "card_token": card, **more}
+    headers = {**bearer, "Idempotency-Key": str(uuid4())}
+    return await http.post("/api/v1/orders", json=form, headers=headers)
+
+
+async def _order(
+    http: httpx.AsyncClient, bearer: dict[str, str], card: str, outcome: str, **more: Any
+) -> None:
+    placed = await _request_order(http, bearer, card, **more)
     assert placed.status_code == 202, placed.text
 
     async def ended() -> bool:

@@ -26,6 +26,7 @@ from tests.support.balancer import Balancer
 from tests.support.eventually import until
 from tests.support.infrastructure import fresh_system
 from tests.support.proxy import Proxy
+from tests.support.shops.gateway import DELIVERY
 
 WAIT_S = 120.0
 BUGGY = "CLOCK-WALL"
@@ -103,13 +104,16 @@ class BrowserShop:
         return httpx.AsyncClient(base_url=self.url, headers=bearer, timeout=60, limits=_SHORT, verify=tls())
 
     async def order(
-        self, program: httpx.AsyncClient, sku: str, quantity: int = 1, card: str = "tok_visa"
+        self, program: httpx.AsyncClient, sku: str, quantity: int = 1, card: str = "tok_visa", **more: Any
     ) -> str:
-        """Places an order as an API client and returns its id without waiting for the outcome."""
+        """Places an order as an API client and returns its id without waiting for the outcome.
+
+        `more`: further fields of the request, such as another delivery address.
+        """
         lines = [{"sku": sku, "quantity": quantity}]
         response = await program.post(
             "/api/v1/orders",
-            json={"lines": lines, "card_token": card},
+            json={"lines": lines, "card_token": card, "delivery_address": DELIVERY, **more},
             headers={"Idempotency-Key": uuid4().hex},
         )
         assert response.status_code == 202, response.text

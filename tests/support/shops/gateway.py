@@ -33,7 +33,18 @@ SERVICES_BEHIND = (
     "notification_svc",
 )
 SERVICE_TOKEN = "the-token-of-the-services"
-ORDER = {"lines": [{"sku": "KETTLE-BLUE", "quantity": 1}], "card_token": "tok_visa"}
+DELIVERY = {
+    "recipient": "Ada Lovelace",
+    "street": "12 St James's Square",
+    "postcode": "SW1Y 4JH",
+    "city": "London",
+    "country": "GB",
+}
+ORDER: dict[str, Any] = {
+    "lines": [{"sku": "KETTLE-BLUE", "quantity": 1}],
+    "card_token": "tok_visa",
+    "delivery_address": DELIVERY,
+}
 _UNUSED: Any = {"amqp_url": "amqp://memory", "mongo_url": "mongodb://memory"}
 # Tests send more requests per minute than users, on busy machines.
 _UNHURRIED: dict[str, Any] = {"rate_user": 10_000, "rate_anonymous": 10_000, "rate_orders": 10_000}

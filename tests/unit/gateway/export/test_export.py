@@ -30,6 +30,7 @@ from order_svc.service import order_service
 from payment_svc import api as payment_api
 from payment_svc.payment import Payment
 from payment_svc.service import payment_service
+from tests.support.shops.gateway import DELIVERY, place_order
 from tests.support.shops.gateway_with_services import (
     HOME,
     KETTLE,
@@ -119,6 +120,21 @@ async def test_the_export_has_the_data_of_every_service() -> None:
     assert ids(export, "inventory_svc", "reservations") == [order]
     assert ids(export, "notification_svc", "mails", "key") == [f"{order}:order_confirmed"]
     assert "password" not in str(export).lower()
+
+
+async def test_the_export_has_the_delivery_address_of_each_order() -> None:
+    shop = Shop()
+    ada, _ = await customer(shop)
+    first = await place_order(ada)
+    second = await place_order(ada, delivery_address=DELIVERY | {"street": "1 Engine Yard"})
+    assert first.status_code == second.status_code == 202
+    shop.gateway.user_svc.away = True  # it stores no addresses of orders
+    exported_orders = (await exported(ada))["services"]["gateway"]["data"]["orders"]
+    streets = {order["id"]: order["delivery_address"]["street"] for order in exported_orders}
+    assert streets == {
+        first.json()["id"]: DELIVERY["street"],
+        second.json()["id"]: "1 Engine Yard",
+    }
 
 
 @pytest.mark.parametrize("name", [*BEHIND, "user_svc"])

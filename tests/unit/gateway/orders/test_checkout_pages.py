@@ -1,15 +1,12 @@
 """The checkout orders exactly what the customer saw, once, or nothing."""
 
 import asyncio
-import json
 from typing import Any
 
-import httpx
 import pytest
-from starlette.responses import JSONResponse
 
-from contracts import orders
 from product_svc.product import ProductStatus
+from tests.support.checkout import at_the_till, form, placed
 from tests.support.shops.gateway_with_services import (
     ADA,
     HOME,
@@ -22,32 +19,6 @@ from tests.support.shops.gateway_with_services import (
     add_to_basket,
     redirects_to,
 )
-
-
-async def at_the_till(**settings: Any) -> tuple[GatewayWithServices, httpx.AsyncClient]:
-    gateway = GatewayWithServices(**settings)
-    await gateway.offer_product(KETTLE, "Kettle, blue", cents=2990)
-    await gateway.offer_product(TEA, "Green tea", cents=420)
-    ada = await gateway.logged_in_customer()
-    await add_to_basket(ada, KETTLE, 2)
-    await add_to_basket(ada, TEA, 1)
-    assert redirects_to(await ada.post("/account/addresses", data=HOME | {"next": "/checkout"}), "/checkout")
-    return gateway, ada
-
-
-async def form(browser: httpx.AsyncClient) -> dict[str, Any]:
-    page = Page(await browser.get("/checkout"))
-    return page.form("/checkout") | {"card": "tok_visa"}
-
-
-def placed(gateway: GatewayWithServices) -> list[dict[str, Any]]:
-    """The published PlaceOrder commands, each once, however often it was published."""
-    return [
-        json.loads(body)
-        for body in {
-            wire_message.message_id: wire_message.body for wire_message in gateway.sent(orders.PlaceOrder)
-        }.values()
-    ]
 
 
 async def test_the_shown_basket_is_ordered_and_emptied() -> None:
@@ -227,20 +198,6 @@ async def test_an_unresponsive_broker_keeps_basket_and_key_for_one_order() -> No
     assert (await ada.post("/checkout", data=again)).status_code == 303
     assert (await ada.post("/checkout", data=sent)).status_code == 303
     assert len(placed(gateway)) == 1
-
-
-@pytest.mark.parametrize("responses", ["nothing", "nonsense"])
-async def test_checkout_works_without_user_svc(responses: str) -> None:
-    gateway, ada = await at_the_till()
-    if responses == "nothing":
-        gateway.user_svc.away = True
-    else:
-        gateway.user_svc.app = JSONResponse("what is this?")
-    page = Page(await ada.get("/checkout"))
-    assert "Your address is currently unavailable" in page.text
-    assert (
-        await ada.post("/checkout", data=page.form("/checkout") | {"card": "tok_visa"})
-    ).status_code == 303
 
 
 async def test_checkout_without_an_address_requests_it_first() -> None:

@@ -11,7 +11,7 @@ from contracts.values import Money
 from order_svc.price import Price
 from order_svc.service import order_service
 from tests.support.decision_tables import outcome_of
-from tests.support.shops.gateway import GatewayFixture
+from tests.support.shops.gateway import DELIVERY, GatewayFixture
 from tests.support.shops.gateway_with_services import (
     HOME,
     KETTLE,
@@ -98,7 +98,7 @@ async def test_a_free_order_is_rejected_after_a_price_rise() -> None:
 async def test_only_a_free_order_may_omit_the_card() -> None:
     gateway = GatewayFixture()
     program = gateway.program()
-    body: dict[str, Any] = {"lines": [{"sku": KETTLE, "quantity": 1}]}
+    body: dict[str, Any] = {"lines": [{"sku": KETTLE, "quantity": 1}], "delivery_address": DELIVERY}
     for seen, expected in ((None, 422), (1, 422), (0, 202)):
         total = {} if seen is None else {"total_seen": {"amount_minor": seen, "currency": "EUR"}}
         headers = {"Idempotency-Key": f"k{seen}"}

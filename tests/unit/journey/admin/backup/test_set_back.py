@@ -7,12 +7,21 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from contracts.catalog import NAMES
+from chassis.bus.memory import MemoryBus
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
+from chassis.runtime import Runtime
+from contracts.catalog import CATALOG, NAMES
+from contracts.users import UserErased
+from gateway.delivery.sealing import AddressSealing
+from gateway.service import gateway_service
 from journey.admin.registry import SERVICES, shop_topology
+from tests.support.eventually import until
 from tests.support.set_back import SetBack
 from tests.support.shops.in_memory import run_in_memory_shop
 
@@ -61,6 +70,31 @@ async def test_a_service_that_was_set_back_agrees_with_all_others(drill: SetBack
     assert set(drill.copies_of_mails().values()) <= {1}
     assert effects_of(drill) <= {1}
     assert states(after, drill.copy_of(service)) == []
+
+
+async def test_a_restored_gateway_keeps_erased_addresses_erased(drill: SetBack) -> None:
+    """Its own restore reads the erasure from the journal: no other step has to bring it."""
+    [customer, other, *_] = drill.customers
+    gateway = AddressSealing(drill.shop._runtimes["gateway"])
+    for each in (customer, other):
+        await gateway.for_writing(each)
+    before = drill.copy_of("gateway")
+    erased = wrap(UserErased(user_id=customer), id=str(new_id()), source="user_svc", now=datetime.now(UTC))
+    await MemoryBus(drill.shop._broker, "user_svc").publish([erased.wire_message(CATALOG)])
+
+    async def is_erased() -> bool:
+        return (await gateway.for_reading(customer)).is_erased
+
+    await until(is_erased)
+    await drill.shop.stop("gateway")
+    await drill.restore("gateway", before)
+    gateway = AddressSealing(
+        Runtime(gateway_service(), MemoryBus(drill.shop._broker, "gateway"), drill.shop._stores["gateway"])
+    )
+    assert await is_erased()
+    assert not (await gateway.for_reading(other)).is_erased
+    drill.shop.start("gateway")
+    await drill.shop.ready(["gateway"])
 
 
 def effects_of(drill: SetBack) -> set[int]:
