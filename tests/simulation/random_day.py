@@ -15,6 +15,7 @@ from chassis.messaging.message import Command
 from chassis.runtime import Runtime
 from chassis.store.protocol import StoreUnavailable
 from contracts import inventory, orders, products
+from contracts.http.payments import PaymentStatus
 from contracts.values import Money
 from tests.simulation.faults import Kind, Moment, chance
 from tests.simulation.forging_client import forge
@@ -32,6 +33,7 @@ from tests.simulation.scenarios import (
     placing,
     refunding,
     retrying,
+    returning,
     settling,
     stocked,
 )
@@ -80,6 +82,7 @@ class Day:
             await asyncio.sleep(self._chance("pause") * (0.1 if hurried else 20.0))
         await self._world.rest()
         await self._world.redrive()
+        await self._return_what_was_settled()
 
     # actions of people
 
@@ -144,6 +147,16 @@ class Day:
             self._ask(decide(number), OPERATOR)
             part = 1 + int(self._chance("part") * 2 * PRICE.amount_minor)
             self._ask(refunding(number, self._step, part), OPERATOR)
+
+    async def _return_what_was_settled(self) -> None:
+        """Staff return what was paid outside for an order that was cancelled since; no rule can do it."""
+        stored = self._world.disks["payment_svc"].everything().get("payments", {})
+        for number, placed in self._placed:
+            payment = stored.get(str(placed.order_id), {})
+            if payment.get("status") == PaymentStatus.NEEDS_RECONCILIATION and payment["settlements"]:
+                await self._world.send(returning(number), OPERATOR)
+        await self._world.rest()
+        await self._world.redrive()
 
     def _repeat(self) -> None:
         """A form that is sent again, or a command at a terminal: the same command as another message."""
