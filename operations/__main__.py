@@ -20,13 +20,16 @@ def main() -> None:
 
 
 async def serve(settings: OperationsSettings) -> None:
-    """Serves until SIGTERM or SIGINT. Open streams end first, so that they do not delay the shutdown."""
+    """Serves until SIGTERM or SIGINT. Open streams end first, so that they do not delay the shutdown.
+
+    Requests in flight get DRAIN_S to finish: there are no messages for which other services wait so long.
+    """
     deps = OperationsDependencies(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, deps.stopping.set)
     async with deps.open():
-        server = http.Server(create_app(deps), settings)
+        server = http.Server(create_app(deps), settings, finish_s=settings.drain_s)
         serving = asyncio.create_task(server.serve())
         telemetry.log.info("watching", service="operations")
         stopping = asyncio.create_task(deps.stopping.wait())

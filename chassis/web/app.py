@@ -3,6 +3,7 @@ and its own read API.
 """
 
 import contextlib
+import math
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -254,10 +255,15 @@ def _following(config: uvicorn.Config, build: Callable[[], ssl.SSLContext]) -> s
     return FollowingContext(ssl.PROTOCOL_TLS_SERVER, build, files)
 
 
+# After the messages in flight are drained.
+FINISH_S = 3.0
+
+
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers: the runtime drains first."""
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
+    def __init__(self, app: FastAPI, settings: Settings, *, finish_s: float = FINISH_S) -> None:
+        """`finish_s`: how long a stop waits for the requests in flight."""
         app.state.metric_prefix = settings.metric_prefix
         super().__init__(
             uvicorn.Config(
@@ -269,7 +275,7 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 proxy_headers=False,
                 server_header=False,  # do not advertise the server software
-                timeout_graceful_shutdown=3,
+                timeout_graceful_shutdown=math.ceil(finish_s),
                 ssl_certfile=settings.tls_certificate_file,
                 ssl_keyfile=settings.tls_key_file,
                 ssl_context_factory=_following if settings.tls_certificate_file else None,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from chassis.connection_urls import with_password
-from journey.admin.endpoints import record
+from journey.admin.endpoints import GATEWAY, record
 from journey.admin.instances import process_of
 from journey.admin.registry import CONSUMING_SERVICES
 from journey.devenv import addresses
@@ -23,9 +23,14 @@ from tests.support.proxy import Proxy
 from tests.support.releases import TREES
 from tests.support.system_fixtures import OrderLoad, placing
 
+OPERATIONS = "operations"
 GRACE_S = 28.0
+_SETTINGS = {
+    **dict.fromkeys(("RATE_ORDERS", "RATE_USER", "RATE_ANONYMOUS"), "100000"),
+    "COOKIES_INSECURE": "1",  # other than a browser, the test's client sends secure cookies over TLS only
+}
 DELAY_SCALE = 0.05  # the retry ladder's 5 s and 1 min become 0.25 s and 3 s
-SERVICES = tuple(CONSUMING_SERVICES)
+SERVICES = (*CONSUMING_SERVICES, OPERATIONS)
 
 
 class _ReleaseProcesses(ForkServerProcesses):
@@ -52,15 +57,21 @@ class Rollout:
     """Replaces the instances of a running shop, one service after the other.
 
     `proxies`: the addresses by which services call each other. They stay, as DNS names do, while instances
-    come and go.
+    come and go. `public`: that of the gateway for browsers.
     """
 
     def __init__(
-        self, system: ProcessShop, processes: _ReleaseProcesses, proxies: Mapping[str, Proxy]
+        self,
+        system: ProcessShop,
+        processes: _ReleaseProcesses,
+        proxies: Mapping[str, Proxy],
+        *,
+        public: Proxy,
     ) -> None:
         self.system = system
         self._processes = processes
         self._proxies = proxies
+        self._public = public
         self._instance = dict.fromkeys(SERVICES, 1)
 
     async def update(self, service: str, tree: Path) -> None:
@@ -78,6 +89,8 @@ class Rollout:
         await self.system.ready([new])
         if service in self._proxies:
             self._proxies[service].redirect(endpoints.http[new])
+        if service == GATEWAY:
+            self._public.redirect(endpoints.public[new])
         for known in (endpoints.http, endpoints.public):
             if old in known:
                 known[old] = known[new]
@@ -88,9 +101,18 @@ class Rollout:
         assert took_s < GRACE_S, f"{service} did not end by itself within {took_s:.0f} s"
         self._instance[service] = after
 
+    def address(self, service: str) -> str:
+        """Of the running instance."""
+        return self.system.endpoints.http[process_of(service, self._instance[service])]
+
     async def update_all(self, services: Iterable[str], tree: Path) -> None:
         for service in services:
             await self.update(service, tree)
+
+    @property
+    def shop_url(self) -> str:
+        """Where browsers find the gateway, whichever instance runs."""
+        return f"http://127.0.0.1:{self._public.port}"
 
     async def apply_topology(self, tree: Path) -> None:
         """The topology of another checkout, by its own code."""
@@ -112,22 +134,21 @@ class Rollout:
 
 @asynccontextmanager
 async def shop_of(tree: Path, infrastructure: Infrastructure, state_dir: Path) -> AsyncIterator[Rollout]:
-    """All consuming services with the code of `tree`; its topology, and then that of this checkout."""
+    """All programs with the code of `tree`; its topology, and then that of this checkout."""
     async with (
-        fresh_system(infrastructure, state_dir, DELAY_SCALE, {}) as system,
+        fresh_system(infrastructure, state_dir, DELAY_SCALE, _SETTINGS) as system,
         AsyncExitStack() as stack,
     ):
         proxies = {
             name: await stack.enter_async_context(Proxy(system.endpoints.http[name], 80)) for name in SERVICES
         }
+        public = await stack.enter_async_context(Proxy(system.endpoints.public[GATEWAY], 80))
         processes = _ReleaseProcesses(state_dir, tree, proxies)
         system.processes = processes
-        rollout = Rollout(system, processes, proxies)
+        rollout = Rollout(system, processes, proxies, public=public)
         if tree != ROOT:
             await rollout.apply_topology(tree)
-        await system.up(lambda text: None)
-        system.start("gateway")
-        await system.ready(["gateway"])
+        await system.up(lambda text: None, web=True)
         await seed(system)
         yield rollout
 

@@ -3,27 +3,34 @@
 UPDATE_ROUNDS: how often, each time in another order; `make updates` sets it. UPDATE_SEED repeats one order.
 """
 
+import asyncio
 import os
 import random
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
 from pymongo import AsyncMongoClient
 
 from chassis.messaging.envelope import OPERATOR
+from chassis.web.app import FINISH_S
 from contracts import orders
+from journey.devenv import demo_users
 from journey.devenv.infra.model import Infrastructure
-from journey.devenv.process_shop import ROOT
+from journey.devenv.process_shop import ROOT, ProcessShop
 from tests.support import invented_change
 from tests.support.eventually import until
 from tests.support.releases import Release, changed_copy, previous_release, releases, tree_of
-from tests.support.rollout import SERVICES, Rollout, all_went_well, orders_during, shop_of
+from tests.support.rollout import OPERATIONS, SERVICES, Rollout, all_went_well, orders_during, shop_of
+from tests.support.staff_at_work import SKU, StaffMember, staff_at_work
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
 ROUNDS = int(os.environ.get("UPDATE_ROUNDS", "1"))
 WAIT_S = 300.0
+LONGER_THAN_OTHERS_S = FINISH_S + 2  # a stop of another program would cut off such a request
 # The services whose messages the invented change concerns.
 CONCERNED = ("inventory_svc", "payment_svc", "notification_svc", "gateway")
 OLD_RELEASES = releases() if ROUNDS > 1 else [previous_release()]
@@ -46,11 +53,51 @@ async def test_every_service_is_updated_and_rolled_back_under_load(
 ) -> None:
     previous = tree_of(release)
     async with shop_of(previous, real_infrastructure, tmp_path) as rollout:
-        async with orders_during(rollout.system, chosen) as load:
+        user = (await demo_users.ensure(rollout.system)).staff
+        before = await received(rollout.system)
+        async with (
+            staff_at_work(rollout.shop_url, user, members=3) as staff,
+            orders_during(rollout.system, chosen) as load,
+        ):
             for _ in range(ROUNDS):
                 await rollout.update_all(shuffled(SERVICES, chosen), ROOT)
+                await a_request_in_flight_survives(rollout, staff[0], ROOT)
                 await rollout.update_all(shuffled(SERVICES, chosen), previous)
         await all_went_well(rollout, load, WAIT_S)
+        accepted = before + sum(member.received for member in staff)
+        assert await until(partial(received, rollout.system), lambda now: now >= accepted) == accepted
+
+
+async def a_request_in_flight_survives(rollout: Rollout, member: StaffMember, tree: Path) -> None:
+    """An instance of operations that stops takes no new connection, and finishes what it has begun."""
+    stopping = rollout.address(OPERATIONS)
+    begun, finish = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(member.receive_slowly(begun, finish))
+        await begun.wait()
+        updating = tasks.create_task(rollout.update(OPERATIONS, tree))
+        await until(lambda: refuses(stopping), within_s=WAIT_S)
+        await asyncio.sleep(LONGER_THAN_OTHERS_S)
+        assert not updating.done(), "it waits for the request"
+        finish.set()
+
+
+async def refuses(address: str) -> bool:
+    try:
+        async with httpx.AsyncClient() as http:
+            await http.get(f"{address}/healthz")
+    except httpx.ConnectError:
+        return True
+    except httpx.TransportError:  # it closes a connection that it has just accepted
+        return False
+    return False
+
+
+async def received(system: ProcessShop) -> int:
+    """How many pieces have come in so far."""
+    async with httpx.AsyncClient(timeout=60) as http:
+        response = await http.get(f"{system.endpoints.http['inventory_svc']}/stock/{SKU}")
+    return int(response.raise_for_status().json()["received"])
 
 
 async def test_a_new_event_version_reaches_consumers_of_both_releases(
