@@ -1,39 +1,42 @@
 """Every secret of every process is replaced while orders run, without a restart."""
 
 import asyncio
+import json
 import math
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
-import jwt
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
-from chassis.connection_urls import with_password
+from chassis.connection_urls import password_of, user_of, with_password
 from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.identity import new_id
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin
 from journey.admin.database.target import FILE
 from journey.admin.endpoints import GATEWAY
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.private_files import write_private
 from journey.admin.registry import SERVICES
 from journey.devenv import demo_users
 from journey.devenv.demo_users import DemoUser
 from journey.devenv.infra import resolve
+from journey.devenv.infra.local_mongo import LocalMongo
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import register, seed
+from tests.support.broker_connections import reconnected
 from tests.support.certificates import certificate_files
 from tests.support.eventually import until
 from tests.support.infrastructure import fresh_system
 from tests.support.mail_relay import MailRelay, mail_relay
+from tests.support.rotated_tokens import logged_in, replace_service_token_and_signing_key
 from tests.support.shops.gateway import ORDER
 from tests.support.system_fixtures import OrderLoad
 
@@ -41,17 +44,20 @@ pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1800)]
 
 WAIT_S = 300.0
 NAMED = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "MONGO_URL", "SMTP_URL", "MAILBOX_URL")
-PUBLISHER_AND_CONSUMER = 2
 
 
 @dataclass(frozen=True)
 class RunningShop:
-    """`smtp_password`: the file of notification_svc, which logs in to the relay. `broker_logs`: a folder."""
+    """`smtp_password`: the file of notification_svc, which logs in to the relay. `broker_logs`: a folder.
+
+    `mongo`: the database's server.
+    """
 
     system: ProcessShop
     relay: MailRelay
     smtp_password: Path
     broker_logs: Path
+    mongo: LocalMongo
 
 
 @pytest.fixture
@@ -87,7 +93,7 @@ async def shop(own_servers: Infrastructure, home: Path, tmp_path: Path) -> Async
         async with fresh_system(servers, tmp_path / "shop", 0.05, settings) as system:
             await system.up(quiet, web=True)
             await seed(system)
-            yield RunningShop(system, relay, password_file, home / "rabbit" / "log")
+            yield RunningShop(system, relay, password_file, home / "rabbit" / "log", LocalMongo(home))
 
 
 def quiet(_text: str) -> None:
@@ -106,6 +112,8 @@ async def test_secrets_are_replaced_while_orders_run(shop: RunningShop) -> None:
             await replace_broker_password(system, service)
             await replace_database_password(system, service)
         await replace_operators_password(shop)
+        original = password_of(system.database.url)
+        await replace_database_administrators_password(shop, secrets.token_hex(16))
         await replace_smtp_password(shop)
         await replace_service_token_and_signing_key(system, customer)
         enough.set()
@@ -113,6 +121,7 @@ async def test_secrets_are_replaced_while_orders_run(shop: RunningShop) -> None:
     await load.one_mail_each(wait_s=WAIT_S)
     await load.doctor_agrees()  # also: no dead letter
     await the_next_start_keeps_them(system)
+    await replace_database_administrators_password(shop, original)  # so that the databases can be removed
 
 
 async def place_at_the_gateway(
@@ -140,35 +149,14 @@ async def place_at_the_gateway(
             await asyncio.sleep(1.0)
 
 
-async def logged_in(system: ProcessShop, customer: DemoUser) -> str:
-    """An access token of the gateway."""
-    form = {"email": customer.email, "password": customer.password}
-
-    async def asked() -> httpx.Response:
-        async with httpx.AsyncClient(timeout=60) as http:
-            return await http.post(f"{system.endpoints.shop_url}/api/v1/sessions", json=form)
-
-    response = await until(asked, lambda response: response.status_code != 503, within_s=WAIT_S)
-    return str(response.raise_for_status().json()["access_token"])
-
-
 async def replace_broker_password(system: ProcessShop, service: str) -> None:
     """First the file, then the broker; then the service's connections are closed, and it logs in again."""
     password = secrets.token_hex(16)
     write_private(system.processes_environment.password_file(service), password)
     system.endpoints.passwords[service] = password
     await system.apply_topology()
-    async with system.admin as admin:
-        before = {each["name"] for each in await admin.ask("GET", f"connections/username/{service}")}
-        await admin.disconnect(service)
-        await until(lambda: _connected_again(system, service, before), within_s=WAIT_S)
+    await reconnected(system, service, within_s=WAIT_S)
     await system.ready([service])
-
-
-async def _connected_again(system: ProcessShop, service: str, before: set[str]) -> bool:
-    async with system.admin as admin:
-        now = await admin.ask("GET", f"connections/username/{service}", missing_ok=True) or []
-    return len({each["name"] for each in now} - before) >= PUBLISHER_AND_CONSUMER
 
 
 async def replace_database_password(system: ProcessShop, service: str) -> None:
@@ -213,6 +201,25 @@ async def replace_operators_password(shop: RunningShop) -> None:
     await until(lambda: operators_logins(shop.broker_logs, "granted") > granted, within_s=WAIT_S)
 
 
+async def replace_database_administrators_password(shop: RunningShop, password: str) -> None:
+    """First the database, then the file from which `journey up` takes it. No service uses it."""
+    system, old = shop.system, shop.system.database
+    url = with_password(old.url, password)
+    async with AsyncMongoClient[dict[str, Any]](old.url) as client:
+        await client.admin.command("updateUser", user_of(old.url), pwd=password)
+    with pytest.raises(InfrastructureUnavailable):
+        await old.apply()
+    settings = shop.mongo.dir / "settings.json"
+    write_private(settings, json.dumps(json.loads(settings.read_text()) | {"password": password}))
+    await shop.mongo.start(quiet)
+    assert password_of(shop.mongo.url) == password
+    system.database = replace(old, url=url)
+    system.infrastructure = replace(system.infrastructure, mongo_url=url)
+    await system.database.apply()
+    assert await system.database.plan() == []
+    await system.ready([*SERVICES, GATEWAY])
+
+
 def operators_logins(broker_logs: Path, outcome: str) -> int:
     """How often the operator has logged in to the broker, or has been refused; only operations does."""
     text = {"granted": "authenticated and granted", "refused": "- invalid credentials"}[outcome]
@@ -240,52 +247,6 @@ async def replace_smtp_password(shop: RunningShop) -> None:
     await until(lambda: password in relay.logins and len(relay.mails) > sent, within_s=WAIT_S)
 
 
-async def replace_service_token_and_signing_key(system: ProcessShop, customer: DemoUser) -> None:
-    """With the new service token comes a new signing key; what the old one signed stays valid."""
-    before = await logged_in(system, customer)
-    await replace_service_token(system)
-    after = await until(
-        lambda: logged_in(system, customer), lambda token: kid(token) != kid(before), within_s=WAIT_S
-    )
-    async with httpx.AsyncClient(timeout=60) as http:
-        published = (await http.get(f"{system.endpoints.http['user_svc']}/.well-known/jwks.json")).json()
-    assert {kid(before), kid(after)} <= {key["kid"] for key in published["keys"]}
-    for token in (before, after):
-        await until(partial(lists_orders, system, token), within_s=WAIT_S)
-
-
-def kid(token: str) -> str:
-    """The id of the key that signed the token."""
-    return str(jwt.get_unverified_header(token)["kid"])
-
-
-async def lists_orders(system: ProcessShop, token: str) -> bool:
-    """Whether the gateway accepts the token."""
-    async with httpx.AsyncClient(timeout=60, headers={"Authorization": f"Bearer {token}"}) as http:
-        response = await http.get(f"{system.endpoints.shop_url}/api/v1/orders")
-    return response.status_code == 200
-
-
-async def replace_service_token(system: ProcessShop) -> None:
-    """First accepted beside the old one, then alone."""
-    file, old, new = system.state_dir / "service_token", system.endpoints.service_token, secrets.token_hex(16)
-    assert [await accepted(system, token) for token in (old, new)] == [True, False]
-    for content in (f"{old}\n{new}", f"{new}\n{old}"):
-        write_private(file, content)
-        assert [await accepted(system, token) for token in (old, new)] == [True, True]
-    write_private(file, new)
-    assert [await accepted(system, token) for token in (old, new)] == [False, True]
-
-
-async def accepted(system: ProcessShop, token: str) -> bool:
-    """Whether user_svc takes the caller for a service of the shop."""
-    path = f"{system.endpoints.http['user_svc']}/internal/contacts/{new_id()}"
-    async with httpx.AsyncClient() as http:
-        response = await http.get(path, headers={"Authorization": f"Bearer {token}"})
-    assert response.status_code in (401, 404), response.text
-    return response.status_code == 404
-
-
 async def the_next_start_keeps_them(system: ProcessShop) -> None:
     """`journey up` on the same state directory sets the replaced passwords, not the derived ones."""
     vhost, prefix = system.endpoints.vhost, system.endpoints.database_prefix
@@ -294,7 +255,10 @@ async def the_next_start_keeps_them(system: ProcessShop) -> None:
     assert [again.endpoints.passwords[each] for each in services] == [
         system.endpoints.passwords[each] for each in services
     ]
-    assert again.database.passwords == system.database.passwords
+    in_files = {f"{prefix}{name}" for name in (*SERVICES, GATEWAY)}
+    assert {user: again.database.passwords[user] for user in in_files} == {
+        user: system.database.passwords[user] for user in in_files
+    }
     assert again.endpoints.service_token != system.endpoints.service_token
     await asyncio.gather(again.apply_topology(), again.database.apply())
     await system.ready([*SERVICES, GATEWAY])
