@@ -52,9 +52,9 @@ async def are_dead(shop: BrowserShop, count: int) -> bool:
     return await dead(shop) >= count
 
 
-async def are_left(shop: BrowserShop, count: int) -> bool:
-    """For polling: the broker's figures lag a few seconds behind."""
-    return await dead(shop) == count
+async def are_left(shop: BrowserShop, count: int) -> None:
+    """Wait until so many are left: the broker's figures lag a few seconds behind."""
+    await until(lambda: dead(shop), lambda left: left == count, within_s=WAIT_S)
 
 
 Form = tuple[str, dict[str, str]]
@@ -152,17 +152,17 @@ async def test_without_javascript_fifty_dead_letters_are_redriven_without_newer_
             }
             for order_id in orders:
                 await shop.wait_for_state(program, order_id, "confirmed")
-            await until(lambda: are_left(shop, NEWCOMERS), within_s=WAIT_S)
+            await are_left(shop, NEWCOMERS)
             assert {await shop.state(program, order_id) for order_id in late} == {"placed"}
 
             assert page.url.endswith(await sent_again(shop, page, form))
-            await until(lambda: are_left(shop, NEWCOMERS), within_s=WAIT_S)
+            await are_left(shop, NEWCOMERS)
             assert await asked_about_the_group(page) == NEWCOMERS
             await page.get_by_role("button", name=REALLY).click()
             assert (await settled(page))["of these handled"] == NEWCOMERS
             for order_id in late:
                 await shop.wait_for_state(program, order_id, "confirmed")
-            await until(lambda: are_left(shop, 0), within_s=WAIT_S)
+            await are_left(shop, 0)
     await page.goto("/ops/audit")
     rows = page.get_by_role("row").filter(has_text=str(olga.user_id)).filter(has_text="redrive")
     assert await rows.count() >= MANY + NEWCOMERS
