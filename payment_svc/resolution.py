@@ -69,13 +69,7 @@ def settle(payment: Payment, command: payments.SettlePayment) -> Decision[Paymen
     effect = settled_effect(payment, command.settlement)
     if why := _imbalance(payment, effect, command.settlement):
         return refuse(payment, command, f"not settled: {why}")
-    resolved = payments.PaymentResolved(
-        order_id=payment.order_id,
-        effect=effect,
-        attempt=payment.attempt,
-        settlement=command.settlement,
-        staff_id=command.staff_id,
-    )
+    resolved = _resolved(payment, effect, command)
     settled = with_settlement(payment, effect, command.settlement)
     is_held = payment.status is PaymentStatus.FAILED
     voids = (payments.Void(order_id=payment.order_id),) if is_held else ()
@@ -91,14 +85,17 @@ def settle_hold(payment: Payment, command: payments.SettlePayment) -> Decision[P
         return refuse(payment, command, "not settled: only the release of the authorised amount is unclear")
     if why := _imbalance(payment, Effect.VOID, settlement):
         return refuse(payment, command, f"not settled: {why}")
-    resolved = payments.PaymentResolved(
+    return Decision(without_hold(payment, settlement), _resolved(payment, Effect.VOID, command))
+
+
+def _resolved(payment: Payment, effect: Effect, command: payments.SettlePayment) -> payments.PaymentResolved:
+    return payments.PaymentResolved(
         order_id=payment.order_id,
-        effect=Effect.VOID,
+        effect=effect,
         attempt=payment.attempt,
-        settlement=settlement,
+        settlement=command.settlement,
         staff_id=command.staff_id,
     )
-    return Decision(without_hold(payment, settlement), resolved)
 
 
 def after_release(

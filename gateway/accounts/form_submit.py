@@ -54,9 +54,8 @@ async def submit_for_status(
 async def load_account(user_client: UserClient, user: Principal) -> Me | None:
     """The user's account; None while user_svc is unavailable."""
     try:
-        response = await user_client.request("GET", "/users/me", user=user)
-        return Me.model_validate_json(response.content) if response.status_code == 200 else None
-    except (UpstreamUnavailable, ValidationError):
+        return await user_client.account(user)
+    except UpstreamUnavailable:
         return None
 
 

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+from pydantic import ValidationError
 
 from chassis.web import request_context
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
+from contracts.http.users import Me
 from gateway.auth.access_versions import AccessVersions
 from gateway.auth.principal import Principal
 
@@ -38,3 +40,13 @@ class UserClient:
         response = await self._users.request(method, path, json=json, headers=headers, token=token)
         await self._versions.learn(response)
         return response
+
+    async def account(self, user: Principal) -> Me:
+        """The user's account. Raises UpstreamUnavailable for every response that contains none."""
+        response = await self.request("GET", "/users/me", user=user)
+        try:
+            if response.status_code != 200:
+                raise UpstreamUnavailable(self._users.name)
+            return Me.model_validate_json(response.content)
+        except ValidationError:
+            raise UpstreamUnavailable(self._users.name) from None

@@ -4,11 +4,8 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from pydantic import ValidationError
-
-from chassis.web.http_client import UpstreamUnavailable
 from chassis.web.problems import WrongField
-from contracts.http.users import AddressView, DeliveryAddress, Me
+from contracts.http.users import AddressView, DeliveryAddress
 from gateway.auth.principal import Principal
 from gateway.auth.user_client import UserClient
 from gateway.http.problems import ProblemError
@@ -49,7 +46,7 @@ def delivery_for(user_client: UserClient, user: Principal, choice: DeliveryChoic
     async def resolve() -> AddressView:
         if choice.address is not None:
             return AddressView.model_validate(choice.address)
-        addresses = (await _account(user_client, user)).addresses
+        addresses = (await user_client.account(user)).addresses
         if choice.label is None:
             chosen = addresses[0] if addresses else None
         else:
@@ -67,13 +64,3 @@ def _missing(choice: DeliveryChoice) -> ProblemError:
     else:
         wrong = WrongField(pointer=f"#/{ADDRESS_FIELD}", detail=_NO_ADDRESS)
     return ProblemError("not-valid", errors=[wrong])
-
-
-async def _account(user_client: UserClient, user: Principal) -> Me:
-    response = await user_client.request("GET", "/users/me", user=user)
-    try:
-        if response.status_code != 200:
-            raise UpstreamUnavailable("user_svc")
-        return Me.model_validate_json(response.content)
-    except ValidationError:
-        raise UpstreamUnavailable("user_svc") from None

@@ -16,7 +16,6 @@ from pydantic import BaseModel, Field, ValidationError
 from chassis.clock import Clock
 from chassis.store.protocol import StoreUnavailable
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
-from contracts.http.users import Me
 from gateway.auth.principal import Principal
 from gateway.auth.user_client import UserClient
 from gateway.basket.repository import BasketRepository, user_basket_key
@@ -115,11 +114,8 @@ class DataExport:
     async def _account(self, user: Principal) -> ExportPart:
         try:
             async with asyncio.timeout(PART_S_MAX):
-                response = await self._user_client.request("GET", "/users/me", user=user)
-                if response.status_code != 200:
-                    raise UpstreamUnavailable("user_svc")
-                account = Me.model_validate_json(response.content).model_dump(mode="json")
-        except (UpstreamUnavailable, ValidationError, TimeoutError):
+                account = (await self._user_client.account(user)).model_dump(mode="json")
+        except (UpstreamUnavailable, TimeoutError):
             return ExportPart(complete=False, detail=_away("user_svc"))
 
         async def request(params: Mapping[str, Any]) -> bytes:

@@ -57,9 +57,9 @@ def routes(
     ) -> OrderDeliveries:
         """Where these orders go, for staff. The token is the access token of a staff member."""
         response.headers["Cache-Control"] = "no-store"
-        orders = sorted({str(each) for each in order_id})
-        telemetry.log.info("staff read delivery addresses", staff_id=str(reader.user_id), orders=orders)
-        loaded = await runtime.store.load(TIMELINES.kind, list(dict.fromkeys(map(str, order_id))))
+        keys = list(dict.fromkeys(map(str, order_id)))
+        telemetry.log.info("staff read delivery addresses", staff_id=str(reader.user_id), orders=keys)
+        loaded = await runtime.store.load(TIMELINES.kind, keys)
         timelines = {key: TIMELINES.read(each) for key, each in loaded.items()}
         with_address = {each.customer_id for each in timelines.values() if each.sealed_address}
         of_customer = await sealing.for_reading_many(with_address)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,17 @@ async def change(servers: Servers, tmp_path: Path) -> AsyncIterator[Change]:
         await servers.rabbit.present(old)
 
 
+@asynccontextmanager
+async def started_store(change: Change, driver: Driver) -> AsyncIterator[MongoStore]:
+    """A store whose URL names the file of the authorities."""
+    store = MongoStore(lambda: change.servers.mongo.url_at(HOST, change.trusted), "tls", driver)
+    try:
+        await store.start({"orders": ()})
+        yield store
+    finally:
+        await store.stop()
+
+
 async def reads(store: MongoStore) -> bool:
     """Whether a store reads with many connections at once, of which most are new."""
     found = await asyncio.gather(*(store.find("orders") for _ in range(AT_ONCE)), return_exceptions=True)
@@ -72,9 +84,7 @@ async def followed(store: MongoStore) -> bool:
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_a_store_follows_its_authorities(change: Change, driver: Driver) -> None:
     mongo = change.servers.mongo
-    store = MongoStore(lambda: mongo.url_at(HOST, change.trusted), "tls", driver)
-    try:
-        await store.start({"orders": ()})
+    async with started_store(change, driver) as store:
         change.trust(change.old, change.new)
         assert await followed(store)
         await mongo.present(change.new.both)
@@ -83,40 +93,28 @@ async def test_a_store_follows_its_authorities(change: Change, driver: Driver) -
         assert await followed(store)
         await mongo.present(change.old.both)
         assert not await reads(store), "the old authority is trusted no longer"
-    finally:
-        await store.stop()
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_a_store_stays_with_authorities_that_the_server_fits(change: Change, driver: Driver) -> None:
     """The file changed too early, or is unfit."""
-    mongo = change.servers.mongo
-    store = MongoStore(lambda: mongo.url_at(HOST, change.trusted), "tls", driver)
-    try:
-        await store.start({"orders": ()})
+    async with started_store(change, driver) as store:
         change.trust(change.new)
         assert not await followed(store)
         assert await reads(store)
         change.trust()
         assert not await followed(store)
         assert await reads(store)
-    finally:
-        await store.stop()
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_a_store_without_probes_follows_its_authorities(change: Change, driver: Driver) -> None:
     """Such as that of the simulated card provider."""
-    mongo = change.servers.mongo
-    store = MongoStore(lambda: mongo.url_at(HOST, change.trusted), "tls", driver)
-    try:
-        await store.start({"orders": ()})
+    async with started_store(change, driver) as store:
         change.trust(change.new)
-        await mongo.present(change.new.both)
+        await change.servers.mongo.present(change.new.both)
         assert not await reads(store), "new connections are refused"
         assert await until(lambda: reads(store))
-    finally:
-        await store.stop()
 
 
 async def test_the_shared_counters_follow_their_authorities(change: Change) -> None:

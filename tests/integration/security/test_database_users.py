@@ -209,7 +209,7 @@ async def test_a_server_without_logins_is_a_difference(
 @pytest.mark.parametrize(
     ("user", "password", "reason"),
     [
-        ("nobody", "wrong", "refuses the password of nobody"),
+        ("mallory", "wrong", "refuses the password of mallory"),
         ("", "", "does not let a client without a login manage users"),
     ],
 )
