@@ -4,6 +4,7 @@ A worker runs one file at a time. Reasons and results: docs/decisions/0016.
 """
 
 import os
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -46,6 +47,13 @@ class XdistWorkers:
         if self._is_a_lane:
             items.sort(key=_rank)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self) -> Generator[None, Any, Any]:
+        """A report with a lone surrogate, as fuzz tests print them, would end the worker, and with it the
+        session: execnet sends UTF-8 only.
+        """
+        return _encodable((yield))
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> "_ByFile":
         config.option.loadscopereorder = False  # the number of tests does not show how long they take
@@ -61,6 +69,18 @@ def _keep_to_own_ports(config: Any) -> None:
     share = (ports.HIGHEST - ports.LOWEST) // lanes
     lowest = ports.LOWEST + lane * share
     os.environ[ports.RANGE] = f"{lowest}-{lowest + share}"
+
+
+def _encodable(value: Any) -> Any:
+    """The same report, with lone surrogates as escapes."""
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_encodable(key): _encodable(item) for key, item in value.items()}
+        case list() | tuple():
+            return type(value)(_encodable(item) for item in value)
+    return value
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
