@@ -34,7 +34,7 @@ check: $(READY) ## style, types, layers, rules, workflows, decision tables and c
 	$(PYTHON) -m pytest -q -m "not real and not system" $(QUICK)
 
 test: $(READY) ## every test; starts or finds the broker and the database that some need
-	$(PYTHON) -m pytest -n $(LANES)
+	$(PYTHON) -m pytest -n $(LANES) --max-worker-restart 0
 
 scale: $(READY) ## test the operators' tools with a million orders: SCALE_ORDERS; takes minutes and 1 GB of disk
 	SCALE_ORDERS=$(or $(SCALE_ORDERS),1000000) $(PYTHON) -m pytest -q -s tests/scale

@@ -14,6 +14,7 @@ from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import shop_topology
 from journey.devenv.infra import resolve
 from journey.devenv.infra.model import Infrastructure
+from tests.support.failures_named import FailuresNamed
 from tests.support.faults_shown import EachFaultShown
 from tests.support.infrastructure import DELAY_SCALE, VirtualHost, fresh_database_prefix, fresh_vhost
 from tests.support.xdist_workers import XdistWorkers, is_a_lane
@@ -31,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(XdistWorkers(config))
     if not is_a_lane(config):  # a worker knows only its own tests
         config.pluginmanager.register(EachFaultShown(config))
+        config.pluginmanager.register(FailuresNamed(config))
 
 
 def pytest_collection_finish() -> None:
