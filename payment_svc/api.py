@@ -13,7 +13,7 @@ from chassis.store.conditions import Where
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
 from chassis.web.problems import ALWAYS, problem_response, problem_responses
-from contracts.http.payments import Hold, PaymentPage, PaymentStatus, PaymentView, RefundView
+from contracts.http.payments import UNRESOLVED, Hold, PaymentPage, PaymentStatus, PaymentView, RefundView
 from contracts.values import Id, Money
 from payment_svc.ledger import LedgerEntry, Outcome
 from payment_svc.payment import Payment
@@ -22,8 +22,7 @@ from payment_svc.simulator import SimulatedProvider
 
 _payments = Codec(Payment)
 _NEED_STAFF = (
-    {"status": PaymentStatus.FAILED.value},
-    {"status": PaymentStatus.NEEDS_RECONCILIATION.value},
+    *({"status": status.value} for status in sorted(UNRESOLVED)),
     {"hold": Hold.UNCLEAR.value},
 )
 _STAFF_DESCRIPTION = "only the payments about which staff have to decide, whatever their status"

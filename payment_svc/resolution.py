@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import payments
-from contracts.http.payments import Hold, PaymentStatus
+from contracts.http.payments import UNRESOLVED, Hold, PaymentStatus
 from contracts.payments import Effect, Settlement, SettlementReason
 from contracts.values import Money
 from payment_svc import payment as card
@@ -25,7 +25,6 @@ _DONE = {
     Effect.VOID: PaymentStatus.VOIDED,
     Effect.REFUND: PaymentStatus.REFUNDED,
 }
-_UNRESOLVED = frozenset({PaymentStatus.FAILED, PaymentStatus.NEEDS_RECONCILIATION})
 
 
 def retryable(payment: Payment) -> Effect | None:
@@ -48,7 +47,7 @@ def retry(payment: Payment, command: payments.RetryPayment) -> Decision[Payment]
     if effect is None:
         why = (
             "what the card provider did is unknown; compare its books, then mark the payment as settled"
-            if payment.status in _UNRESOLVED
+            if payment.status in UNRESOLVED
             else f"the payment is {payment.status.replace('_', ' ')}"
         )
         return refuse(payment, command, f"not repeated: {why}")
@@ -60,9 +59,9 @@ def retry(payment: Payment, command: payments.RetryPayment) -> Decision[Payment]
 
 
 def settle(payment: Payment, command: payments.SettlePayment) -> Decision[Payment]:
-    if payment.status not in _UNRESOLVED and payment.hold is Hold.UNCLEAR:
+    if payment.status not in UNRESOLVED and payment.hold is Hold.UNCLEAR:
         return settle_hold(payment, command)
-    if payment.status not in _UNRESOLVED:
+    if payment.status not in UNRESOLVED:
         return refuse(payment, command, f"not settled: the payment is {payment.status.replace('_', ' ')}")
     if is_recorded(payment, command.settlement):  # the same settlement under another message id
         return refuse(payment, command, "not settled: this settlement is recorded already")
@@ -201,13 +200,13 @@ def recall(payment: Payment, event: Recalled, _: Context[object]) -> Decision[Pa
             return Decision(without_hold(known, event.settlement))
         case _ if payment.status is _DONE[event.effect]:
             return Decision(known)
-        case _ if event.settlement is not None and payment.status in _UNRESOLVED:
+        case _ if event.settlement is not None and payment.status in UNRESOLVED:
             return Decision(with_settlement(known, event.effect, event.settlement))
         case PaymentStatus.CAPTURING | PaymentStatus.VOIDING | PaymentStatus.REFUNDING if (
             event.settlement is None
         ):
             return Decision(known.to(_DONE[event.effect]))
-        case _ if event.settlement is None and payment.status in _UNRESOLVED:
+        case _ if event.settlement is None and payment.status in UNRESOLVED:
             done = replace(known, retried=event.effect, unclear=None, unanswered=False, detail="")
             return Decision(done.to(_DONE[event.effect]))
         case _:

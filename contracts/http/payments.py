@@ -33,6 +33,10 @@ class PaymentStatus(StrEnum):
     NEEDS_RECONCILIATION = "needs_reconciliation"
 
 
+UNRESOLVED = frozenset({PaymentStatus.FAILED, PaymentStatus.NEEDS_RECONCILIATION})
+"""No rule can continue a payment with one of these statuses: staff have to decide."""
+
+
 class Hold(StrEnum):
     """What became of an authorised amount whose payment staff have settled outside.
 
@@ -67,6 +71,20 @@ class PaymentView(BaseModel):
     refunds: tuple[RefundView, ...] = Field((), description="the parts that staff have refunded")
     hold: Hold | None = Field(None, description="the authorised amount that a settlement leaves to release")
     changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
+
+    @property
+    def unresolved(self) -> bool:
+        return self.status in UNRESOLVED
+
+    @property
+    def release_unclear(self) -> bool:
+        """The payment is settled, but the card may still have a hold."""
+        return self.hold is Hold.UNCLEAR
+
+    @property
+    def needs_staff(self) -> bool:
+        """Whether `GET /payments?needs_staff=true` lists it."""
+        return self.unresolved or self.release_unclear
 
 
 class PaymentPage(BaseModel):

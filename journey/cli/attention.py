@@ -1,5 +1,8 @@
-"""`journey attention` and `journey refund`: what staff decide about an order's payment."""
+"""`journey attention` and `journey refund`: payments that need staff, and what staff decide about them."""
 
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,10 +13,12 @@ from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
 from contracts import orders, payments
-from contracts.http.payments import Hold, PaymentView
+from contracts.http.payments import PaymentView
 from contracts.payments import SettlementReason
 from contracts.values import Money, parse_amount
 from journey.admin.instances import responding
+from journey.admin.paging import pages
+from journey.admin.text_sanitizer import plain
 from journey.cli.arguments import checked
 from journey.cli.console import UsageError, console, run, shop_endpoints
 from journey.cli.sending import send_command
@@ -25,26 +30,56 @@ refund_app = typer.Typer()
 Staff = Annotated[UUID, typer.Option("--by", help="user id of the staff member who decides")]
 
 
+@attention_app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="list at most so many")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List the payments that need staff, those of the orders placed first first: they wait longest."""
+
+    async def go() -> None:
+        found: list[PaymentView] = []
+        async with httpx.AsyncClient() as http:
+            address = (await responding(http, shop_endpoints().http))["payment_svc"]
+            async with aclosing(needing_staff(http, address)) as payments_:
+                async for payment in payments_:
+                    found.append(payment)
+                    if len(found) > limit:
+                        break
+        shown = found[:limit]
+        if as_json:
+            typer.echo(json.dumps([payment.model_dump(mode="json") for payment in shown], indent=2))
+            return
+        for payment in shown:
+            console.print(line(payment), markup=False)
+        if len(found) > limit:
+            console.print("[dim]there are more: --limit")
+        console.print(
+            "`journey attention show ORDER` says what staff can do" if shown else "no payment needs staff"
+        )
+
+    run(go())
+
+
 @attention_app.command()
 def show(order: UUID) -> None:
     """Show the payment of an order, and what staff can do about it."""
 
     async def go() -> None:
         payment = await _payment(order)
-        console.print(
-            f"{payment.status}, {payment.total}" + (f": {payment.detail}" if payment.detail else "")
-        )
+        detail = f": {plain(payment.detail)}" if payment.detail else ""
+        console.print(f"{payment.status}, {payment.total}{detail}", markup=False)
         for settlement in payment.settlements:
-            console.print(f"  settled outside: {settlement}")
+            console.print(f"  settled outside: {settlement}", markup=False)
         for refund in payment.refunds:
             console.print(f"  refund of {refund.amount}{'' if refund.done else ', not done yet'}")
         if payment.may_retry:
             console.print(f"  `journey attention retry {order} --by STAFF` asks the card provider again")
-        if payment.hold is Hold.UNCLEAR:
+        if payment.release_unclear:
             console.print("  the release of the card is unclear: settle it with --reason released")
-        if unresolved := payment.status in ("failed", "needs_reconciliation"):
+        if payment.unresolved:
             console.print(f"  `journey attention cancel {order} --by STAFF` if it has not been dispatched")
-        if unresolved or payment.hold is Hold.UNCLEAR:
+        if payment.needs_staff:
             console.print(f"  `journey attention settle {order} --by STAFF --help` if it is settled outside")
 
     run(go())
@@ -99,6 +134,22 @@ def refund(
         )
 
     run(go())
+
+
+async def needing_staff(http: httpx.AsyncClient, address: str) -> AsyncGenerator[PaymentView, None]:
+    """Raises httpx.HTTPError."""
+    # payment_svc of an earlier release ignores `needs_staff` and returns all payments
+    listed = pages(http, f"{address}/payments", needs_staff="true", oldest_first="true")
+    async with aclosing(listed) as items:
+        async for item in items:
+            if (payment := PaymentView.model_validate(item)).needs_staff:
+                yield payment
+
+
+def line(payment: PaymentView) -> str:
+    at = f"{payment.changed_at:%Y-%m-%d %H:%M}" if payment.changed_at else "at an unknown time"
+    status = f"{payment.status}{', release unclear' if payment.release_unclear else ''}"
+    return f"{payment.order_id}  {at}  {status:<20} {payment.total!s:>14}  {plain(payment.detail)}".rstrip()
 
 
 def _money(amount: str, currency: str) -> Money:

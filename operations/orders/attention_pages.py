@@ -1,4 +1,4 @@
-"""What staff decide about an order's payment: a failure, a missing answer, or a refund of a part."""
+"""The payments that need staff, and what staff decide about a payment, also the refund of a part."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -12,7 +12,7 @@ from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import orders, payments
-from contracts.http.payments import Hold, PaymentStatus, PaymentView
+from contracts.http.payments import PaymentPage, PaymentStatus, PaymentView
 from contracts.payments import SettlementReason
 from contracts.values import AMOUNT_MAX, Id, Money, parse_amount
 from operations.access import current_user_id
@@ -20,7 +20,7 @@ from operations.broker import CommandNotSent
 from operations.web.forms import StaffForm, read_form
 from operations.web.staff_pages import StaffPages, get, post
 
-_UNRESOLVED = (PaymentStatus.FAILED, PaymentStatus.NEEDS_RECONCILIATION)
+_ON_A_PAGE = 20
 REASONS = {
     SettlementReason.PAID: "The customer paid another way",
     SettlementReason.WRITTEN_OFF: "The shop gives up the amount",
@@ -33,12 +33,24 @@ class AttentionPages(StaffPages):
     def routes(self) -> Iterable[APIRoute]:
         path = "/ops/orders/{order_id}/payment"
         return (
+            get("/ops/payments", self.list_),
             get(path, self.show),
             post(f"{path}/retry", self.retry),
             post(f"{path}/settle", self.settle),
             post(f"{path}/refunds", self.refund),
             post("/ops/orders/{order_id}/cancel", self.cancel),
         )
+
+    async def list_(self, request: Request, after: Id | None = None) -> Response:
+        """The payments that need staff, those of the orders placed first first: they wait longest."""
+        query = {"needs_staff": "true", "oldest_first": "true", "limit": str(_ON_A_PAGE)}
+        found = await self._fetch("payment_svc", "/payments", PaymentPage, after=str(after or ""), **query)
+        if found is None:
+            raise UpstreamUnavailable("payment_svc")
+        page = PaymentPage.model_validate(found)
+        # payment_svc of an earlier release ignores `needs_staff` and returns all payments
+        payments_ = [payment for payment in page.items if payment.needs_staff]
+        return self._render(request, "payments.html", payments=payments_, next=page.next, after=after)
 
     async def show(self, request: Request, order_id: Id) -> Response:
         return await self._show(request, order_id, StaffForm())
@@ -100,8 +112,8 @@ class AttentionPages(StaffPages):
             status,
             order_id=str(order_id),
             payment=payment,
-            unresolved=payment.status in _UNRESOLVED,
-            release_unclear=payment.hold is Hold.UNCLEAR,
+            unresolved=payment.unresolved,
+            release_unclear=payment.release_unclear,
             form=form,
             reasons=REASONS,
             refund_id=form["refund_id"] or str(new_id()),

@@ -107,6 +107,7 @@ class PageCatalogue:
             CataloguedPage("ops-order", f"/ops/orders/{self.orders['confirmed']}", "staff"),
             CataloguedPage("ops-order-refunded", f"/ops/orders/{self.orders['refunded']}", "staff"),
             CataloguedPage("ops-order-dispatched", f"/ops/orders/{self.orders['dispatched']}", "staff"),
+            CataloguedPage("ops-payments", "/ops/payments", "staff"),
             CataloguedPage("ops-payment", f"/ops/orders/{self.orders['attention']}/payment", "staff"),
             CataloguedPage("ops-payment-refund", f"/ops/orders/{self.orders['dispatched']}/payment", "staff"),
             CataloguedPage("ops-order-stuck", f"/ops/orders/{self.orders['stuck']}", "staff"),

@@ -40,6 +40,7 @@ COMMANDS = {
     "dispatch": (ORDER,),
     "receive": ("TEA-GREEN", "5"),
     "correct": ("TEA-GREEN", "--by=-1", "--reason=count"),
+    "attention list": (),
     "attention show": (ORDER,),
     "attention retry": (ORDER, "--by", CUSTOMER),
     "attention cancel": (ORDER, "--by", CUSTOMER),

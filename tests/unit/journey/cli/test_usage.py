@@ -37,6 +37,8 @@ MISUSED, UNAVAILABLE = 2, 3
         (("attention", "retry", "01890a5d-ac96-774b-bcce-b302099a8057"), MISUSED, "--by"),
         (("refund", "01890a5d-ac96-774b-bcce-b302099a8057", "--amount", "1"), MISUSED, "--by"),
         (("attention", "show", "01890a5d-ac96-774b-bcce-b302099a8057"), MISUSED, "journey up"),
+        (("attention", "list"), MISUSED, "journey up"),
+        (("attention", "list", "--limit", "0"), MISUSED, "limit"),
         (("staff", "grant", "ada@example.org"), MISUSED, "UUID"),
         (("staff", "grant", "01890a5d-ac96-774b-bcce-b302099a8057"), UNAVAILABLE, "journey up"),
     ],

@@ -1,5 +1,6 @@
 """Staff decide about an order whose payment failed: each command is sent once, and audited."""
 
+import json
 import re
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import pytest
 
 from chassis.messaging.identity import new_id
 from contracts import orders, payments
+from operations.orders import attention_pages
 from tests.support.shops.operations import ADA, OperationsApp, hidden
 
 
@@ -97,6 +99,69 @@ async def test_payment_svc_that_does_not_respond_is_named(operations_app: Operat
     order_id = await needing_attention(operations_app)
     operations_app.services.away.add("payment_svc")
     assert "payment_svc does not respond" in await operations_app.page(f"/ops/orders/{order_id}/payment", 503)
+
+
+def listed(page: str) -> list[str]:
+    """The ids of the orders in the table."""
+    return re.findall(r'<th scope="row"><a class="mono" href="/ops/orders/([0-9a-f-]+)">', page)
+
+
+async def test_payments_that_need_staff_are_listed_until_they_are_settled(
+    operations_app: OperationsApp,
+) -> None:
+    assert "No payment needs staff." in await operations_app.page("/ops/payments")
+    first = await needing_attention(operations_app)
+    await operations_app.ordered()
+    second = await operations_app.ordered(card="tok_capture_refused")
+    page = await operations_app.page("/ops/payments")
+    assert listed(page) == [str(first), str(second)]
+    assert f'href="/ops/orders/{first}/payment"' in page and "Repeat or settle" in page
+    settlement = {"reason": "paid", "amount": "29.90", "reference": "BANK-1"}
+    await decided(operations_app, f"/ops/orders/{first}/payment/settle", **settlement)
+    assert listed(await operations_app.page("/ops/payments")) == [str(second)]
+
+
+@pytest.mark.parametrize("path", ["/ops/orders", "/ops/stuck"])
+async def test_the_lists_of_orders_lead_to_the_payments(operations_app: OperationsApp, path: str) -> None:
+    assert 'href="/ops/payments"' in await operations_app.page(path)
+
+
+async def test_the_list_of_payments_goes_on_with_later_orders(
+    operations_app: OperationsApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention_pages, "_ON_A_PAGE", 1)
+    first = await needing_attention(operations_app)
+    second = await operations_app.ordered(card="tok_capture_refused")
+    page = await operations_app.page("/ops/payments")
+    assert listed(page) == [str(first)]
+    [later] = re.findall(r'href="(/ops/payments\?after=[^"]*)"', page)
+    later_page = await operations_app.page(later)
+    assert listed(later_page) == [str(second)] and "Later orders" not in later_page
+    assert "not valid" in await operations_app.page("/ops/payments?after=x", 404)
+
+
+async def test_other_payments_of_an_earlier_payment_svc_are_left_out(
+    operations_app: OperationsApp,
+) -> None:
+    """It ignores `needs_staff`, and its payments have no `hold`."""
+    payment = {
+        "order_id": str(new_id()),
+        "customer_id": str(ADA),
+        "status": "captured",
+        "total": {"amount_minor": 2990, "currency": "EUR"},
+        "cancelled": False,
+        "reference": "auth-1",
+        "changed_at": None,
+    }
+    failed = payment | {"order_id": str(new_id()), "status": "failed"}
+    page = {"items": [payment, failed], "next": None}
+    operations_app.services.odd["payment_svc"] = json.dumps(page).encode()
+    assert listed(await operations_app.page("/ops/payments")) == [failed["order_id"]]
+
+
+async def test_without_payment_svc_the_list_names_it(operations_app: OperationsApp) -> None:
+    operations_app.services.away.add("payment_svc")
+    assert "payment_svc does not respond" in await operations_app.page("/ops/payments", 503)
 
 
 async def dispatched(operations_app: OperationsApp) -> str:
