@@ -28,6 +28,7 @@ from operations.dependencies import OperationsDependencies
 from operations.monitoring.fault_pages import FaultPages
 from operations.monitoring.pages import MapPages
 from operations.orders.attention_pages import AttentionPages
+from operations.orders.customer_pages import CustomerPages
 from operations.orders.list_pages import OrderListPages
 from operations.orders.pages import OrderPages
 from operations.staff.pages import RolePages
@@ -87,6 +88,7 @@ def all_pages(deps: OperationsDependencies) -> tuple[StaffPages, ...]:
         DeadLetterPages(deps.tools, dead_letters=deps.dead_letters, jobs=deps.jobs),
         JobPages(deps.tools, jobs=deps.jobs),
         OrderListPages(deps.tools),
+        CustomerPages(deps.tools),
         OrderPages(deps.tools, stuck_orders=deps.stuck_orders),
         AttentionPages(deps.tools),
         StockPages(deps.tools),

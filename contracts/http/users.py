@@ -86,6 +86,18 @@ class EmailAddressOnly(AccountRequest):
     email: EmailText
 
 
+class CustomerLookup(AccountRequest):
+    """The e-mail address of a customer, as staff enter it."""
+
+    email: EmailText
+
+
+class FoundCustomer(BaseModel):
+    """`user_id`: the account with exactly this address; null if there is none."""
+
+    user_id: UUID | None
+
+
 class Proof(AccountRequest):
     """`token`: from the link in the mail. `password`: the one of the registration."""
 

@@ -8,8 +8,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from chassis.fault_switches import DURATION_S_MAX
-from journey.admin.dead_letters.audit_log import AuditEntry
-from operations.access import current_user_id
 from operations.broker import CommandNotSent
 from operations.monitoring.fault_panel import FaultNotSwitched, FaultPanel
 from operations.web.forms import read_form
@@ -33,20 +31,9 @@ class FaultPages(StaffPages):
         fault = self._panel.find(form["service"], form["fault"])
         if fault is None or form["what"] not in (_ON, _OFF):
             raise HTTPException(422, "There is no such fault switch. Reload the start page and try again.")
-        entry = AuditEntry(
-            at=self._tools.clock(),
-            by=str(current_user_id(request)),
-            action=FAULT,
-            reason=f"on for {DURATION_S_MAX / 60:.0f} min" if form["what"] == _ON else _OFF,
-            message_id="",
-            type=fault.name,
-            journey_id="",
-            service=fault.service,
-            queue="",
-            error="",
-        )
+        reason = f"on for {DURATION_S_MAX / 60:.0f} min" if form["what"] == _ON else _OFF
         try:
-            await self._tools.broker.record_action(entry)
+            await self._record(request, FAULT, type=fault.name, service=fault.service, reason=reason)
             await self._panel.switch(fault, form["what"] == _ON)
         except CommandNotSent as error:
             raise HTTPException(503, f"Not switched, the audit log cannot be written: {error}") from None

@@ -10,9 +10,7 @@ from starlette.responses import RedirectResponse, StreamingResponse
 from chassis.backoff import Backoff
 from chassis.web.http_client import UpstreamUnavailable
 from contracts.http.orders import OrderSearchPage
-from journey.admin.dead_letters.audit_log import AuditEntry
 from journey.admin.order_csv import MEDIA_TYPE, PAGE, csv_of
-from operations.access import current_user_id
 from operations.broker import CommandNotSent
 from operations.orders.order_filter import STATUSES, OrderFilter
 from operations.web.forms import read_form
@@ -58,7 +56,10 @@ class OrderListPages(StaffPages):
                 "Try again in a minute.",
                 {"Retry-After": "60"},
             )
-        await self._record(request, wanted)
+        try:
+            await self._record(request, EXPORT, type="orders", service="order_svc", reason=wanted.description)
+        except CommandNotSent as error:
+            raise HTTPException(503, f"Not exported, the audit log cannot be written: {error}") from None
 
         async def fetch_page(after: str) -> OrderSearchPage:
             return await self._fetch_page(wanted, after, PAGE)
@@ -94,21 +95,3 @@ class OrderListPages(StaffPages):
         if found is None:
             raise UpstreamUnavailable("order_svc")
         return OrderSearchPage.model_validate(found)
-
-    async def _record(self, request: Request, wanted: OrderFilter) -> None:
-        entry = AuditEntry(
-            at=self._tools.clock(),
-            by=str(current_user_id(request)),
-            action=EXPORT,
-            reason=wanted.description,
-            message_id="",
-            type="orders",
-            journey_id="",
-            service="order_svc",
-            queue="",
-            error="",
-        )
-        try:
-            await self._tools.broker.record_action(entry)
-        except CommandNotSent as error:
-            raise HTTPException(503, f"Not exported, the audit log cannot be written: {error}") from None

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from chassis.clock import Clock
 from chassis.messaging.message import Command
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
+from journey.admin.dead_letters.audit_log import AuditEntry
 from operations import service_responses
 from operations.access import current_user_id
 from operations.broker import Broker, CommandNotSent
@@ -68,6 +69,19 @@ class StaffPages(ABC):
             form.errors["form"] = f"Not sent: {error}"
             return False
         return True
+
+    async def _record(
+        self, request: Request, action: str, *, type: str, service: str, reason: str = ""
+    ) -> None:
+        """Write an action of the current user that sends no message to the audit log.
+
+        Raises CommandNotSent if it is not written.
+        """
+        by = str(current_user_id(request))
+        entry = AuditEntry.of_action(
+            self._tools.clock(), by, action, type=type, service=service, reason=reason
+        )
+        await self._tools.broker.record_action(entry)
 
     async def _fetch(
         self, service: str, path: str, documented: type[BaseModel], /, **query: str

@@ -103,6 +103,7 @@ class PageCatalogue:
             CataloguedPage("ops-audit", "/ops/audit", "staff"),
             CataloguedPage("ops-stuck", "/ops/stuck", "staff"),
             CataloguedPage("ops-orders", "/ops/orders", "staff"),
+            CataloguedPage("ops-customers", "/ops/customers", "staff"),
             CataloguedPage("ops-orders-search", "/ops/orders?sku=CUP-WHITE&status=dispatched", "staff"),
             CataloguedPage("ops-order", f"/ops/orders/{self.orders['confirmed']}", "staff"),
             CataloguedPage("ops-order-refunded", f"/ops/orders/{self.orders['refunded']}", "staff"),

@@ -263,34 +263,6 @@ async def test_an_order_timeline_is_complete_and_message_links_stay_valid(
     await expect(chosen).to_be_in_viewport()
 
 
-async def test_a_payment_that_needs_staff_is_found_and_settled_without_script(
-    shop: BrowserShop, window: Window, ada: Person, olga: Person
-) -> None:
-    async with await shop.program(ada) as program:
-        order_id = await shop.order(program, "TEA-GREEN", card="tok_capture_refused")
-        await shop.wait_for_state(program, order_id, "needs_attention")
-    page = await window(java_script_enabled=False, viewport=PHONE)
-    await log_in(page, olga)
-    await page.goto("/ops/orders")
-    await page.get_by_role("link", name="Payments that need staff").click()
-    row = page.get_by_role("row").filter(has=page.locator(f'a[href="/ops/orders/{order_id}"]'))
-    await expect(row).to_contain_text("failed")
-    await row.locator(f'a[href="/ops/orders/{order_id}"]').click()
-    await expect(page).to_have_url(re.compile(order_id))
-    await page.goto("/ops/payments")
-    await row.get_by_role("link", name="Repeat or settle").click()
-    total = await page.get_by_text(re.compile(r"^[\d.]+ EUR$")).first.inner_text()
-    await page.get_by_label("What happened").select_option("paid")
-    await page.get_by_label("Amount in EUR").fill(total.removesuffix(" EUR"))
-    await page.get_by_label("Reference").fill("BANK-2026-0815")
-    await page.get_by_role("button", name="Mark as settled").click()
-    await page.get_by_role("link", name="Payments that need staff").click()
-    await expect(page.get_by_role("heading", name="Payments that need staff")).to_be_visible()
-    async with asyncio.timeout(WAIT_S):
-        while await page.locator(f'a[href="/ops/orders/{order_id}"]').count():  # payment_svc settles it
-            await page.reload()
-
-
 async def test_an_orders_diagrams_need_no_script(
     shop: BrowserShop, window: Window, ada: Person, olga: Person
 ) -> None:

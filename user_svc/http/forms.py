@@ -27,5 +27,9 @@ class EmailBody(users.EmailAddressOnly):
     email: Email
 
 
+class CustomerLookupBody(users.CustomerLookup):
+    email: Email
+
+
 class LoginBody(users.Credentials):
     email: Email

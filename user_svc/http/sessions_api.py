@@ -17,7 +17,7 @@ from user_svc.auth.login_attempts import TooManyAttempts
 from user_svc.auth.login_throttle import WrongPassword
 from user_svc.auth.passwords import Passwords
 from user_svc.dependencies import UserDependencies
-from user_svc.http import account_api, internal_api
+from user_svc.http import account_api, internal_api, staff_api
 from user_svc.http.dependencies import (
     AuthenticatedUser,
     client_dependency,
@@ -52,7 +52,7 @@ def routes(
     """`service_tokens`: each authenticates the shop's other services; see chassis/web/service_token.py."""
     deps = UserDependencies(runtime, service_tokens, passwords, min_response_s, policy or AuthPolicy())
     own = (_registration(deps), _resets(deps), _sessions(deps))
-    return flatten_routers(*own, account_api.routes(deps), internal_api.routes(deps))
+    return flatten_routers(*own, account_api.routes(deps), internal_api.routes(deps), staff_api.routes(deps))
 
 
 def _registration(deps: UserDependencies) -> APIRouter:

@@ -32,7 +32,7 @@ _PREFETCH = 500
 class AuditEntry:
     """Who did what to which message, when, and why.
 
-    `queue`: the target of a redrive, or the source of a drop.
+    `queue`: the target of a redrive, or the source of a drop; empty for an action without a message.
     """
 
     at: datetime
@@ -45,6 +45,21 @@ class AuditEntry:
     service: str
     queue: str
     error: str
+
+    @classmethod
+    def of_action(
+        cls,
+        at: datetime,
+        by: str,
+        action: str,
+        *,
+        type: str,
+        service: str,
+        reason: str = "",
+        order_id: str = "",
+    ) -> "AuditEntry":
+        """An action that sends and removes no message. `type`: what it is about."""
+        return cls(at, by, action, reason, "", type, order_id, service, "", "")
 
     def document(self) -> dict[str, str]:
         return {**asdict(self), "at": self.at.isoformat()}
