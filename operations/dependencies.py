@@ -18,6 +18,7 @@ from operations.monitoring.history import History
 from operations.monitoring.poller import SystemPoller, running
 from operations.monitoring.recorder import HistoryRecorder
 from operations.monitoring.service_processes import Lookup, ServiceProcesses, look_up
+from operations.orders.delivery import DeliveryReader
 from operations.orders.stuck_orders import StuckOrders
 from operations.settings import OperationsSettings
 from operations.web.staff_pages import PageTools
@@ -68,6 +69,7 @@ class OperationsDependencies:
         self.jobs = RedriveJobs(self.broker, self.dead_letters, settings.addresses, clock)
         self.jobs.on_progress = self.poller.notify
         self.stuck_orders = StuckOrders(self.http, settings.addresses, self.poller, self.dead_letters, clock)
+        self.deliveries = DeliveryReader(self.services["gateway"], self.broker, clock)
         self.stopping = asyncio.Event()
         self.renderer = PageRenderer(settings, clock, self._navigation_counts())
         self.tools = self._page_tools(clock)

@@ -19,7 +19,7 @@ from journey.admin.diagnosis.timeline import build_timeline
 from journey.admin.diagnosis.waterfall import Waterfall, build_waterfall
 from operations.access import current_user_id
 from operations.broker import CommandNotSent
-from operations.orders.delivery import load_deliveries
+from operations.orders.delivery import DeliveryReader
 from operations.orders.diagrams import OrderDiagrams
 from operations.orders.stuck_orders import AGES, USUAL_AGE, PendingReason, StuckOrders
 from operations.orders.timeline_page import TimelinePage, timeline_page
@@ -39,9 +39,10 @@ def _tracking(order_id: UUID, form: StaffForm) -> orders.RecordTracking:
 
 
 class OrderPages(StaffPages):
-    def __init__(self, tools: PageTools, *, stuck_orders: StuckOrders) -> None:
+    def __init__(self, tools: PageTools, *, stuck_orders: StuckOrders, deliveries: DeliveryReader) -> None:
         super().__init__(tools)
         self._stuck_orders = stuck_orders
+        self._deliveries = deliveries
 
     def routes(self) -> Iterable[APIRoute]:
         return (
@@ -80,7 +81,7 @@ class OrderPages(StaffPages):
             numbers={each.id: each.number for each in messages},
             chosen=message,
             said=said,
-            deliveries=await load_deliveries(self._tools.services["gateway"], request, [order_id]),
+            deliveries=await self._deliveries.load(request, [order_id]),
             may_dispatch=explanation.status == OrderStatus.CONFIRMED,
             is_dispatched=explanation.status == OrderStatus.DISPATCHED,
         )

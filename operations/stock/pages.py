@@ -14,15 +14,19 @@ from chassis.messaging.identity import new_id
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import inventory
 from contracts.http.inventory import USUAL_LOW_STOCK, ReservationPage, ShelfPage, ShelfView
-from operations.orders.delivery import load_deliveries
+from operations.orders.delivery import DeliveryReader
 from operations.web import forms
 from operations.web.forms import StaffForm
-from operations.web.staff_pages import StaffPages, get, post, wait_briefly
+from operations.web.staff_pages import PageTools, StaffPages, get, post, wait_briefly
 
 _ON_A_PAGE = 50
 
 
 class StockPages(StaffPages):
+    def __init__(self, tools: PageTools, *, deliveries: DeliveryReader) -> None:
+        super().__init__(tools)
+        self._deliveries = deliveries
+
     def routes(self) -> Iterable[APIRoute]:
         return get("/ops/stock", self.stock), post("/ops/stock/receipts", self.receive)
 
@@ -80,7 +84,7 @@ class StockPages(StaffPages):
             request,
             "stock.html",
             status,
-            deliveries=await load_deliveries(self._tools.services["gateway"], request, picked),
+            deliveries=await self._deliveries.load(request, picked),
             shelves=shelves,
             low_stock=low_stock,
             low_max=(low_stock or {}).get("low_stock", USUAL_LOW_STOCK),
