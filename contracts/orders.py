@@ -101,7 +101,9 @@ class RefundOrder(Command, owner=ORDER, type="order.refund.v1", subject="order_i
 class RecordTracking(
     Command, owner=ORDER, type="order.record_tracking.v1", subject="order_id", sender=Sender.STAFF
 ):
-    """Note the carrier's tracking reference of the order's parcel; a later one replaces it."""
+    """Note the carrier's tracking reference of the order's parcel; one that is sent later replaces it,
+    whatever the order of arrival.
+    """
 
     order_id: Id
     tracking: Tracking
@@ -194,7 +196,9 @@ class TrackingRecorded(Event, owner=ORDER, type="order.tracking_recorded.v1", su
 
 
 class TrackingRefused(Event, owner=ORDER, type="order.tracking_refused.v1", subject="order_id"):
-    """A RecordTracking was refused: the order is neither dispatched nor ready for it."""
+    """A RecordTracking was refused: the order is neither dispatched nor ready for it, or it has the tracking
+    reference of a command that was sent later.
+    """
 
     order_id: Id
 

@@ -96,11 +96,14 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
             return refuse_dispatch(order, message, RefuseReason.NOT_CONFIRMED, remember=True)
 
         case _, orders.RecordTracking(tracking=tracking) if tracking == order.tracking:
-            return Decision(order)
+            return Decision(with_tracking(order, tracking, context))
+        case _, orders.RecordTracking(order_id=id_) if is_outdated(order, context):  # e.g. it was redriven
+            return Decision(order, orders.TrackingRefused(order_id=id_))
         case OrderStatus.CONFIRMED, orders.RecordTracking(tracking=tracking):
-            return Decision(replace(order, tracking=tracking))  # it overtook DispatchOrder
+            return Decision(with_tracking(order, tracking, context))  # it overtook DispatchOrder
         case _, orders.RecordTracking(tracking=tracking) if order.dispatched:
-            return Decision(replace(order, tracking=tracking), tracking_recorded(order, tracking))
+            known = with_tracking(order, tracking, context)
+            return Decision(known, tracking_recorded(order, tracking))
         case _, orders.RecordTracking(order_id=id_):
             return Decision(order, orders.TrackingRefused(order_id=id_))
 
@@ -215,6 +218,20 @@ def dispatch(order: Order) -> Decision[Order]:
     # the tracking reference first: notification_svc writes it into the mail about the dispatch
     news = (tracking_recorded(order, order.tracking), dispatched) if order.tracking else (dispatched,)
     return Decision(replace(order, status=OrderStatus.DISPATCHED, dispatched=True), *news)
+
+
+def is_outdated(order: Order, context: Context[Price]) -> bool:
+    """Whether the command was sent before the one whose tracking reference the order has.
+
+    A command without a time that can be read counts in the order of arrival.
+    """
+    return order.tracking_at is not None and UNKNOWN_TIME < context.sent_at < order.tracking_at
+
+
+def with_tracking(order: Order, tracking: str, context: Context[Price]) -> Order:
+    """A time that cannot be read says nothing: the one that is known stays the lower limit."""
+    sent = [at for at in (order.tracking_at, context.sent_at) if at is not None and at != UNKNOWN_TIME]
+    return replace(order, tracking=tracking, tracking_at=max(sent, default=None))
 
 
 def tracking_recorded(order: Order, tracking: str) -> orders.TrackingRecorded:

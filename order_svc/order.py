@@ -41,6 +41,9 @@ class Order:
     placed_at: datetime | None = None
     # The carrier's reference. Before the dispatch: staff have recorded it already.
     tracking: str = ""
+    # When staff sent the command with this reference; None if there is none, or if an earlier version has
+    # recorded it, or only an event has told it.
+    tracking_at: datetime | None = None
     # The attempt of the payment up to which failures are resolved; -1: none. One of them may arrive later.
     resolved: int = -1
 

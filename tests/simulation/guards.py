@@ -25,7 +25,7 @@ import payment_svc.provider
 import payment_svc.resolution
 from chassis.bus.memory import MemoryStore
 from chassis.bus.protocol import BusUnavailable, Unroutable
-from chassis.core.decision import Context, Decision
+from chassis.core.decision import UNKNOWN_TIME, Context, Decision
 from chassis.core.definition import ServiceDefinition
 from chassis.core.effects import EffectRunner
 from chassis.core.inbox import Inbox
@@ -299,6 +299,14 @@ def _dispatched_again(known: Any) -> Any:
     return decide
 
 
+def _tracked_as_it_arrives(known: Any) -> Any:
+    def decide(order: Any, handled_type: Any, context: Context[Any]) -> Any:
+        untimed = isinstance(handled_type, orders.RecordTracking)
+        return known(order, handled_type, replace(context, sent_at=UNKNOWN_TIME) if untimed else context)
+
+    return decide
+
+
 def _retryable_before_it_failed(payment: Any) -> Any:
     return payments.Effect.CAPTURE if payment.status is Payment.CAPTURED else _RETRYABLE(payment)
 
@@ -477,6 +485,11 @@ GUARDS = (
         "a tracking reference is recorded once",
         _decided_again("order_svc", "orders", orders.RecordTracking, tracking=""),
         ("dispatched",),
+    ),
+    Guard(
+        "an older tracking reference replaces no newer one",
+        lambda: _changed("order_svc", "orders", _tracked_as_it_arrives),
+        ("tracking replaced",),
     ),
     Guard(
         "a receipt is counted once",

@@ -70,6 +70,7 @@ class Monitor:
         self._emitted: dict[str, tuple[Any, ...]] = {}
         self._ids: dict[tuple[Any, ...], str] = {}
         self._once: dict[tuple[str, ...], str] = {}  # the id of each event of _ONCE
+        self._tracking: dict[tuple[str, str], str] = {}  # order, reference -> when staff sent it last
 
     def saved(self, service: str, change: Change) -> None:
         self._written |= {envelope.id for handled in change.handled for envelope in handled.emits}
@@ -83,6 +84,7 @@ class Monitor:
             if min(parts) < 0 or sum(parts) != state["received"]:
                 self.broken.append(f"pieces of {state['sku']} appeared or vanished: {state}")
         if kind == "orders":
+            self._require_newer_tracking(change)
             for before, after in (handled.status for handled in change.handled):
                 was = self._statuses.get(change.loaded.key, OrderStatus.NEW)
                 if before != was or (after != before and after not in _TRANSITIONS[before]):
@@ -90,6 +92,14 @@ class Monitor:
                 self._statuses[change.loaded.key] = after
                 if after == OrderStatus.CONFIRMED:
                     self.confirmed.add(change.loaded.key)
+
+    def _require_newer_tracking(self, change: Change) -> None:
+        before, after = (
+            self._tracking.get((change.loaded.key, (state or {}).get("tracking", "")), "")
+            for state in (change.loaded.state, change.state)
+        )
+        if after < before:
+            self.broken.append("a tracking reference was replaced by one that was sent before it")
 
     def _require_once(self, service: str, envelopes: Sequence[Envelope]) -> None:
         for envelope in (each for each in envelopes if each.type in _ONCE):
@@ -102,6 +112,9 @@ class Monitor:
         if wire_message.exchange not in (NAMES.commands, NAMES.events):
             return
         id_ = wire_message.message_id or ""
+        if wire_message.type == orders.RecordTracking.TYPE and id_ not in self.forged:
+            sent = (str(wire_message.headers["subject"]), json.loads(wire_message.body)["tracking"])
+            self._tracking[sent] = max(self._tracking.get(sent, ""), str(wire_message.headers["time"]))
         headers = {
             key: wire_message.headers.get(key) for key in ("subject", "time", "causation_id", "traceparent")
         }

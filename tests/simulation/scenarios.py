@@ -130,6 +130,24 @@ async def _dispatched(world: World) -> None:
     await world.send(placing(world, 1, TEA))
 
 
+async def _tracking_replaced(world: World) -> None:
+    """The first reference may arrive after the second one: from a retry queue, or as a dead letter."""
+    references = [
+        orders.RecordTracking(order_id=order_id(1), tracking=tracking)
+        for tracking in ("RR123456785DE", "RR999999999DE")
+    ]
+
+    async def track() -> None:
+        for command in references:
+            await world.send(command, OPERATOR)
+            await asyncio.sleep(0.001)  # two times that differ
+
+    dispatch = orders.DispatchOrder(order_id=order_id(1))
+    world.called_later(orders.OrderConfirmed, partial(world.soon, dispatch, OPERATOR))
+    world.called_later(orders.OrderDispatched, lambda: world.go(track()))
+    await world.send(placing(world, 1, TEA))
+
+
 async def _out_of_stock(world: World) -> None:
     await world.send(placing(world, 1, TEA, RARE, RARE))
 
@@ -222,6 +240,7 @@ SCENARIOS = {
     for scenario in (
         Scenario("confirmed", _confirmed, frozenset({OrderStatus.CONFIRMED}), SAGA),
         Scenario("dispatched", _dispatched, frozenset({OrderStatus.DISPATCHED}), SAGA),
+        Scenario("tracking replaced", _tracking_replaced, frozenset({OrderStatus.DISPATCHED}), SAGA),
         Scenario("out of stock", _out_of_stock, _ANY_CANCEL, SAGA),
         Scenario("declined", _declined, _ANY_CANCEL, SAGA),
         Scenario("rejected", _rejected, frozenset({OrderStatus.REJECTED}), SAGA),

@@ -1,10 +1,15 @@
 """The carrier's tracking reference, before and after the dispatch."""
 
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
+from chassis.core.decision import UNKNOWN_TIME, Context, Decision
 from contracts import orders
+from order_svc.decider import Recalled, decide, recall
+from order_svc.order import Order
 from tests.support.given_when_then import emitted, last_emitted, state_after
 from tests.support.messages import (
     AUTHORIZED,
@@ -21,6 +26,8 @@ from tests.support.messages import (
 )
 from tests.unit.order_svc.decision_tables import ORDERS
 
+NOON = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
+LATER, LAST = NOON + timedelta(minutes=1), NOON + timedelta(minutes=2)
 TO_CONFIRMED = [PLACE, RESERVED, AUTHORIZED]
 
 
@@ -56,3 +63,73 @@ def test_a_tracking_reference_needs_a_confirmed_order(history: list[Any]) -> Non
 
 def test_a_cancelled_order_publishes_no_tracking_reference() -> None:
     assert emitted(ORDERS, [*TO_CONFIRMED, TRACK, CANCEL])[2:] == ["OrderCancelled"]
+
+
+def sent(order: Order, commands: Iterable[tuple[orders.RecordTracking, datetime]]) -> tuple[Order, list[str]]:
+    """The order after commands that were sent at these times, and the names of the replies."""
+    replies: list[str] = []
+    for command, at in commands:
+        decision = decide(order, command, Context(sent_at=at))
+        order = decision.state
+        replies += [type(event).__name__ for event in decision.emits]
+    return order, replies
+
+
+FIRST, SECOND = (TRACK, NOON), (TRACK_AGAIN, LATER)
+
+
+@pytest.mark.parametrize("warehouse", [[], [DISPATCH], [DISPATCH, FAILED]])
+@pytest.mark.parametrize("arrived", [[FIRST, SECOND], [SECOND, FIRST], [FIRST, SECOND, FIRST]])
+def test_the_reference_that_was_sent_last_stays(warehouse: list[Any], arrived: list[Any]) -> None:
+    """Whatever the order of arrival: an older command may have been a dead letter for a while."""
+    order, replies = sent(state_after(ORDERS, [*TO_CONFIRMED, *warehouse]), arrived)
+    assert order.tracking == TRACK_AGAIN.tracking
+    assert replies.count("TrackingRefused") == (arrived[-1] == FIRST), "staff see what became of it"
+
+
+def test_an_older_reference_is_not_published_with_the_dispatch() -> None:
+    order, _ = sent(state_after(ORDERS, TO_CONFIRMED), [SECOND, FIRST])
+    recorded, dispatched = decide(order, DISPATCH, Context()).emits
+    assert isinstance(recorded, orders.TrackingRecorded) and isinstance(dispatched, orders.OrderDispatched)
+    assert recorded.tracking == TRACK_AGAIN.tracking
+
+
+def test_a_repeated_reference_counts_from_its_last_time() -> None:
+    between = TRACK.model_copy(update={"tracking": "RR555555555DE"})
+    order, replies = sent(
+        state_after(ORDERS, [*TO_CONFIRMED, DISPATCH]), [FIRST, (TRACK, LAST), FIRST, (between, LATER)]
+    )
+    assert (order.tracking, order.tracking_at) == (TRACK.tracking, LAST)
+    assert replies == ["TrackingRecorded", "TrackingRefused"]
+
+
+@pytest.mark.parametrize("after_zone", [UTC, timezone(timedelta(hours=-9))])
+def test_times_are_compared_across_time_zones(after_zone: timezone) -> None:
+    second = (TRACK_AGAIN, LATER.astimezone(after_zone))
+    order, _ = sent(state_after(ORDERS, [*TO_CONFIRMED, DISPATCH]), [second, FIRST])
+    assert order.tracking == TRACK_AGAIN.tracking
+
+
+def test_a_command_without_a_time_counts_when_it_arrives() -> None:
+    order, _ = sent(state_after(ORDERS, [*TO_CONFIRMED, DISPATCH]), [SECOND, (TRACK, UNKNOWN_TIME)])
+    assert (order.tracking, order.tracking_at) == (TRACK.tracking, LATER)
+    order, replies = sent(order, [(TRACK_AGAIN, NOON)])
+    assert order.tracking == TRACK.tracking and replies == ["TrackingRefused"]
+
+
+def test_a_reference_of_an_earlier_version_is_replaced() -> None:
+    """Its document has no time of the command."""
+    order = state_after(ORDERS, [*TO_CONFIRMED, DISPATCH, TRACK])
+    assert order.tracking_at is None
+    assert sent(order, [(TRACK_AGAIN, NOON)])[0].tracking == TRACK_AGAIN.tracking
+
+
+def test_what_is_recalled_keeps_the_time_that_is_known() -> None:
+    """The event has no time of the command, and follows it: its own would refuse a newer command."""
+    order, _ = sent(state_after(ORDERS, [*TO_CONFIRMED, DISPATCH]), [FIRST])
+    event: Recalled = orders.TrackingRecorded(
+        order_id=ORDER, customer_id=CUSTOMER, tracking=TRACK_AGAIN.tracking
+    )
+    recalled = recall(order, event, Context(sent_at=LAST))
+    assert isinstance(recalled, Decision)
+    assert (recalled.state.tracking, recalled.state.tracking_at) == (TRACK_AGAIN.tracking, NOON)
