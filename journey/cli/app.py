@@ -160,11 +160,14 @@ def place_(
         order_id, shop = order or new_id(), await running_shop(state_dir())
         who = customer or (await register(shop, ["Customer"]))[0]
         command = orders.PlaceOrder(order_id=order_id, customer_id=who, lines=wanted, card_token=card)
-        await shop.send(NAMES.client, command)
+        # before it is sent, so that an order without a confirmation can be repeated under its id
         typer.echo(f"{order_id}")
         console.print(
-            f"[dim]customer {who}; `journey watch {order_id}`, `journey cancel {order_id} --customer {who}`"
+            f"[dim]customer {who}; `journey watch {order_id}`, `journey cancel {order_id} --customer {who}`; "
+            f"without a confirmation, repeat the command with --order {order_id} --customer {who}"
         )
+        await shop.send(NAMES.client, command)
+        console.print(f"[green]✓[/] the broker confirmed {command.TYPE}")
         if watch:
             await watch_(shop.endpoints, str(order_id), console)
 

@@ -21,7 +21,7 @@ from journey.admin.paging import pages
 from journey.admin.text_sanitizer import plain
 from journey.cli.arguments import checked
 from journey.cli.console import UsageError, console, run, shop_endpoints
-from journey.cli.sending import send_command
+from journey.cli.sending import GivenId, send_command, send_once
 
 attention_app = typer.Typer(
     name="attention", help="Decide about an order whose payment needs staff.", no_args_is_help=True
@@ -122,15 +122,17 @@ def refund(
     order: UUID,
     by: Staff,
     amount: Annotated[str, typer.Option(help="in the currency of the order, e.g. 29.90")],
+    id_: GivenId = None,
 ) -> None:
     """Refund a part of an order that has been dispatched."""
 
     async def go() -> None:
         money = _money(amount, (await _payment(order)).total.currency)
-        refund_id = new_id()
-        await send_command(
+        refund_id = id_ or new_id()
+        await send_once(
             OPERATOR,
             checked(orders.RefundOrder, order_id=order, refund_id=refund_id, staff_id=by, amount=money),
+            refund_id,
         )
 
     run(go())

@@ -13,16 +13,17 @@ from contracts.inventory import CorrectionReason
 from journey.admin.instances import responding
 from journey.cli.arguments import checked
 from journey.cli.console import console, run, shop_endpoints
-from journey.cli.sending import send_command
+from journey.cli.sending import GivenId, send_once
 
 stock_app = typer.Typer()
 
 
 @stock_app.command()
-def receive(sku: str, quantity: int) -> None:
+def receive(sku: str, quantity: int, id_: GivenId = None) -> None:
     """Add received goods to the stock of an article."""
-    command = checked(inventory.ReceiveStock, receipt_id=new_id(), sku=sku, quantity=quantity)
-    run(send_command(OPERATOR, command))
+    receipt_id = id_ or new_id()
+    command = checked(inventory.ReceiveStock, receipt_id=receipt_id, sku=sku, quantity=quantity)
+    run(send_once(OPERATOR, command, receipt_id))
 
 
 @stock_app.command()
@@ -30,10 +31,12 @@ def correct(
     sku: str,
     by: Annotated[int, typer.Option(help="pieces to add, or with a minus sign to remove: --by=-2")],
     reason: Annotated[CorrectionReason, typer.Option(help="a count, or damaged pieces")],
+    id_: GivenId = None,
 ) -> None:
     """Correct the stock of an article. Reserved and sold pieces stay."""
-    command = checked(inventory.CorrectStock, correction_id=new_id(), sku=sku, change=by, reason=reason)
-    run(send_command(OPERATOR, command))
+    correction_id = id_ or new_id()
+    command = checked(inventory.CorrectStock, correction_id=correction_id, sku=sku, change=by, reason=reason)
+    run(send_once(OPERATOR, command, correction_id))
 
 
 @stock_app.command()
