@@ -44,7 +44,7 @@ def test_a_failure_with_undecodable_text_ends_only_its_own_test(tmp_path: Path) 
         assert escaped in ended.stdout
 
 
-def test_an_internal_error_is_printed_last_with_the_tests_that_failed_before_it(tmp_path: Path) -> None:
+def test_an_internal_error_is_printed_after_the_failed_tests(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(HOOKS)
     last_lines = session(tmp_path, TESTS).stdout.splitlines()[-4:]
     assert "RuntimeError: out of order" in last_lines[0] + last_lines[1], last_lines
