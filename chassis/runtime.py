@@ -183,10 +183,10 @@ class Runtime:
             return "the broker has not registered our consumers"
         return self._health.problem
 
-    async def _subscribe_all(self, partitions: Sequence[str], prefetch: int) -> QueueGroup:
-        """`prefetch`: of all partitions together, so that their number does not change what is in hand."""
-        share = math.ceil(prefetch / len(partitions))
-        return QueueGroup([await self._subscribe(queue, share) for queue in partitions])
+    async def _subscribe_all(self, queues: Sequence[str], prefetch: int) -> QueueGroup:
+        """`prefetch`: of all partitions together; the queue of added messages gets as many as one of them."""
+        share = math.ceil(prefetch / self.service.partitions)
+        return QueueGroup([await self._subscribe(queue, share) for queue in queues])
 
     async def _subscribe(self, queue: str, prefetch: int) -> PausableQueue:
         assert self._dispatcher is not None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from chassis.core.definition import ServiceDefinition
-from contracts import orders
+from contracts import orders, payments, users
 from contracts.catalog import CATALOG
 from gateway.auth.aggregates import REQUIRED_ACCESS_VERSIONS, SESSIONS
 from gateway.basket.aggregates import BASKETS
@@ -26,5 +26,17 @@ def gateway_service(ttl: timedelta = TIMELINE_RETENTION) -> ServiceDefinition:
     )
     # Streams poll four times a second, so messages that arrive in between may share a write.
     return ServiceDefinition(
-        "gateway", aggregates, catalog=CATALOG, linger_s=0.05, sends=(orders.PlaceOrder, orders.CancelOrder)
+        "gateway",
+        aggregates,
+        catalog=CATALOG,
+        linger_s=0.05,
+        sends=(orders.PlaceOrder, orders.CancelOrder),
+        # Unknown to release 0.1.0.
+        added=(
+            orders.TrackingRecorded,
+            orders.OrderResolved,
+            payments.PaymentResolved,
+            payments.PaymentPartRefunded,
+            users.UserErased,
+        ),
     )

@@ -71,4 +71,9 @@ def inventory_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         ttl=ttl,
         recall=Recall((decider.CorrectionRecalled, decider.RefusalRecalled), decider.recall_correction),
     )
-    return ServiceDefinition("inventory_svc", (reservations, receipts, corrections), catalog=CATALOG)
+    return ServiceDefinition(
+        "inventory_svc",
+        (reservations, receipts, corrections),
+        catalog=CATALOG,
+        added=(inventory.CorrectStock,),  # unknown to release 0.1.0
+    )

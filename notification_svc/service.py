@@ -14,7 +14,7 @@ from chassis.core.definition import (
     ServiceDefinition,
 )
 from chassis.core.recall import Recall
-from contracts import notifications
+from contracts import notifications, orders, payments, users
 from contracts.catalog import CATALOG
 from contracts.notifications import MailKind
 from notification_svc import decider
@@ -69,4 +69,6 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         effects=EffectLimits(concurrent_max=EFFECTS_MAX),
         queue_bounds=QUEUE_BOUNDS,
         linger_s=0.1,
+        # Unknown to release 0.1.0.
+        added=(payments.PaymentPartRefunded, orders.TrackingRecorded, users.EmailChanged),
     )

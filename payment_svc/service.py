@@ -5,7 +5,7 @@ from typing import get_args
 
 from chassis.core.definition import DEFAULT_TTL, Aggregate, EffectLimits, ServiceDefinition
 from chassis.core.recall import Recall
-from contracts import orders
+from contracts import orders, payments
 from contracts.catalog import CATALOG
 from contracts.http.payments import PaymentStatus
 from payment_svc import decider, resolution
@@ -62,4 +62,11 @@ def payment_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         effects=EffectLimits(concurrent_max=64, timeout_s=EFFECT_S_MAX),
         # The simulated card provider runs in this service's process, on data of its own.
         further_databases=(PROVIDER_DATABASE,),
+        # Unknown to release 0.1.0.
+        added=(
+            orders.RefundRequested,
+            payments.RefundPart,
+            payments.RetryPayment,
+            payments.SettlePayment,
+        ),
     )

@@ -13,9 +13,8 @@ from chassis.bus.topology_model import Binding, BrokerUser, Queue, Topology
 from chassis.bus.topology_policies import literal, policies
 from chassis.messaging.catalog import Catalog
 from chassis.messaging.message import Command, Event
-from chassis.messaging.partitions import PARTITION_SUFFIX
+from chassis.messaging.partitions import INPUT_QUEUE_SUFFIX
 from chassis.messaging.senders import CLIENT, OPERATOR, exactly
-from chassis.messaging.topology_names import input_queue
 
 if TYPE_CHECKING:
     from chassis.core.definition import ServiceDefinition
@@ -51,10 +50,11 @@ def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> 
     for service in services:
         dead = service.dead_queue
         rejected = service.rejected_queue
-        queues += [Queue(name) for name in (service.events_queue, service.commands_queue, dead, rejected)]
+        inputs = (service.events_queue, service.commands_queue, *service.added_queues)
+        queues += [Queue(name) for name in (*inputs, dead, rejected)]
         bindings += [Binding(names.dead, service.name, dead), Binding(names.dead, rejected, rejected)]
         bindings += [
-            Binding(names.exchange_of(consumed), consumed.TYPE, input_queue(service.name, consumed))
+            Binding(names.exchange_of(consumed), consumed.TYPE, service.queue_of(consumed))
             for consumed in service.by_type
         ]
     whole = Topology(
@@ -114,7 +114,7 @@ def _service_user(service: "ServiceDefinition") -> BrokerUser:
         name,
         configure="^$",
         write=f"^({names.commands}|{names.events}|{ladder}|{names.dead})$",
-        read=f"^{name}[.]((events|commands){PARTITION_SUFFIX}|dead)$",
+        read=f"^{name}[.]((events|commands){INPUT_QUEUE_SUFFIX}|dead)$",
         topics={
             **_sends(name, service.catalog),
             names.dead: f"^{name}([.]{REJECTED})?$",

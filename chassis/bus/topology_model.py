@@ -22,6 +22,11 @@ class QueueBounds:
     messages_max: int
     bytes_max: int
 
+    @property
+    def half(self) -> "QueueBounds":
+        """Those of the queue of added messages."""
+        return QueueBounds(self.messages_max // 2, self.bytes_max // 2)
+
 
 @dataclass(frozen=True)
 class Queue:

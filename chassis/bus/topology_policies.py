@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chassis.bus.retry_ladder import DEAD, REJECTED, Rung
 from chassis.bus.topology_model import Definition, Policy, QueueBounds
-from chassis.messaging.partitions import PARTITION_SUFFIX
+from chassis.messaging.partitions import PARTITION_SUFFIX, input_queue_of
 from chassis.messaging.topology_names import TopologyNames
 
 if TYPE_CHECKING:
@@ -112,6 +112,10 @@ def _of_services(services: tuple["ServiceDefinition", ...], names: TopologyNames
         ):
             key: Definition = {"dead-letter-routing-key": given_up_key(queue)}
             yield Policy(policy, f"^{literal(queue)}{PARTITION_SUFFIX}$", limits | key)
+        few = _input_queue(service.queue_bounds and service.queue_bounds.half, names)
+        for queue in service.added_queues:
+            added: Definition = {"dead-letter-routing-key": given_up_key(input_queue_of(queue))}
+            yield Policy(queue, f"^{literal(queue)}$", few | added)
     every = "|".join(service.name for service in services)
     yield Policy(
         f"{names.policy_prefix}rejected messages",

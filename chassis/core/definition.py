@@ -212,6 +212,9 @@ class ServiceDefinition(ServiceQueues):
     # How many queues hold its events, and how many its commands (bus/partitioning.py). Each instance consumes
     # all of them.
     partitions: int = 1
+    # The messages that the release before dead-letters, because it does not know them. They have queues of
+    # their own, which its instances do not consume (docs/decisions/0055).
+    added: tuple[type[Message], ...] = ()
     # The aggregate of each handled message and of its earlier versions.
     by_type: Mapping[type[Message], Aggregate[Any]] = field(init=False)
 
@@ -233,6 +236,12 @@ class ServiceDefinition(ServiceQueues):
                 routes[handled] = aggregate
         earlier = {older: of for handled, of in routes.items() for older in earlier_versions(handled)}
         object.__setattr__(self, "by_type", earlier | routes)
+        self._require_handlers_of_added()
+
+    def _require_handlers_of_added(self) -> None:
+        for each in self.added:
+            if each not in self.by_type:
+                raise TypeError(f"{self.name}: no aggregate handles {each.__name__}; remove it from `added`")
 
     def as_handled(self, message: Message) -> Message:
         """The message in the version that its aggregate handles. Raises UpcastFailed."""

@@ -1,13 +1,16 @@
 """The names of a service's queues on the broker."""
 
-from chassis.messaging.partitions import partition_queues
+from chassis.messaging.message import Message
+from chassis.messaging.partitions import added_queue, partition_queues
+from chassis.messaging.topology_names import input_queue
 
 
 class ServiceQueues:
-    """What a service definition derives from its name and its number of partitions."""
+    """What a service definition derives from its name, its number of partitions and its added messages."""
 
     name: str
     partitions: int
+    added: tuple[type[Message], ...]
 
     @property
     def events_queue(self) -> str:
@@ -19,13 +22,18 @@ class ServiceQueues:
 
     @property
     def events_queues(self) -> tuple[str, ...]:
-        """The events queue, or its partitions."""
-        return partition_queues(self.events_queue, self.partitions)
+        """All queues of events: the events queue or its partitions, and that of added events."""
+        return self._queues(self.events_queue)
 
     @property
     def commands_queues(self) -> tuple[str, ...]:
-        """The commands queue, or its partitions."""
-        return partition_queues(self.commands_queue, self.partitions)
+        """All queues of commands: the commands queue or its partitions, and that of added commands."""
+        return self._queues(self.commands_queue)
+
+    @property
+    def added_queues(self) -> tuple[str, ...]:
+        """The queues of added messages; none if there are no such messages."""
+        return tuple(dict.fromkeys(map(self.queue_of, self.added)))
 
     @property
     def dead_queue(self) -> str:
@@ -34,3 +42,15 @@ class ServiceQueues:
     @property
     def rejected_queue(self) -> str:
         return f"{self.name}.rejected"
+
+    def queue_of(self, contract: type[Message]) -> str:
+        """The queue to which messages of this type are routed. Partitions divide those of an input queue."""
+        queue = input_queue(self.name, contract)
+        return added_queue(queue) if contract in self.added else queue
+
+    def _queues(self, queue: str) -> tuple[str, ...]:
+        added = added_queue(queue)
+        return (
+            *partition_queues(queue, self.partitions),
+            *(each for each in self.added_queues if each == added),
+        )

@@ -1,16 +1,22 @@
-"""Partitions: several broker queues in place of one input queue of a service.
+"""The queues that hold the messages of one input queue of a service.
 
-The first partition has the name of the input queue, the others that name and a number: `order_svc.events`,
-`order_svc.events.1`. The setting PARTITIONS gives their number by service.
+Partitions are several queues in place of one. The first has the name of the input queue, the others that name
+and a number: `order_svc.events`, `order_svc.events.1`. The setting PARTITIONS gives their number by service.
+
+Messages that the release before does not know have a queue of their own, `order_svc.events.added`, so that
+its instances do not receive them during an update.
 """
 
 import re
 from collections.abc import Mapping
 
 PARTITIONS_MAX = 16
+_ADDED = "added"
 # Matches the rest of a partition's name after that of its input queue.
 PARTITION_SUFFIX = "([.][1-9][0-9]*)?"
-_PARTITION = re.compile(r"([^.]+[.](?:commands|events))[.][1-9][0-9]*")
+# The same, or that of the queue of added messages.
+INPUT_QUEUE_SUFFIX = f"([.]([1-9][0-9]*|{_ADDED}))?"
+_PART = re.compile(rf"([^.]+[.](?:commands|events))[.](?:[1-9][0-9]*|{_ADDED})")
 _SERVICE = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -19,9 +25,18 @@ def partition_queues(queue: str, partitions: int) -> tuple[str, ...]:
     return (queue, *(f"{queue}.{number}" for number in range(1, partitions)))
 
 
+def added_queue(queue: str) -> str:
+    """The queue for the messages of an input queue that the release before does not know."""
+    return f"{queue}.{_ADDED}"
+
+
+def is_added_queue(queue: str) -> bool:
+    return queue == added_queue(input_queue_of(queue))
+
+
 def input_queue_of(queue: str) -> str:
-    """The input queue that this queue is a partition of; any other queue is returned as it is."""
-    found = _PARTITION.fullmatch(queue)
+    """The input queue that this queue belongs to; any other queue is returned as it is."""
+    found = _PART.fullmatch(queue)
     return found[1] if found else queue
 
 

@@ -6,19 +6,22 @@ replay  read such lines of an earlier release, and name each story that ends oth
 decide  read such lines of another release, and print for each what this checkout's deciders make of it
 read    read such lines of a later release, and name each stored state and each emitted message that this
         checkout cannot read
+bindings
+        print exchange, routing key and queue of each binding of the topology
 
 It runs as a program of its own, because the checkout may be that of another release.
 """
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from chassis.core.decision import OutOfTurn, RunEffect
 from chassis.messaging.envelope import read
 from chassis.messaging.message import Message
 from contracts.catalog import CATALOG
+from journey.admin.registry import shop_topology
 from tests.support.decision_table_fixtures import DECISION_TABLES
 from tests.support.decision_tables import play
 
@@ -86,6 +89,11 @@ def unreadable(lines: Iterable[Json]) -> Iterator[str]:
                 yield f"{line['story']}: {message['type']} cannot be read: {error}"
 
 
+def bindings() -> Iterator[list[str]]:
+    for each in shop_topology().bindings:
+        yield [each.exchange, each.key, each.queue]
+
+
 def _name(wire_type: str) -> str:
     """A wire type without its version."""
     return wire_type.rpartition(".v")[0]
@@ -139,8 +147,13 @@ def _difference(earlier: Any, now: Any, where: str = "it") -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] in ("record", "decide"):
-        for each in record() if sys.argv[1] == "record" else decide(map(json.loads, sys.stdin)):
+    printed: dict[str, Callable[[], Iterable[Any]]] = {
+        "record": record,
+        "decide": lambda: decide(map(json.loads, sys.stdin)),
+        "bindings": bindings,
+    }
+    if sys.argv[1] in printed:
+        for each in printed[sys.argv[1]]():
             print(json.dumps(each))
     else:
         judge = {"replay": replay, "read": unreadable}[sys.argv[1]]

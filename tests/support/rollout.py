@@ -6,10 +6,16 @@ import random
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from chassis.bus.rabbitmq import RabbitBus
 from chassis.connection_urls import with_password
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
+from contracts.catalog import CATALOG
+from contracts.users import UserErased
 from journey.admin.endpoints import GATEWAY, record
 from journey.admin.instances import process_of
 from journey.admin.registry import CONSUMING_SERVICES
@@ -159,6 +165,33 @@ async def orders_during(system: ProcessShop, chosen: random.Random) -> AsyncIter
     load = OrderLoad(system, await register(system, ["Ada", "Grace", "Edsger"]), chosen.randrange(10**6))
     async with placing(load, 40, 0.25):
         yield load
+
+
+@asynccontextmanager
+async def erasures_during(system: ProcessShop) -> AsyncIterator[set[str]]:
+    """user_svc publishes `UserErased` until the block ends: the event of which release 0.1.0 of the gateway
+    does not know that it needs it. Yields the ids of the accounts.
+    """
+    bus, erased, enough = RabbitBus(system.endpoints.amqp_url("user_svc")), set[str](), asyncio.Event()
+
+    async def publish() -> None:
+        while not enough.is_set():
+            event = UserErased(user_id=new_id())
+            sent = wrap(event, id=str(new_id()), source="user_svc", now=datetime.now(UTC))
+            if await bus.publish([sent.wire_message(CATALOG)]) == [None]:
+                erased.add(event.subject)
+            await asyncio.sleep(0.25)
+
+    await bus.start()
+    try:
+        async with asyncio.TaskGroup() as publishing:
+            publishing.create_task(publish())
+            try:
+                yield erased
+            finally:
+                enough.set()
+    finally:
+        await bus.stop()
 
 
 async def all_went_well(rollout: Rollout, load: OrderLoad, wait_s: float) -> None:

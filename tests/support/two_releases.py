@@ -4,6 +4,7 @@ A ticket that is bought gets a seat. The earlier release sells one seat a ticket
 names the number of seats: a new version with an upcaster. It also has a new event and new fields in states.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +13,12 @@ from chassis.bus.topology import build
 from chassis.core.decision import Context, Decision
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.messaging.catalog import Catalog
+from chassis.messaging.envelope import WireMessage, wrap
 from chassis.messaging.message import Command, Event, Message, Owner
 from chassis.runtime import Runtime
 from chassis.store.memory import MemoryStore
+from tests.simulation import virtual_time
+from tests.support.pending_message_factory import NOW
 
 
 def _decide(state: Any, message: Any, _: Context[object]) -> Decision[Any]:
@@ -126,16 +130,16 @@ class Later:
         return ServiceDefinition("ticket_svc", (tickets,), catalog=cls.CATALOG)
 
     @classmethod
-    def seat_service(cls) -> ServiceDefinition:
+    def seat_service(cls, added: tuple[type[Message], ...] = ()) -> ServiceDefinition:
         seats = Aggregate("seats", cls.Seats(), _decide, (cls.TicketBought, cls.TicketReturned))
-        return ServiceDefinition("seat_svc", (seats,), catalog=cls.CATALOG)
+        return ServiceDefinition("seat_svc", (seats,), catalog=cls.CATALOG, added=added)
 
 
 class MixedSystem:
     """A broker with the later release's topology, the two databases, and any instances of both releases."""
 
-    def __init__(self) -> None:
-        self.broker = MemoryBroker(build((Later.ticket_service(), Later.seat_service())))
+    def __init__(self, added: tuple[type[Message], ...] = ()) -> None:
+        self.broker = MemoryBroker(build((Later.ticket_service(), Later.seat_service(added))))
         self.tickets, self.seats = MemoryStore(), MemoryStore()
         self._running: list[Runtime] = []
 
@@ -159,3 +163,25 @@ class MixedSystem:
         """The errors of all dead letters."""
         services = ("ticket_svc", "seat_svc")
         return [str(dead.headers["error"]) for name in services for dead in self.broker.dead(name)]
+
+
+def in_virtual_time(
+    story: Callable[[MixedSystem], Awaitable[None]], added: tuple[type[Message], ...] = ()
+) -> None:
+    async def played() -> None:
+        system = MixedSystem(added)
+        try:
+            await story(system)
+        finally:
+            await system.kill()
+
+    virtual_time.play(played())
+
+
+def sent(message: Message, id_: str = "m-1") -> WireMessage:
+    catalog = Later.CATALOG if message.TYPE in Later.CATALOG else Earlier.CATALOG
+    return wrap(message, id=id_, source=message.OWNER, now=NOW).wire_message(catalog)
+
+
+async def publish(system: MixedSystem, user: str, *wire_messages: WireMessage) -> None:
+    assert not any(await MemoryBus(system.broker, user).publish(wire_messages))

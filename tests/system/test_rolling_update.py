@@ -17,13 +17,22 @@ from pymongo import AsyncMongoClient
 from chassis.messaging.envelope import OPERATOR
 from chassis.web.app import FINISH_S
 from contracts import orders
+from journey.admin.endpoints import GATEWAY
 from journey.devenv import demo_users
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ROOT, ProcessShop
 from tests.support import invented_change
 from tests.support.eventually import until
 from tests.support.releases import Release, changed_copy, previous_release, releases, tree_of
-from tests.support.rollout import OPERATIONS, SERVICES, Rollout, all_went_well, orders_during, shop_of
+from tests.support.rollout import (
+    OPERATIONS,
+    SERVICES,
+    Rollout,
+    all_went_well,
+    erasures_during,
+    orders_during,
+    shop_of,
+)
 from tests.support.staff_at_work import SKU, StaffMember, staff_at_work
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
@@ -58,6 +67,7 @@ async def test_every_service_is_updated_and_rolled_back_under_load(
         async with (
             staff_at_work(rollout.shop_url, user, members=3) as staff,
             orders_during(rollout.system, chosen) as load,
+            erasures_during(rollout.system) as erased,
         ):
             for _ in range(ROUNDS):
                 await rollout.update_all(shuffled(SERVICES, chosen), ROOT)
@@ -66,6 +76,18 @@ async def test_every_service_is_updated_and_rolled_back_under_load(
         await all_went_well(rollout, load, WAIT_S)
         accepted = before + sum(member.received for member in staff)
         assert await until(partial(received, rollout.system), lambda now: now >= accepted) == accepted
+        # The previous release of the gateway left the erasures to this one.
+        await rollout.update(GATEWAY, ROOT)
+        await until(partial(erased_at_the_gateway, rollout), erased.issubset, within_s=WAIT_S)
+        assert not any((await rollout.system.dead()).values())
+
+
+async def erased_at_the_gateway(rollout: Rollout) -> set[str]:
+    """The users whose delivery addresses are unreadable."""
+    infrastructure, endpoints = rollout.system.infrastructure, rollout.system.endpoints
+    async with AsyncMongoClient[dict[str, object]](infrastructure.mongo_url) as client:
+        keys = client[f"{endpoints.database_prefix}{GATEWAY}"]["address_keys"]
+        return {str(each["_id"]) async for each in keys.find({"state.status": "erased"})}
 
 
 async def a_request_in_flight_survives(rollout: Rollout, member: StaffMember, tree: Path) -> None:

@@ -98,7 +98,8 @@ async def _events(
     service: ServiceDefinition, amqp_url: str, since: datetime, log: Log
 ) -> list[tuple[Envelope, Message]]:
     """What the service handles or emitted itself, from the journal, validated as in the services."""
-    types = consumed_types(service) | {type_ for type_, each in CATALOG.items() if service.name == each.OWNER}
+    own = {type_ for type_, each in CATALOG.items() if service.name == each.OWNER}
+    types = own.union(consumed_types(service))
     found: list[tuple[Envelope, Message]] = []
     async with aclosing(journal.with_progress(journal.read(amqp_url, since), log)) as entries:
         async for entry in entries:

@@ -65,12 +65,12 @@ async def missed(
     """Events that `service` consumes, from `since` until now, routed to it alone;
     in batches of distinct ids.
     """
-    consumed = consumed_types(service)
+    queues = consumed_types(service)
     batch: dict[str, WireMessage] = {}
     entries = journal.with_progress(journal.read(endpoints.amqp_url(OPERATOR), since), log)
     async with aclosing(entries):
         async for entry in entries:
-            if entry.wire_message.type not in consumed:
+            if entry.wire_message.type not in queues:
                 continue
             try:
                 envelope, _ = parse(
@@ -82,7 +82,7 @@ async def missed(
             if envelope.id not in batch:
                 origin = Origin.of(entry.wire_message, service.name)
                 batch[envelope.id] = entry.wire_message.with_route(
-                    HANDED_BACK, service.events_queue, **origin.headers()
+                    HANDED_BACK, queues[envelope.type], **origin.headers()
                 )
                 done.note(entry)
             if len(batch) == BATCH:
@@ -92,14 +92,15 @@ async def missed(
         yield list(batch.values())
 
 
-def consumed_types(service: ServiceDefinition) -> set[str]:
-    return {consumed.TYPE for consumed in service.by_type if issubclass(consumed, Event)}
+def consumed_types(service: ServiceDefinition) -> dict[str, str]:
+    """Type of event -> the queue in which the service receives it."""
+    return {each.TYPE: service.queue_of(each) for each in service.by_type if issubclass(each, Event)}
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """Messages in the queue that events are published to, and in the fullest partition of the commands queue;
-    and the maximum that the service's consumers may hold unacknowledged.
+    """Messages in the queues that events are published to, and in the fullest queue of commands; and the
+    maximum that the service's consumers may hold unacknowledged.
     """
 
     events: int
@@ -230,9 +231,10 @@ class ThrottledPublisher:
         service = self._service
         try:
             async with aiormq_connection.broker_call(_RESPONSE_S_MAX):
-                events = (
-                    await self._channel.declare_queue(service.events_queue, passive=True)
-                ).declaration_result
+                events = [
+                    (await self._channel.declare_queue(queue, passive=True)).declaration_result
+                    for queue in service.events_queues
+                ]
                 commands = [
                     (await self._channel.declare_queue(queue, passive=True)).declaration_result
                     for queue in self._commands_queues
@@ -241,10 +243,10 @@ class ThrottledPublisher:
             raise InfrastructureUnavailable(
                 str(error), "create the queue: `journey topology apply`"
             ) from None
-        in_hand_max = (events.consumer_count or 0) * service.prefetch_events
+        in_hand_max = sum(queue.consumer_count or 0 for queue in events) * service.prefetch_events
         in_hand_max += max(queue.consumer_count or 0 for queue in commands) * service.prefetch_commands
         fullest = max(queue.message_count or 0 for queue in commands)
-        return Backlog(events.message_count or 0, fullest, in_hand_max)
+        return Backlog(sum(queue.message_count or 0 for queue in events), fullest, in_hand_max)
 
     async def _publish(self, wire_messages: Sequence[WireMessage]) -> None:
         errors = [error for error in await self._bus.publish(wire_messages) if error is not None]

@@ -15,7 +15,7 @@ from tests.support.dashboards.panels import (
 )
 
 # A queue's figures come from the node of its leader; when the leader moves, for one scrape from two nodes.
-_INBOXES = '{queue=~"[^.]+[.](events|commands)([.][0-9]+)?"}'
+_INBOXES = '{queue=~"[^.]+[.](events|commands)([.]([0-9]+|added))?"}'
 _DEPTH = "rabbitmq_detailed_queue_messages"
 _DATABASE = "db_client_operation_duration_seconds"
 

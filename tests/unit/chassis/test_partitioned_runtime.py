@@ -55,7 +55,7 @@ async def test_partitions_share_the_prefetch_of_their_queue(broker: MemoryBroker
     runtime = Runtime(service, MemoryBus(broker, "order_svc"), MemoryStore())
     await runtime.start()
     prefetches = [broker.subscriptions[queue][0]._prefetch for queue in PARTITIONS]
-    assert prefetches == [67, 67, 67, 1, 1, 1]
+    assert prefetches == [67, 67, 67, 67, 1, 1, 1, 1], "the queue of added messages gets as many as one"
     await runtime.kill()
 
 

@@ -8,6 +8,7 @@ import pytest
 from chassis.bus.partitioning import partitioned
 from chassis.bus.topology import build
 from chassis.bus.topology_model import Policy, Queue, Topology
+from chassis.messaging.partitions import is_added_queue
 from journey.admin.broker.definitions import Json, objects
 from notification_svc.service import notification_service
 from order_svc.service import order_service
@@ -34,6 +35,7 @@ def test_one_partition_changes_nothing() -> None:
 
 def test_one_partition_has_the_names_of_release_0_1_0() -> None:
     queues = {queue.name for queue in ONE.queues if queue.name.startswith("order_svc.")}
+    queues -= {queue for queue in queues if is_added_queue(queue)}
     assert queues == {f"order_svc.{kind}" for kind in ("commands", "events", "dead", "rejected")}
     assert {kind for _, _, kind, _ in bindings_of(ONE)} == {"queue"}
     assert {each["type"] for each in objects(ONE, "v")["exchanges"]} == {"topic"}

@@ -1,21 +1,18 @@
 """Two releases of a service side by side: each handles what it can, and leaves the rest to the other."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chassis import telemetry
-from chassis.bus.memory import MemoryBus
 from chassis.core.retry import OTHER_RELEASE_WAITS_MAX
-from chassis.messaging.envelope import WireMessage, wrap
+from chassis.messaging.envelope import wrap
 from chassis.messaging.message import Command, Event, Message, Owner
 from chassis.store.protocol import Change, Handled
-from tests.simulation import virtual_time
 from tests.support.pending_message_factory import NOW
-from tests.support.two_releases import Earlier, Later, MixedSystem
+from tests.support.two_releases import Earlier, Later, MixedSystem, in_virtual_time, publish, sent
 
 pytestmark = pytest.mark.usefixtures("quiet")
 A_DAY_S = 24 * 3_600
@@ -24,26 +21,6 @@ A_DAY_S = 24 * 3_600
 @pytest.fixture
 def quiet() -> None:
     telemetry.configure("critical", pretty=False)
-
-
-def in_virtual_time(story: Callable[[MixedSystem], Awaitable[None]]) -> None:
-    async def played() -> None:
-        system = MixedSystem()
-        try:
-            await story(system)
-        finally:
-            await system.kill()
-
-    virtual_time.play(played())
-
-
-def sent(message: Message, id_: str = "m-1") -> WireMessage:
-    catalog = Later.CATALOG if message.TYPE in Later.CATALOG else Earlier.CATALOG
-    return wrap(message, id=id_, source=message.OWNER, now=NOW).wire_message(catalog)
-
-
-async def publish(system: MixedSystem, user: str, *wire_messages: WireMessage) -> None:
-    assert not any(await MemoryBus(system.broker, user).publish(wire_messages))
 
 
 def test_a_new_version_waits_for_an_instance_that_reads_it() -> None:

@@ -2,7 +2,13 @@
 
 import pytest
 
-from chassis.messaging.partitions import input_queue_of, parse_partitions, partition_queues
+from chassis.messaging.partitions import (
+    added_queue,
+    input_queue_of,
+    is_added_queue,
+    parse_partitions,
+    partition_queues,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +57,26 @@ def test_every_partition_names_its_input_queue(queue: str) -> None:
     assert input_queue_of(queue) == "order_svc.commands"
 
 
+@pytest.mark.parametrize("queue", ["order_svc.commands", "order_svc.events"])
+def test_the_queue_of_added_messages_names_its_input_queue(queue: str) -> None:
+    assert added_queue(queue) == f"{queue}.added"
+    assert input_queue_of(added_queue(queue)) == queue
+    assert is_added_queue(added_queue(queue))
+    assert not any(map(is_added_queue, (*partition_queues(queue, 3), "order_svc.dead.added")))
+
+
 @pytest.mark.parametrize(
     "queue",
-    ["order_svc.dead", "order_svc.dead.1", "order_svc.events.01", "a.order_svc.events.1", "journal", ""],
+    [
+        "order_svc.dead",
+        "order_svc.dead.added",
+        "order_svc.events.added.1",
+        "order_svc.dead.1",
+        "order_svc.events.01",
+        "a.order_svc.events.1",
+        "journal",
+        "",
+    ],
 )
 def test_other_queues_are_no_partitions(queue: str) -> None:
     assert input_queue_of(queue) == queue

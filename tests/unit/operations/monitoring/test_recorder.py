@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from chassis.messaging.message import Message
+from chassis.messaging.partitions import is_added_queue
 from contracts.inventory import StockReserved
 from contracts.orders import OrderPlaced, PlaceOrder
 from journey.admin.broker.management import Traffic
@@ -32,7 +33,8 @@ class RecordedSystem:
         self.handled: dict[tuple[str, str], int] = {}  # (host, wire type) -> number
         self.started = dict.fromkeys((*CONSUMING_SERVICES, "order_svc.2"), 1_000)
         self.away: set[str] = set()
-        queues = {queue.name: Traffic(2, 0, 1, 3.0, 1.5) for queue in shop_topology().queues}
+        names = (queue.name for queue in shop_topology().queues)
+        queues = {name: Traffic(2, 0, 1, 3.0, 1.5) for name in names if not is_added_queue(name)}
         self.snapshot = current_snapshot(QueueStats(queues, ()), {}, NOW)
         self.history = History()
         self.recorder = HistoryRecorder(

@@ -98,6 +98,12 @@ def test_an_unconsumed_partition_shows_as_no_consumer() -> None:
     assert by_input_queue(figures) == {"order_svc.events": Depth(5, 0, 0)}
 
 
+def test_added_messages_count_and_need_no_consumer() -> None:
+    """After a rollback no instance consumes them."""
+    figures = {"gateway.events": Depth(1, 0, 2), "gateway.events.added": Depth(5, 0, 0)}
+    assert by_input_queue(figures) == {"gateway.events": Depth(6, 0, 2)}
+
+
 def test_losses_of_a_partition_are_those_of_the_shop() -> None:
     losses = Losses({"notification_svc.events.1": 3, "client.x.events.1": 2, "x.events.1": 1})
     assert losses.by_own_queue == {"notification_svc.events.1": 3, "other queues": 3}
