@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 
 from chassis.core.definition import ServiceDefinition
 from chassis.fault_switches import SwitchableFault
-from chassis.runtime import Effects, Lifespan, Routes, run
+from chassis.runtime import Effects, Lifespan, Routes
+from chassis.service_process import run
 from chassis.settings import Settings, load_settings
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Store
@@ -43,7 +44,7 @@ class Application(Generic[S]):
     build: Callable[[S, OpenStore], ApplicationParts]
 
     def run(self) -> None:
-        """Run the service as a process, with settings from the environment. See chassis.runtime.run."""
+        """Run the service as a process, with settings from the environment (chassis/service_process.py)."""
         settings: S = load_settings(self.settings)
 
         def open_store(database: str) -> Store:

@@ -5,21 +5,15 @@ Production and tests use the same wiring.
 
 import asyncio
 import contextlib
-import gc
 import math
-import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-import uvloop
 from fastapi import APIRouter
 
 from chassis import telemetry
 from chassis.bus.protocol import Bus, Subscription
-from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import Clock, utc_now
 from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.core.dispatcher import Dispatcher
@@ -31,16 +25,11 @@ from chassis.core.sweeper import sweep_unpublished
 from chassis.core.timers import send_due_reminders
 from chassis.fault_switches import FaultSwitches, SwitchableFault
 from chassis.health import PROBE_EVERY_S, Health
-from chassis.recovery_window import require_recoverable
 from chassis.retention import FIRST_AFTER_S, keep_in_accord
 from chassis.sampling import SAMPLE_S, observe_lag, sample_store
-from chassis.settings import Settings
 from chassis.store.cached import CachedStore
-from chassis.store.mongodb import MongoStore
-from chassis.store.protocol import Store, StoreRefused
+from chassis.store.protocol import Store
 from chassis.telemetry import metrics
-from chassis.telemetry.tracing_setup import start_tracing
-from chassis.web import app
 
 Effects = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[EffectHandler[Any, Any]]]
 Routes = Callable[["Runtime"], APIRouter]
@@ -90,6 +79,9 @@ class Runtime:
         self._tasks: list[asyncio.Task[None]] = []
         self._dispatching: asyncio.Task[None] | None = None
         self._resources = contextlib.AsyncExitStack()
+        # Set when the instance begins to stop. Streams end then.
+        self.stopping = asyncio.Event()
+        self._stops_at = 0.0
         self.crashed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
@@ -138,13 +130,16 @@ class Runtime:
             self._supervise("event loop lag", observe_lag(self.service.name))
 
     async def stop(self, drain_s: float = 20.0) -> None:
-        """Stop consuming, finish the messages in flight, and exit.
+        """Stop consuming, finish the messages and the requests in flight, and exit.
 
         Unacknowledged messages are redelivered elsewhere.
 
-        After a crash of the dispatcher no message in flight can finish, so the process does not wait: its
-        replacement should start at once.
+        `drain_s` is for both: requests get what the messages have left. After a crash of the dispatcher no
+        message in flight can finish, so the process does not wait: its replacement should start at once.
         """
+        if not self.crashed.done():
+            self._stops_at = asyncio.get_running_loop().time() + drain_s
+        self.stopping.set()
         metrics.CONSUMING.labels(self.service.name).set(0)
         if self._effect_runner is not None:
             await self._effect_runner.stop()
@@ -160,6 +155,7 @@ class Runtime:
 
     async def kill(self) -> None:
         """Stop at once, like a crash: messages in flight are not settled."""
+        self.stopping.set()
         if self._effect_runner is not None:
             await self._effect_runner.stop()
         for task in self._tasks:
@@ -170,6 +166,15 @@ class Runtime:
         await self._resources.aclose()
         await self.bus.stop()
         await self.store.stop()
+
+    def before_disconnecting(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Call it at the stop, when no more messages are handled; database and broker are still connected."""
+        self._resources.push_async_callback(callback)
+
+    @property
+    def left_s(self) -> float:
+        """How much of the drain is left for requests in flight, which need database and broker."""
+        return max(0.0, self._stops_at - asyncio.get_running_loop().time())
 
     def unready(self) -> str:
         """Why the service is not consuming now; empty if it is."""
@@ -215,84 +220,3 @@ class Runtime:
             error is not None and not asked and not self.crashed.done()
         ):  # without an error it had nothing to do
             self.crashed.set_result(error)
-
-
-def run(
-    service: ServiceDefinition,
-    settings: Settings,
-    *,
-    routes: Routes | None = None,
-    effects: Effects | None = None,
-    lifespan: Lifespan | None = None,
-    faults: Sequence[SwitchableFault] = (),
-) -> None:
-    """Run one service as a process until SIGTERM or SIGINT.
-
-    `faults`: can be switched on only if the settings allow faults.
-    Exits with 1 on a crash, or if it can never start. Raises BadSettings.
-    """
-    require_recoverable(service, settings.recovery_window)
-    service = replace(service, partitions=settings.partitions_of(service.name))
-    telemetry.configure(settings.log_level, settings.log_pretty, service=service.name)
-    stop_tracing = start_tracing(delayed_continue=settings.trace_delayed == "continue")
-    # Everything loaded by now stays until the process ends, and messages create no reference cycles. With
-    # Python's default thresholds garbage collection took a fifth of a busy service's time.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    try:
-        switches = FaultSwitches(faults) if settings.journey_allow_faults else None
-        serving = _serve(
-            service, settings, routes=routes, effects=effects, lifespan=lifespan, faults=switches
-        )
-        crash = uvloop.run(serving)
-    except StoreRefused as error:
-        telemetry.log.error("cannot start", service=service.name, error=str(error))
-        sys.exit(1)
-    finally:
-        stop_tracing()
-    if crash is not None:
-        telemetry.log.error("crashed", service=service.name, exc_info=crash)
-        sys.exit(1)
-
-
-async def _serve(
-    service: ServiceDefinition,
-    settings: Settings,
-    *,
-    routes: Routes | None,
-    effects: Effects | None,
-    lifespan: Lifespan | None,
-    faults: FaultSwitches | None,
-) -> BaseException | None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    database = settings.mongo_database or service.name
-    store = MongoStore(settings.database_url, database, settings.mongo_driver, service=service.name)
-    bus = RabbitBus(settings.broker_url)
-    runtime = Runtime(service, bus, store, effects=effects, lifespan=lifespan, faults=faults)
-    async with _http(runtime, settings, routes):
-        starting = asyncio.create_task(runtime.start())
-        asked = asyncio.create_task(stopping.wait())
-        await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            starting.result()
-            await asyncio.wait([asked, runtime.crashed], return_when=asyncio.FIRST_COMPLETED)
-        else:
-            starting.cancel()
-        asked.cancel()
-        telemetry.log.info("draining", service=service.name)
-        await runtime.stop(settings.drain_s)
-    return runtime.crashed.result() if runtime.crashed.done() else None
-
-
-@contextlib.asynccontextmanager
-async def _http(runtime: Runtime, settings: Settings, routes: Routes | None) -> AsyncIterator[None]:
-    server = app.Server(app.create_app(runtime, routes(runtime) if routes else None), settings)
-    serving = asyncio.create_task(server.serve())
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await serving

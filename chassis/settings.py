@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         False,
         description="1 in test and demonstration environments only: opens the fault switches, /faults",
     )
-    drain_s: float = Field(20.0, gt=0, le=28, description="seconds that a stop waits for messages in flight")
+    drain_s: float = Field(20.0, gt=0, le=28, description="seconds that a stop waits for what is in flight")
     # The journal keeps events for thirty days, and people redrive after weeks: the handled messages must
     # still be there.
     retention_days: int = Field(

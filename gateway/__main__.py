@@ -8,7 +8,8 @@ from functools import partial
 from fastapi import FastAPI
 
 from chassis import telemetry
-from chassis.runtime import Runtime, run
+from chassis.runtime import Runtime
+from chassis.service_process import run
 from chassis.settings import load_settings
 from chassis.web.app import Server
 from gateway.app import create_app
@@ -35,13 +36,13 @@ async def serve_public_api(
             rate_limiter = RateLimiter(await stack.enter_async_context(counters))
         deps = GatewayDependencies(runtime, settings, rate_limiter=rate_limiter)
         stack.push_async_callback(deps.close)
-        await stack.enter_async_context(_serve(create_app(deps), settings, deps.stopping))
+        await stack.enter_async_context(_serve(create_app(deps), settings, runtime))
         yield
 
 
 @asynccontextmanager
-async def _serve(app: FastAPI, settings: GatewaySettings, stopping: asyncio.Event) -> AsyncIterator[None]:
-    """`stopping` is set before the server stops, because open streams would keep it running."""
+async def _serve(app: FastAPI, settings: GatewaySettings, runtime: Runtime) -> AsyncIterator[None]:
+    """Open streams end when the runtime begins to stop, so they do not keep the server running."""
     # Browsers reach it through a proxy with a public certificate; the services' certificate is not for them.
     public = settings.model_copy(
         update={
@@ -60,8 +61,8 @@ async def _serve(app: FastAPI, settings: GatewaySettings, stopping: asyncio.Even
         telemetry.log.info("public server listening", host=settings.public_host, port=number)
         yield
     finally:
-        stopping.set()
-        server.should_exit = True
+        runtime.stopping.set()  # if it could not start
+        server.finish(runtime.left_s)
         await serving
 
 

@@ -1,6 +1,5 @@
 """What the routes need, built once per process and passed to every router."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +51,7 @@ class GatewayDependencies:
 
         self.runtime = runtime
         self.settings = settings
-        self.stopping = asyncio.Event()
+        self.stopping = runtime.stopping
         self.users = upstream("user_svc", settings.user_svc_url)
         self.products = upstream("product_svc", settings.product_svc_url)
         self.stock = upstream("inventory_svc", settings.inventory_svc_url)

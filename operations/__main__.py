@@ -22,20 +22,20 @@ def main() -> None:
 async def serve(settings: OperationsSettings) -> None:
     """Serves until SIGTERM or SIGINT. Open streams end first, so that they do not delay the shutdown.
 
-    Requests in flight get DRAIN_S to finish: there are no messages for which other services wait so long.
+    Requests in flight get DRAIN_S to finish, as in the services.
     """
     deps = OperationsDependencies(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, deps.stopping.set)
     async with deps.open():
-        server = http.Server(create_app(deps), settings, finish_s=settings.drain_s)
+        server = http.Server(create_app(deps), settings)
         serving = asyncio.create_task(server.serve())
         telemetry.log.info("watching", service="operations")
         stopping = asyncio.create_task(deps.stopping.wait())
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        server.should_exit = True
+        server.finish(settings.drain_s)
         await serving
 
 

@@ -255,15 +255,14 @@ def _following(config: uvicorn.Config, build: Callable[[], ssl.SSLContext]) -> s
     return FollowingContext(ssl.PROTOCOL_TLS_SERVER, build, files)
 
 
-# After the messages in flight are drained.
+# What a request gets to finish even if the messages in flight have taken the whole drain.
 FINISH_S = 3.0
 
 
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers: the runtime drains first."""
 
-    def __init__(self, app: FastAPI, settings: Settings, *, finish_s: float = FINISH_S) -> None:
-        """`finish_s`: how long a stop waits for the requests in flight."""
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
         app.state.metric_prefix = settings.metric_prefix
         super().__init__(
             uvicorn.Config(
@@ -275,12 +274,19 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 proxy_headers=False,
                 server_header=False,  # do not advertise the server software
-                timeout_graceful_shutdown=math.ceil(finish_s),
                 ssl_certfile=settings.tls_certificate_file,
                 ssl_keyfile=settings.tls_key_file,
                 ssl_context_factory=_following if settings.tls_certificate_file else None,
             )
         )
+
+    def finish(self, within_s: float = FINISH_S) -> None:
+        """Accept no more connections, and end when the requests in flight are answered, or after `within_s`.
+
+        It is at least FINISH_S. Streams must end by themselves.
+        """
+        self.config.timeout_graceful_shutdown = math.ceil(max(FINISH_S, within_s))
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -98,7 +98,7 @@ class MemoryShop:
 
     async def stop(self, name: str) -> None:
         server, serving = self._servers.pop(name)
-        server.should_exit = True
+        server.finish()
         await serving
         await self._runtimes.pop(name).stop(5)
 

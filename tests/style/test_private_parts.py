@@ -70,13 +70,7 @@ PARTS = (
     ),
     PrivatePart(
         "uvicorn.Server.should_exit",
-        (
-            "chassis/runtime.py",
-            "gateway/__main__.py",
-            "operations/__main__.py",
-            "journey/devenv/memory_shop.py",
-            _TEST_SERVER,
-        ),
+        ("chassis/web/app.py", _TEST_SERVER),
         "ends the server without a signal",
     ),
     PrivatePart("uvicorn.Server.started", (_TEST_SERVER,), "tells when the server listens"),

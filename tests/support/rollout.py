@@ -108,8 +108,10 @@ class Rollout:
         self._instance[service] = after
 
     def address(self, service: str) -> str:
-        """Of the running instance."""
-        return self.system.endpoints.http[process_of(service, self._instance[service])]
+        """Where the running instance takes requests of browsers."""
+        endpoints = self.system.endpoints
+        known = endpoints.public if service == GATEWAY else endpoints.http
+        return known[process_of(service, self._instance[service])]
 
     async def update_all(self, services: Iterable[str], tree: Path) -> None:
         for service in services:

@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
 ROUNDS = int(os.environ.get("UPDATE_ROUNDS", "1"))
 WAIT_S = 300.0
-LONGER_THAN_OTHERS_S = FINISH_S + 2  # a stop of another program would cut off such a request
+LONGER_THAN_FINISH_S = FINISH_S + 2  # without a share of the drain such a request would be cut off
 # The services whose messages the invented change concerns.
 CONCERNED = ("inventory_svc", "payment_svc", "notification_svc", "gateway")
 OLD_RELEASES = releases() if ROUNDS > 1 else [previous_release()]
@@ -71,7 +71,8 @@ async def test_every_service_is_updated_and_rolled_back_under_load(
         ):
             for _ in range(ROUNDS):
                 await rollout.update_all(shuffled(SERVICES, chosen), ROOT)
-                await a_request_in_flight_survives(rollout, staff[0], ROOT)
+                for service in (OPERATIONS, GATEWAY):
+                    await a_request_in_flight_survives(rollout, staff[0], service)
                 await rollout.update_all(shuffled(SERVICES, chosen), previous)
         await all_went_well(rollout, load, WAIT_S)
         accepted = before + sum(member.received for member in staff)
@@ -90,16 +91,19 @@ async def erased_at_the_gateway(rollout: Rollout) -> set[str]:
         return {str(each["_id"]) async for each in keys.find({"state.status": "erased"})}
 
 
-async def a_request_in_flight_survives(rollout: Rollout, member: StaffMember, tree: Path) -> None:
-    """An instance of operations that stops takes no new connection, and finishes what it has begun."""
-    stopping = rollout.address(OPERATIONS)
+async def a_request_in_flight_survives(rollout: Rollout, member: StaffMember, service: str) -> None:
+    """An instance that stops takes no new connection, and finishes what it has begun.
+
+    The request goes through the gateway to operations.
+    """
+    stopping = rollout.address(service)
     begun, finish = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(member.receive_slowly(begun, finish))
         await begun.wait()
-        updating = tasks.create_task(rollout.update(OPERATIONS, tree))
+        updating = tasks.create_task(rollout.update(service, ROOT))
         await until(lambda: refuses(stopping), within_s=WAIT_S)
-        await asyncio.sleep(LONGER_THAN_OTHERS_S)
+        await asyncio.sleep(LONGER_THAN_FINISH_S)
         assert not updating.done(), "it waits for the request"
         finish.set()
 

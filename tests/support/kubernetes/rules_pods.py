@@ -8,7 +8,7 @@ from tests.support.kubernetes.programs import compose, programs
 from tests.support.kubernetes.rendered import Rendered, container_of, environment
 from tests.support.kubernetes.workload import Manifest
 
-# After the drain: open HTTP requests (timeout_graceful_shutdown in chassis/web/app.py), connections, spans.
+# After the drain: FINISH_S of chassis/web/app.py for the requests of two servers, connections, spans.
 CLOSING_S = 10
 _PROBES = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
 

@@ -7,7 +7,7 @@ import pytest
 from chassis.bus.topology_policies import JOURNAL_AGE, JOURNAL_KEPT
 from chassis.core.definition import CLOCK_MARGIN
 from chassis.recovery_window import MARGIN, require_recoverable, shortfalls
-from chassis.runtime import run
+from chassis.service_process import run
 from chassis.settings import DEFAULT_RECOVERY_WINDOW, BadSettings, Settings
 from journey.admin.registry import CONSUMING_SERVICES
 from order_svc.service import order_service

@@ -41,7 +41,7 @@ async def service(files: CertificateFiles | None) -> AsyncIterator[int]:
             await asyncio.sleep(0.01)
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:
-        server.should_exit = True
+        server.finish()
         await serving
 
 
