@@ -1,7 +1,8 @@
 """Changes that the rules for broker, database, ingress and monitoring must refuse."""
 
 from tests.support.kubernetes import rules_platform
-from tests.support.kubernetes.broken import Break, setting, spec, variable
+from tests.support.kubernetes.broken import Break, removed, setting, spec, variable
+from tests.support.kubernetes.rendered import container_of
 
 PLATFORM = {
     "another limit of bodies": Break(
@@ -46,7 +47,21 @@ PLATFORM = {
         "AMQP_URL must name the user order_svc",
     ),
     "TLS that is not required": Break(
-        rules_platform.programs_use_their_own_users, variable("TLS_REQUIRED", "0"), "TLS_REQUIRED must be 1"
+        rules_platform.every_program_requires_tls,
+        variable("TLS_REQUIRED", "0"),
+        "order-svc: TLS_REQUIRED must be 1",
+    ),
+    "a service of the registry without a Deployment": Break(
+        rules_platform.every_program_requires_tls,
+        removed("Deployment", "product-svc"),
+        "product-svc: TLS_REQUIRED must be 1",
+    ),
+    "a Job that connects without TLS": Break(
+        rules_platform.every_program_requires_tls,
+        lambda found: container_of(found.of("Job")["database"]["spec"]["template"])["env"].append(
+            {"name": "MONGO_ADMIN_URL", "value": "mongodb://admin@mongo/?replicaSet=mongo"}
+        ),
+        "Job database: MONGO_ADMIN_URL is without TLS",
     ),
     "a Job that misses a user": Break(
         rules_platform.topology_job_knows_every_user,

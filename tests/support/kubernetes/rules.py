@@ -33,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     rules_platform.broker_has_room_above_its_disk_limit,
     rules_platform.database_has_the_limits_and_users,
     rules_platform.programs_use_their_own_users,
+    rules_platform.every_program_requires_tls,
     rules_platform.topology_job_knows_every_user,
     rules_platform.jobs_run_what_their_image_holds,
     rules_platform.topology_waits_for_all_nodes,

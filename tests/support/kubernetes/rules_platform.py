@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from urllib.parse import urlsplit
 
+from chassis.connection_urls import uses_tls
 from chassis.messaging.envelope import OPERATOR
-from journey.admin.registry import shop_database_users, shop_topology
+from journey.admin.registry import SERVICES, WEB_PROGRAMS, shop_database_users, shop_topology
 from tests.support.alert_rules import OBSERVABILITY, parsed
 from tests.support.image_requirements import OPERATOR as OPERATOR_MODULES
 from tests.support.kubernetes import names
 from tests.support.kubernetes.files import prometheus_rules
 from tests.support.kubernetes.jobs import DATABASE_ADMIN
-from tests.support.kubernetes.programs import compose, programs
+from tests.support.kubernetes.programs import compose, dns_name, programs
 from tests.support.kubernetes.rendered import Rendered, container_of, environment
 
 _BROKER_ARGUMENTS = ("collect_statistics_interval", "quorum_tick_interval", "max_message_size")
@@ -72,15 +73,28 @@ def database_has_the_limits_and_users(found: Rendered) -> Iterator[str]:
 
 
 def programs_use_their_own_users(found: Rendered) -> Iterator[str]:
-    """At broker and database; and every address is encrypted."""
+    """At broker and database."""
     for program in programs():
         variables = environment(container_of(found.of("Deployment")[program.dns]["spec"]["template"]))
         user = program.name if program.definition is not None else OPERATOR
         for name in ("AMQP_URL", "MONGO_URL"):
             if name in variables and urlsplit(variables[name]).username != user:
                 yield f"{program.dns}: {name} must name the user {user}"
+
+
+def every_program_requires_tls(found: Rendered) -> Iterator[str]:
+    """With TLS_REQUIRED a program of the registry refuses an address without TLS. The Jobs have no such
+    setting, so their addresses themselves are checked.
+    """
+    for name in (*SERVICES, *WEB_PROGRAMS):
+        deployment = found.of("Deployment").get(dns_name(name))
+        variables = environment(container_of(deployment["spec"]["template"])) if deployment else {}
         if variables.get("TLS_REQUIRED") != "1":
-            yield f"{program.dns}: TLS_REQUIRED must be 1"
+            yield f"{dns_name(name)}: TLS_REQUIRED must be 1"
+    for name, job in found.of("Job").items():
+        for variable, value in environment(container_of(job["spec"]["template"])).items():
+            if variable.endswith("_URL") and not uses_tls(str(value)):
+                yield f"Job {name}: {variable} is without TLS"
 
 
 def jobs_run_what_their_image_holds(found: Rendered) -> Iterator[str]:
