@@ -9,6 +9,7 @@ import pytest
 
 from chassis.bus import rabbitmq_subscription
 from chassis.messaging.message import Command
+from chassis.messaging.partitions import input_queue_of
 from contracts.catalog import CATALOG, NAMES
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
 from journey.devenv.infra.ports import free_ports
@@ -186,7 +187,7 @@ async def test_every_command_has_one_queue_and_events_are_journaled(vhost: Virtu
     bound = {(binding.exchange, binding.key): binding.queue for binding in vhost.topology.bindings}
     for type_, contract in CATALOG.items():
         if issubclass(contract, Command):
-            assert bound["commands", type_] == f"{contract.OWNER}.commands"
+            assert input_queue_of(bound["commands", type_]) == f"{contract.OWNER}.commands"
     assert bound["events", "#"] == NAMES.journal
     assert bound[NAMES.dead, "order_svc"] == "order_svc.dead"
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.protocol import Subscription
 from chassis.bus.retry_ladder import RetryLadder
 from chassis.bus.topology import build
 from chassis.core.definition import EffectUnavailable
@@ -177,20 +178,25 @@ async def status(runtime: Runtime) -> Any:
     return state and state["status"]
 
 
+def commands(runtime: Runtime) -> Subscription:
+    """The commands queue; the service subscribes to its queues of events first."""
+    return runtime._subscriptions[len(runtime.service.events_queues)]
+
+
 async def test_a_late_redrive_of_authorize_only_looks_up(
     provider: Forgetful,
 ) -> None:
     """The authorisation was made, but a crash lost the response, and the command was dead-lettered."""
     day = Day(provider)
     async with day.running() as runtime:
-        await runtime._subscriptions[1].pause()  # the commands wait
+        await commands(runtime).pause()
         day.deliver(PLACED, RESERVED)
         await until(lambda: len(day.emitted(payments.Authorize)) == 1)
         authorize = day.broker.queues[COMMANDS].popleft()
         await provider.authorize(AUTHORIZE)
         day.now += THREE_DAYS
         provider.put.clear()
-        await runtime._subscriptions[1].resume()
+        await commands(runtime).resume()
         day.redrive(authorize)
         await until(lambda: len(day.emitted(payments.PaymentAuthorized)) == 1)
     assert provider.put == []
@@ -206,13 +212,13 @@ async def test_after_a_long_outage_ended_orders_are_not_authorized(
         day.deliver(PLACED, RESERVED)
         await until(lambda: any(wire_message.exchange in LADDER for wire_message in day.broker.tapped))
         # otherwise a request of today would get its result in three days
-        await runtime._subscriptions[1].pause()
+        await commands(runtime).pause()
         await until(lambda: runtime._dispatcher is not None and not runtime._dispatcher.in_flight)
         day.deliver(CANCELLED)
         day.now += THREE_DAYS
         provider.put.clear()
         provider.outage = False
-        await runtime._subscriptions[1].resume()
+        await commands(runtime).resume()
         await until(lambda: status(runtime), lambda found: found == "dropped")
     assert await provider.ledger("", 10) == []
     assert day.broker.dead("payment_svc") == []
