@@ -104,7 +104,7 @@ async def test_only_messages_on_permitted_routes_are_accepted(vhost: VirtualHost
         if wire_message.type == "sentinel":
             observed.sentinels[queue] += 1
             return
-        reader, _, kind = queue.partition(".")
+        reader, kind = queue.split(".")[:2]
         case = matrix[wire_message.message_id or ""]
         believed = case.contract in SERVICES[reader].by_type and judged(wire_message, reader)
         if kind not in ("events", "commands"):  # it holds dead letters
