@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from chassis.messaging.message import Command, Event, Owner, Sender
-from contracts.values import Id, OrderLine, Sku
+from contracts.values import Id, OrderLine, ReturnedLines, Sku
 
 INVENTORY = Owner("inventory", service="inventory_svc")
 
@@ -119,3 +119,11 @@ class StockReleased(Event, owner=INVENTORY, type="inventory.stock_released.v1", 
 
     order_id: Id
     restocked: bool = False
+
+
+class StockReturned(Event, owner=INVENTORY, type="inventory.stock_returned.v1", subject="order_id"):
+    """The goods of a refund are booked: they can be sold again, or are written off as damaged."""
+
+    order_id: Id
+    refund_id: Id
+    returned: ReturnedLines

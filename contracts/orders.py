@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from chassis.messaging.message import Command, Event, Owner, Sender
-from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
+from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine, ReturnedLines
 
 ORDER = Owner("order", service="order_svc")
 
@@ -57,6 +57,16 @@ class StaffRefuseReason(StrEnum):
     ALREADY_DISPATCHED = "already_dispatched"
 
 
+class RefundRefuseReason(StrEnum):
+    """Why a refund of a part was refused before payment_svc was asked."""
+
+    NOT_DISPATCHED = "not_dispatched"
+    NOT_IN_ORDER = "not_in_order"
+    ALREADY_RETURNED = "already_returned"
+    AMOUNT_TOO_HIGH = "amount_too_high"
+    TOO_MANY_REFUNDS = "too_many_refunds"
+
+
 class PlaceOrder(Command, owner=ORDER, type="order.place.v1", subject="order_id", asked_by=("gateway",)):
     """Place an order. The client chooses the id, so that sending it twice creates one order."""
 
@@ -90,12 +100,17 @@ class DispatchOrder(Command, owner=ORDER, type="order.dispatch.v1", subject="ord
 
 
 class RefundOrder(Command, owner=ORDER, type="order.refund.v1", subject="order_id", sender=Sender.STAFF):
-    """Refund a part of an order that has been dispatched. The refund's id ensures that it counts once."""
+    """Refund a part of an order that has been dispatched. The refund's id ensures that it counts once.
+
+    `returned`: the pieces that the refund is for, and where each goes; none if it is only an amount. The
+    amount is at most their price.
+    """
 
     order_id: Id
     refund_id: Id
     staff_id: Id
     amount: Money
+    returned: ReturnedLines = ()
 
 
 class RecordTracking(
@@ -171,20 +186,37 @@ class OrderDispatched(Event, owner=ORDER, type="order.dispatched.v1", subject="o
 
 
 class RefundRequested(Event, owner=ORDER, type="order.refund_requested.v1", subject="order_id"):
-    """Staff refund a part of a dispatched order; payment_svc decides whether so much is left."""
+    """Staff refund a part of a dispatched order; payment_svc decides whether so much is left.
+
+    `returned`: what the refund is for. The goods are booked when the amount is refunded.
+    """
 
     order_id: Id
     refund_id: Id
     staff_id: Id
     amount: Money
+    returned: ReturnedLines = ()
 
 
 class RefundNotPossible(Event, owner=ORDER, type="order.refund_not_possible.v1", subject="order_id"):
-    """A RefundOrder was refused: the order has not been dispatched. Its cancellation refunds all of it."""
+    """A RefundOrder was refused; no money moved, and no goods are booked.
+
+    An order that has not been dispatched is refunded by its cancellation. `detail`: the line, for staff.
+    """
 
     order_id: Id
     refund_id: Id
     staff_id: Id
+    reason: RefundRefuseReason = RefundRefuseReason.NOT_DISPATCHED
+    detail: str = ""
+
+
+class GoodsReturned(Event, owner=ORDER, type="order.goods_returned.v1", subject="order_id"):
+    """A refund with returned goods is carried out; inventory_svc books them once for each refund."""
+
+    order_id: Id
+    refund_id: Id
+    returned: ReturnedLines
 
 
 class TrackingRecorded(Event, owner=ORDER, type="order.tracking_recorded.v1", subject="order_id"):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from chassis.messaging.message import Command, Event, Owner, Sender
-from contracts.values import Id, Money, Value
+from contracts.values import Id, Money, ReturnedLines, Value
 
 PAYMENT = Owner("payment", service="payment_svc")
 
@@ -216,13 +216,17 @@ class PaymentRefunded(Event, owner=PAYMENT, type="payment.refunded.v1", subject=
 
 
 class PaymentPartRefunded(Event, owner=PAYMENT, type="payment.part_refunded.v1", subject="order_id"):
-    """A part of the captured amount is refunded. `refunded`: the sum of all such parts so far."""
+    """A part of the captured amount is refunded. `refunded`: the sum of all such parts so far.
+
+    `returned`: what it is refunded for, as order_svc requested it.
+    """
 
     order_id: Id
     customer_id: Id
     refund_id: Id
     amount: Money
     refunded: Money
+    returned: ReturnedLines = ()
 
 
 class RefundRefused(Event, owner=PAYMENT, type="payment.refund_refused.v1", subject="order_id"):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import date
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -180,6 +181,31 @@ class RequestedLine(OrderLine):
     @property
     def total(self) -> Money | None:
         return None if self.price is None else self.price.times(self.quantity)
+
+
+class ReturnTo(StrEnum):
+    """Where returned pieces go: back to the stock, or out of the books because they cannot be sold."""
+
+    STOCK = "stock"
+    WRITTEN_OFF = "written_off"
+
+
+class ReturnedLine(OrderLine):
+    """Pieces of a dispatched order that are refunded. `title`: as in the order; order_svc fills it in."""
+
+    to: ReturnTo
+    title: Title | None = None
+
+
+# Of one refund: each line of an order may be divided between the two destinations.
+ReturnedLines = Annotated[tuple[ReturnedLine, ...], Field(max_length=2 * LINES_MAX)]
+
+
+def item_names(lines: Iterable[ReturnedLine]) -> tuple[str, ...]:
+    """`2 × Kettle, blue`, one for each article, by its title or else its SKU."""
+    known = list(lines)
+    titles = {line.sku: line.title for line in known if line.title}
+    return tuple(f"{count} × {titles.get(sku, sku)}" for sku, count in quantities(known).items())
 
 
 def quantities(lines: Iterable[OrderLine]) -> dict[str, int]:

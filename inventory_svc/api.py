@@ -17,6 +17,7 @@ from contracts.http.inventory import (
     ReservationPage,
     ReservationStatus,
     ReservationView,
+    ReturnView,
     ShelfPage,
     ShelfView,
 )
@@ -138,4 +139,5 @@ def _correction_view(loaded: Loaded) -> CorrectionView:
 def _reservation_view(loaded: Loaded) -> ReservationView:
     assert loaded.state is not None
     known: Reservation = _reservations.load(loaded.state)
-    return ReservationView(order_id=UUID(loaded.key), status=known.status, lines=known.lines)
+    returns = tuple(ReturnView(refund_id=each.refund_id, returned=each.returned) for each in known.returns)
+    return ReservationView(order_id=UUID(loaded.key), status=known.status, lines=known.lines, returns=returns)

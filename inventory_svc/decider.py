@@ -11,9 +11,15 @@ from contracts import inventory, orders
 from contracts.http.inventory import CorrectionStatus, ReservationStatus
 from contracts.inventory import Shortage
 from contracts.values import OrderLine
-from inventory_svc.stock import Correction, Receipt, Reservation, Shelf, move_lines
+from inventory_svc.stock import BookedReturn, Correction, Receipt, Reservation, Shelf, move_lines, take_back
 
-Handles = orders.OrderPlaced | orders.OrderConfirmed | orders.OrderDispatched | orders.OrderCancelled
+Handles = (
+    orders.OrderPlaced
+    | orders.OrderConfirmed
+    | orders.OrderDispatched
+    | orders.OrderCancelled
+    | orders.GoodsReturned
+)
 RejectionRecalled = inventory.StockRejected
 ReceiptRecalled = inventory.StockReceived
 CorrectionRecalled = inventory.StockCorrected
@@ -42,12 +48,22 @@ def decide(reservation: Reservation, message: Handles, context: Context[Shelf]) 
             # a tombstone: the order may still arrive
             return Decision(Reservation(ReservationStatus.RELEASED))
 
+        # goods that come back after the dispatch
+        case ReservationStatus.DISPATCHED, orders.GoodsReturned(refund_id=id_) if reservation.has_booked(id_):
+            return Decision(reservation)  # the same refund under another message id
+        case ReservationStatus.DISPATCHED, orders.GoodsReturned():
+            return book_return(reservation, message, shelves)
+        case ReservationStatus.COMMITTED, orders.GoodsReturned():  # it overtook OrderDispatched
+            return book_return(reservation.to(ReservationStatus.DISPATCHED), message, shelves)
+        case ReservationStatus.HELD, orders.GoodsReturned():  # and OrderConfirmed
+            return commit_and_book_return(reservation, message, shelves)
+
         # late messages that change nothing
         case ReservationStatus.RELEASED, orders.OrderPlaced() | orders.OrderConfirmed():
             return Decision(reservation)
         case ReservationStatus.REJECTED, orders.OrderCancelled():
             return Decision(reservation)
-        case ReservationStatus.DISPATCHED, orders.OrderConfirmed():
+        case ReservationStatus.DISPATCHED, orders.OrderConfirmed() | orders.OrderDispatched():
             return Decision(reservation)
         case _:
             raise OutOfTurn(reservation, message)
@@ -72,7 +88,7 @@ def reserve(placed: orders.OrderPlaced, shelves: Shelves) -> Decision[Reservatio
 
 def commit(
     reservation: Reservation,
-    message: orders.OrderConfirmed | orders.OrderDispatched,
+    message: orders.OrderConfirmed | orders.OrderDispatched | orders.GoodsReturned,
     shelves: Shelves,
     status: ReservationStatus = ReservationStatus.COMMITTED,
 ) -> Decision[Reservation]:
@@ -92,6 +108,28 @@ def release(
         inventory.StockReleased(order_id=cancelled.order_id, restocked=restocked),
         related=reservation.moved(shelves, **by_piece),
     )
+
+
+def book_return(
+    reservation: Reservation, message: orders.GoodsReturned, shelves: Shelves
+) -> Decision[Reservation]:
+    booked = BookedReturn(message.refund_id, message.returned)
+    returned = inventory.StockReturned(
+        order_id=message.order_id, refund_id=message.refund_id, returned=message.returned
+    )
+    return Decision(
+        replace(reservation, returns=(*reservation.returns, booked)),
+        returned,
+        related=take_back(message.returned, shelves),
+    )
+
+
+def commit_and_book_return(
+    reservation: Reservation, message: orders.GoodsReturned, shelves: Shelves
+) -> Decision[Reservation]:
+    sold = commit(reservation, message, shelves, ReservationStatus.DISPATCHED)
+    back = book_return(sold.state, message, {**shelves, **sold.related})
+    return Decision(back.state, *sold.emits, *back.emits, related={**sold.related, **back.related})
 
 
 def receive(receipt: Receipt, message: inventory.ReceiveStock, context: Context[Shelf]) -> Decision[Receipt]:

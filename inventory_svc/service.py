@@ -75,5 +75,5 @@ def inventory_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         "inventory_svc",
         (reservations, receipts, corrections),
         catalog=CATALOG,
-        added=(inventory.CorrectStock,),  # unknown to release 0.1.0
+        added=(inventory.CorrectStock, orders.GoodsReturned),  # unknown to release 0.1.0
     )

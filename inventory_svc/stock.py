@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from contracts.http.inventory import CorrectionStatus, ReservationStatus
 from contracts.inventory import CorrectionReason
-from contracts.values import OrderLine
+from contracts.values import OrderLine, ReturnedLine, ReturnTo
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """The stock of one article. available + reserved + sold = received, and none is below 0.
 
-    A correction changes `received` and `available`.
+    A correction changes `received` and `available`; a write-off of returned goods `received` and `sold`.
     """
 
     sku: str
@@ -36,15 +37,27 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
+class BookedReturn:
+    """The goods of a refund that came back."""
+
+    refund_id: UUID
+    returned: tuple[ReturnedLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reservation:
-    """The goods held or sold for one order."""
+    """The goods held or sold for one order. `returns`: which of them came back after the dispatch."""
 
     status: ReservationStatus = ReservationStatus.NEW
     lines: tuple[OrderLine, ...] = ()
+    returns: tuple[BookedReturn, ...] = ()
 
     def moved(self, shelves: Mapping[str, Shelf], **by_piece: int) -> dict[str, Shelf]:
         """The shelves after moving every line: `reserved=-1, sold=1` sells what was held."""
         return move_lines(self.lines, shelves, **by_piece)
+
+    def has_booked(self, refund_id: UUID) -> bool:
+        return any(booked.refund_id == refund_id for booked in self.returns)
 
     def to(self, status: ReservationStatus) -> "Reservation":
         return replace(self, status=status)
@@ -73,3 +86,17 @@ def move_lines(lines: Iterable[OrderLine], shelves: Mapping[str, Shelf], **by_pi
         line.sku: shelves[line.sku].move(**{field: sign * line.quantity for field, sign in by_piece.items()})
         for line in lines
     }
+
+
+def take_back(lines: Iterable[ReturnedLine], shelves: Mapping[str, Shelf]) -> dict[str, Shelf]:
+    """The shelves of returned goods. An article may be in two lines, one for each destination."""
+    moved: dict[str, Shelf] = {}
+    for line in lines:
+        shelf, pieces = moved.get(line.sku, shelves[line.sku]), line.quantity
+        to_stock = line.to is ReturnTo.STOCK
+        moved[line.sku] = (
+            shelf.move(sold=-pieces, available=pieces)
+            if to_stock
+            else shelf.move(sold=-pieces, received=-pieces)
+        )
+    return moved

@@ -12,7 +12,7 @@ from chassis.messaging.message import Event, Message
 from contracts import notifications, order_saga, orders, payments, users
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
-from contracts.values import Money
+from contracts.values import Money, ReturnedLine
 from notification_svc.mail import (
     Deferred,
     Deliver,
@@ -86,7 +86,7 @@ def decide(
         case MailStatus.NEW, payments.PaymentRefunded(customer_id=who, amount=amount):
             return queue(message, who, context, amount=amount)
         case MailStatus.NEW, payments.PaymentPartRefunded(customer_id=who, amount=amount, refund_id=part):
-            return queue(message, who, context, amount=amount, part=part)
+            return queue(message, who, context, amount=amount, part=part, returned=message.returned)
         case MailStatus.NEW, users.UserRegistered(user_id=who) | users.AddressProofRequested(user_id=who):
             return queue(message, who, context)
         case MailStatus.NEW, users.PasswordResetRequested(user_id=who) | users.PasswordChanged(user_id=who):
@@ -161,6 +161,7 @@ def queue(
     reason: CancelReason | None = None,
     tracking: str = "",
     part: UUID | None = None,
+    returned: tuple[ReturnedLine, ...] = (),
 ) -> Decision[Mail]:
     about, kind = UUID(event.subject), KINDS[type(event)]
     caused_at = None if context.sent_at == UNKNOWN_TIME else context.sent_at
@@ -174,6 +175,7 @@ def queue(
         caused_at=caused_at,
         tracking=tracking,
         part=part,
+        returned=returned,
     )
     return Decision(queued, notifications.SendMail(about=about, kind=kind, part=part))
 

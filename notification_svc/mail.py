@@ -7,7 +7,7 @@ from uuid import UUID
 
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
-from contracts.values import NIL_UUID, Money
+from contracts.values import NIL_UUID, Money, ReturnedLine
 
 
 class MailStatus(StrEnum):
@@ -39,6 +39,8 @@ class Mail:
     retry_at: datetime | None = None
     # The refund that it is about, if it is one of several.
     part: UUID | None = None
+    # What that refund is for; empty if it is only an amount.
+    returned: tuple[ReturnedLine, ...] = ()
     # When the event that caused the mail was sent; None if the mail was queued before this was recorded.
     caused_at: datetime | None = None
     tracking: str = ""

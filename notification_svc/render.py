@@ -16,7 +16,7 @@ from chassis.messaging.identity import derived_id
 from contracts.http.users import Recipient
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
-from contracts.values import format_money
+from contracts.values import format_money, item_names
 from notification_svc.mail import Mail
 
 DOMAIN = "order-journey.example"
@@ -57,6 +57,7 @@ def render_mail(mail: Mail, recipient: Recipient, sender: str, link: str, now: d
         "about": str(mail.about),
         "amount": format_money(mail.amount, symbols=False) if mail.amount else "",
         "is_part": mail.part is not None,
+        "items": item_names(mail.returned),
         "is_free": mail.amount is not None and mail.amount.is_zero,
         "reason": REASONS[mail.reason] if mail.reason else "",
         "tracking": mail.tracking,

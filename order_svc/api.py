@@ -11,7 +11,7 @@ from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
 from chassis.web.problems import ALWAYS, problem_response, problem_responses
-from contracts.http.orders import OrderPage, OrderSearchPage, OrderStatus, OrderView
+from contracts.http.orders import OrderPage, OrderRefundView, OrderSearchPage, OrderStatus, OrderView
 from contracts.values import Day, Id, Money, Sku
 from order_svc.finding import OrderFinder, OrderQuery
 from order_svc.order import Order
@@ -112,6 +112,15 @@ def _order_view(loaded: Loaded) -> OrderView:
         cancel_reason=order.cancel_reason,
         reject_reason=order.reject_reason,
         tracking=order.tracking,
+        refunds=tuple(
+            OrderRefundView(
+                refund_id=refund.refund_id,
+                amount=refund.amount,
+                returned=refund.returned,
+                status=refund.status,
+            )
+            for refund in order.refunds
+        ),
         detail=order.detail,
         placed_at=placed_at_of(loaded.state),
         changed_at=loaded.changed_at,

@@ -11,6 +11,7 @@ from chassis.core.decision import UNKNOWN_TIME, Context, Decision, OutOfTurn
 from contracts import inventory, orders, payments
 from contracts.http.orders import OrderStatus
 from contracts.orders import CancelReason, RefuseReason, StaffRefuseReason
+from order_svc import refunds
 from order_svc.order import CANCEL_REQUESTS_MAX, Order
 from order_svc.price import Price
 from order_svc.quote import QuoteRejected, price_order, requested
@@ -30,6 +31,8 @@ Handles = (
     | payments.PaymentFailed
     | payments.PaymentMismatched
     | payments.PaymentResolved
+    | payments.PaymentPartRefunded
+    | payments.RefundRefused
 )
 Recalled = (
     orders.OrderPlaced
@@ -40,6 +43,7 @@ Recalled = (
     | orders.TrackingRecorded
     | orders.OrderNeedsAttention
     | orders.OrderResolved
+    | refunds.Recalled
 )
 _UNDER_WAY = frozenset({OrderStatus.PLACED, OrderStatus.CONFIRMED, OrderStatus.NEEDS_ATTENTION})
 
@@ -108,10 +112,12 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
             return Decision(order, orders.TrackingRefused(order_id=id_))
 
         # a refund of a part; before the dispatch, a cancellation refunds all of it
-        case _, orders.RefundOrder() if order.dispatched:
-            return Decision(order, refund_requested(message))
         case _, orders.RefundOrder():
-            return refuse_refund(order, message)
+            return refunds.request(order, message)
+        case _, payments.PaymentPartRefunded(refund_id=id_) if refund := refunds.find(order, id_):
+            return refunds.finish(order, refund)
+        case _, payments.RefundRefused(refund_id=id_) if refund := refunds.find(order, id_):
+            return refunds.refuse(order, refund)
 
         # staff end an order whose payment failed
         case OrderStatus.NEEDS_ATTENTION, orders.CancelAsStaff() if not order.dispatched:
@@ -252,22 +258,6 @@ def resolve(order: Order, attempt: int) -> Decision[Order]:
     return Decision(replace(order, status=status, detail="", resolved=attempt), resolved)
 
 
-def refund_requested(command: orders.RefundOrder) -> orders.RefundRequested:
-    return orders.RefundRequested(
-        order_id=command.order_id,
-        refund_id=command.refund_id,
-        staff_id=command.staff_id,
-        amount=command.amount,
-    )
-
-
-def refuse_refund(order: Order, command: orders.RefundOrder) -> Decision[Order]:
-    refused = orders.RefundNotPossible(
-        order_id=command.order_id, refund_id=command.refund_id, staff_id=command.staff_id
-    )
-    return Decision(order, refused)
-
-
 def refuse_staff(order: Order, command: orders.CancelAsStaff, reason: StaffRefuseReason) -> Decision[Order]:
     refused = orders.StaffCancellationRefused(
         order_id=command.order_id, staff_id=command.staff_id, reason=reason
@@ -294,6 +284,8 @@ def refuse_dispatch(
 
 def recall(order: Order, event: Recalled, context: Context[object]) -> Decision[Order]:
     """What is known again about an order from order_svc's own events, after its database was set back."""
+    if isinstance(event, refunds.Recalled):
+        return refunds.recall(order, event)
     match order.status, event:
         case OrderStatus.NEW, orders.OrderPlaced(lines=lines, total=total):
             placed = recalled_ids(order, event, context)

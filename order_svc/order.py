@@ -5,13 +5,23 @@ from datetime import datetime
 from uuid import UUID
 
 from contracts import order_saga, orders
-from contracts.http.orders import OrderStatus
+from contracts.http.orders import OrderStatus, RefundStatus
 from contracts.orders import CancelReason, RejectReason
-from contracts.values import NIL_UUID, NOTHING, Money, PricedLine, quantities
+from contracts.values import NIL_UUID, NOTHING, Money, PricedLine, ReturnedLine, quantities
 
 # Only the customer knows the id of an order that is not yet placed. The limit keeps guesses from filling a
 # document.
 CANCEL_REQUESTS_MAX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRefund:
+    """A refund of a part. A refused one is kept, so that its id counts once."""
+
+    refund_id: UUID
+    amount: Money
+    returned: tuple[ReturnedLine, ...] = ()
+    status: RefundStatus = RefundStatus.REQUESTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,7 @@ class Order:
     tracking_at: datetime | None = None
     # The attempt of the payment up to which failures are resolved; -1: none. One of them may arrive later.
     resolved: int = -1
+    refunds: tuple[OrderRefund, ...] = ()
 
     def same_as(self, command: orders.PlaceOrder) -> bool:
         """Whether a second PlaceOrder repeats the first: the same customer and the same goods."""

@@ -71,5 +71,12 @@ def order_service(deadline_s: float = DEADLINE_S, ttl: timedelta = DEFAULT_TTL) 
         (placed_orders, price_book),
         catalog=CATALOG,
         # Unknown to release 0.1.0.
-        added=(orders.CancelAsStaff, orders.RecordTracking, orders.RefundOrder, payments.PaymentResolved),
+        added=(
+            orders.CancelAsStaff,
+            orders.RecordTracking,
+            orders.RefundOrder,
+            payments.PaymentPartRefunded,
+            payments.PaymentResolved,
+            payments.RefundRefused,
+        ),
     )

@@ -165,7 +165,7 @@ def decide(
 
         # refunds of a part, after the dispatch
         case status, orders.RefundRequested(refund_id=id_, amount=amount) if status is not PaymentStatus.NEW:
-            return partial_refunds.grant(payment, id_, amount)
+            return partial_refunds.grant(payment, id_, amount, returned=message.returned)
         case _, payments.RefundPart(refund_id=id_):
             return partial_refunds.send(payment, id_)
 
@@ -297,7 +297,8 @@ def finish_part(
     """
     if not (detail := partial_refunds.difference(payment, refund, result)):
         return partial_refunds.finish(payment, refund, result)
-    granted = replace(partial_refunds.with_done(payment, refund), attempt=payment.attempt + 1)
+    done = partial_refunds.with_done(payment, refund, unclear=True)
+    granted = replace(done, attempt=payment.attempt + 1)
     decision = reconcile(granted, payments.Effect.REFUND, detail)
     return Decision(replace(decision.state, unclear=payments.Effect.CAPTURE), *decision.emits)
 
@@ -354,10 +355,19 @@ def return_settled(payment: Payment) -> Decision[Payment]:
 
 
 def notify_customer(payment: Payment, settled: Decision[Payment]) -> Decision[Payment]:
-    """The customer of a cancelled order learns the same as from the card provider's answer."""
+    """The customer of a cancelled order learns the same as from the card provider's answer.
+
+    So does the customer of a refund whose answer differed, and order_svc, which then books the goods.
+    """
     state = settled.state
     if state.status is payment.status:
         return settled
+    if state.status is PaymentStatus.CAPTURED:
+        parts = (
+            partial_refunds.part_refunded(state, refund)
+            for refund in partial_refunds.unclear_refunds(payment)
+        )
+        return Decision(state, *parts, *settled.emits)
     if state.status is PaymentStatus.VOIDED:
         return Decision(state, payments.PaymentVoided(order_id=state.order_id), *settled.emits)
     if state.status is PaymentStatus.REFUNDED:

@@ -6,7 +6,7 @@ from uuid import UUID
 from chassis.core.decision import Decision, RunEffect
 from contracts import payments
 from contracts.http.payments import PaymentStatus
-from contracts.values import Money
+from contracts.values import Money, ReturnedLine
 from payment_svc import payment as card
 from payment_svc.matching import refund_mismatch
 from payment_svc.payment import CardResult, PartialRefund, Payment
@@ -20,13 +20,16 @@ def refundable_minor(payment: Payment) -> int:
     return payment.total.amount_minor - sum(refund.amount.amount_minor for refund in payment.refunds)
 
 
-def grant(payment: Payment, refund_id: UUID, amount: Money) -> Decision[Payment]:
+def grant(
+    payment: Payment, refund_id: UUID, amount: Money, *, returned: tuple[ReturnedLine, ...]
+) -> Decision[Payment]:
     if _find(payment, refund_id):
         return Decision(payment)  # the same refund under another message id
     if why := _why_not(payment, amount):
         return _refused(payment, refund_id, why)
     command = payments.RefundPart(order_id=payment.order_id, refund_id=refund_id)
-    return Decision(replace(payment, refunds=(*payment.refunds, PartialRefund(refund_id, amount))), command)
+    refund = PartialRefund(refund_id, amount, returned=returned)
+    return Decision(replace(payment, refunds=(*payment.refunds, refund)), command)
 
 
 def _why_not(payment: Payment, amount: Money) -> str:
@@ -78,19 +81,33 @@ def finish(payment: Payment, refund: PartialRefund, result: PartResult) -> Decis
         remaining = tuple(each for each in payment.refunds if each != refund)
         return _refused(replace(payment, refunds=remaining), refund.refund_id, result.detail)
     done = with_done(payment, refund)
-    refunded = payments.PaymentPartRefunded(
+    return Decision(done, part_refunded(done, refund))
+
+
+def part_refunded(payment: Payment, refund: PartialRefund) -> payments.PaymentPartRefunded:
+    """`payment`: after the refund."""
+    return payments.PaymentPartRefunded(
         order_id=payment.order_id,
         customer_id=payment.customer_id,
         refund_id=refund.refund_id,
         amount=refund.amount,
-        refunded=done.refunded,
+        refunded=payment.refunded,
+        returned=refund.returned,
     )
-    return Decision(done, refunded)
 
 
-def with_done(payment: Payment, refund: PartialRefund) -> Payment:
-    done = replace(refund, done=True)
+def with_done(payment: Payment, refund: PartialRefund, *, unclear: bool = False) -> Payment:
+    done = replace(refund, done=True, unclear=unclear)
     return replace(payment, refunds=tuple(done if each == refund else each for each in payment.refunds))
+
+
+def with_clear(payment: Payment) -> Payment:
+    """Staff have settled how the provider's books differ from the refunds."""
+    return replace(payment, refunds=tuple(replace(refund, unclear=False) for refund in payment.refunds))
+
+
+def unclear_refunds(payment: Payment) -> list[PartialRefund]:
+    return [refund for refund in payment.refunds if refund.unclear]
 
 
 def _refused(payment: Payment, refund_id: UUID, detail: str) -> Decision[Payment]:

@@ -5,16 +5,22 @@ from uuid import UUID
 
 from contracts.http.payments import Hold, PaymentStatus
 from contracts.payments import DeclineReason, Effect, Settlement
-from contracts.values import NIL_UUID, NOTHING, Money
+from contracts.values import NIL_UUID, NOTHING, Money, ReturnedLine
 
 
 @dataclass(frozen=True, slots=True)
 class PartialRefund:
-    """A part of the captured total that is refunded. `done`: the provider has carried it out."""
+    """A part of the captured total that is refunded. `done`: the provider has carried it out.
+
+    `returned`: what it is for; only order_svc acts on it. `unclear`: the provider's answer differed from the
+    request, and staff have not settled it yet.
+    """
 
     refund_id: UUID
     amount: Money
     done: bool = False
+    returned: tuple[ReturnedLine, ...] = ()
+    unclear: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from contracts.payments import Effect, Settlement, SettlementReason
 from contracts.values import Money
 from payment_svc import payment as card
 from payment_svc.matching import release_mismatch
+from payment_svc.partial_refunds import with_clear
 from payment_svc.payment import Payment
 
 Recalled = payments.PaymentResolved
@@ -154,7 +155,7 @@ def settled_effect(payment: Payment, settlement: Settlement) -> Effect:
 def with_settlement(payment: Payment, effect: Effect, settlement: Settlement) -> Payment:
     # A failed capture leaves the authorisation, and the customer does not pay by card any more.
     hold = Hold.RELEASING if payment.status is PaymentStatus.FAILED else payment.hold
-    settled = replace(payment, unclear=None, unanswered=False, hold=hold)
+    settled = replace(with_clear(payment), unclear=None, unanswered=False, hold=hold)
     return replace(settled, status=_DONE[effect], settlements=(*payment.settlements, settlement))
 
 

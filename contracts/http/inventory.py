@@ -3,10 +3,10 @@
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from contracts.inventory import CorrectionReason
-from contracts.values import OrderLine
+from contracts.values import OrderLine, ReturnedLine
 
 # The largest number of available pieces that `GET /stock` filters by.
 LOW_STOCK_MAX = 100
@@ -68,12 +68,22 @@ class CorrectionView(BaseModel):
     available: int
 
 
+class ReturnView(BaseModel):
+    """The goods of a refund, as they are booked."""
+
+    refund_id: UUID
+    returned: tuple[ReturnedLine, ...]
+
+
 class ReservationView(BaseModel):
-    """The goods held or sold for an order."""
+    """The goods held or sold for an order. `lines` contain those that came back, too."""
 
     order_id: UUID
     status: ReservationStatus
     lines: tuple[OrderLine, ...]
+    returns: tuple[ReturnView, ...] = Field(
+        default=(), description="what came back after the dispatch, for each refund"
+    )
 
 
 class ReservationPage(BaseModel):

@@ -1,5 +1,6 @@
 """HTTP models of order_svc."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from contracts.orders import CancelReason, RejectReason
-from contracts.values import Money, PricedLine
+from contracts.values import Money, OrderLine, PricedLine, ReturnedLine, quantities
 
 
 class OrderStatus(StrEnum):
@@ -25,6 +26,23 @@ class OrderStatus(StrEnum):
     NEEDS_ATTENTION = "needs_attention"
 
 
+class RefundStatus(StrEnum):
+    """`requested`: payment_svc has not decided yet. `refused`: no money moved, and no goods are booked."""
+
+    REQUESTED = "requested"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+class OrderRefundView(BaseModel):
+    """A refund of a part. `returned`: the goods that it is for; none if it is only an amount."""
+
+    refund_id: UUID
+    amount: Money
+    returned: tuple[ReturnedLine, ...]
+    status: RefundStatus
+
+
 class OrderView(BaseModel):
     """An order. `awaits`: what it waits for while it is placed."""
 
@@ -38,11 +56,29 @@ class OrderView(BaseModel):
     cancel_reason: CancelReason | None
     reject_reason: RejectReason | None
     tracking: str = Field(default="", description="the carrier's tracking reference; empty if there is none")
+    refunds: tuple[OrderRefundView, ...] = Field(
+        default=(), description="the refunds of parts, with the goods that they are for"
+    )
     detail: str = Field(description="why it was rejected, or what needs attention, as text")
     placed_at: datetime | None = Field(
         default=None, description="when it was placed; null if it is not, or that is not known yet"
     )
     changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
+
+    def left_to_return(self) -> dict[str, int]:
+        """The pieces of each article that no refund is for yet."""
+        left = quantities(self.lines)
+        for refund in self.refunds:
+            if refund.status is not RefundStatus.REFUSED:
+                for line in refund.returned:
+                    left[line.sku] -= line.quantity
+        return left
+
+    def price_of(self, lines: Iterable[OrderLine]) -> Money:
+        """The price of some of its pieces, as the customer paid it."""
+        prices = {line.sku: line.price for line in self.lines}
+        amount_minor = sum(prices[line.sku].times(line.quantity).amount_minor for line in lines)
+        return Money(amount_minor=amount_minor, currency=self.total.currency)
 
 
 class OrderPage(BaseModel):

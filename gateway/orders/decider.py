@@ -9,8 +9,9 @@ from contracts import inventory, orders, payments
 from contracts.notifications import MailSent, MailSuperseded, MailUndeliverable
 from contracts.order_saga import MAILS
 from contracts.orders import RefuseReason
-from contracts.values import format_money
+from contracts.values import format_money, item_names
 from gateway.orders.timeline import (
+    REFUNDED_FOR,
     CancellationSubmitted,
     OrderSubmitted,
     OrderTimeline,
@@ -89,9 +90,10 @@ def decide_on_others(
     match message:
         case inventory.StockRejected(short=short):
             return record(timeline, message, sent_at, ", ".join(line.sku for line in short))
-        case payments.PaymentPartRefunded(customer_id=who, amount=amount, refunded=refunded):
-            known = timeline.of_customer(who).with_refund(refunded)
-            return record(known, message, sent_at, format_money(amount))
+        case payments.PaymentPartRefunded(customer_id=who, refunded=refunded):
+            return record(
+                timeline.of_customer(who).with_refund(refunded), message, sent_at, paid_back(message)
+            )
         case payments.PaymentResolved(settlement=settlement) if settlement is not None:
             return record(timeline, message, sent_at, settlement.reason)
         case payments.PaymentDeclined(reason=why) | payments.PaymentMismatched(effect=why):
@@ -102,6 +104,12 @@ def decide_on_others(
             return Decision(timeline, remember=False)  # about a user, not about an order
         case _:
             return record(timeline, message, sent_at)
+
+
+def paid_back(refunded: payments.PaymentPartRefunded) -> str:
+    """`€14.00`, or `€14.00 for 2 × Mug` if goods came back."""
+    amount, items = format_money(refunded.amount), ", ".join(item_names(refunded.returned))
+    return f"{amount}{REFUNDED_FOR}{items}" if items else amount
 
 
 def record(

@@ -7,7 +7,7 @@ from contracts import inventory, notifications, orders, payments
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason, RefuseReason
 from contracts.payments import DeclineReason, SettlementReason
-from gateway.orders.timeline import OrderTimeline, TimelineEntry, TimelineStatus
+from gateway.orders.timeline import REFUNDED_FOR, OrderTimeline, TimelineEntry, TimelineStatus
 
 CANCELLATION_MESSAGES: Mapping[str, str] = {
     CancelReason.OUT_OF_STOCK: "An item is out of stock.",
@@ -72,6 +72,11 @@ def _why_not_cancelled(entry: TimelineEntry) -> str:
     return _REFUSALS.get(entry.detail, "a cancellation is no longer possible")
 
 
+def _refund_message(entry: TimelineEntry) -> str:
+    amount, _, items = entry.detail.partition(REFUNDED_FOR)
+    return f"{amount} of your payment is refunded to your card{f', for {items}' if items else ''}."
+
+
 EVENT_MESSAGES: Mapping[type[Event], str | Callable[[TimelineEntry], str]] = {
     orders.OrderPlaced: "The order is accepted, and its prices are fixed.",
     orders.OrderRejected: lambda entry: f"The order was not accepted: {entry.detail.rstrip('.')}.",
@@ -94,7 +99,7 @@ EVENT_MESSAGES: Mapping[type[Event], str | Callable[[TimelineEntry], str]] = {
     payments.PaymentAuthorized: "The total is reserved on your card.",
     payments.PaymentDeclined: lambda entry: f"The payment was declined: {decline_reason(entry)}.",
     payments.PaymentResolved: settlement_message,
-    payments.PaymentPartRefunded: lambda entry: f"{entry.detail} of your payment is refunded to your card.",
+    payments.PaymentPartRefunded: _refund_message,
     payments.PaymentCaptured: "The total has been charged to your card.",
     payments.PaymentFailed: "The amount reserved on your card could not be charged.",
     payments.PaymentMismatched: MISMATCHED,

@@ -19,6 +19,8 @@ from contracts.values import NIL_UUID, Money, PricedLine, RequestedLine
 
 # How many entries of one type are kept. Only cancellation requests and refusals can occur more often.
 SAME_TYPE_MAX = 10
+# Between the amount of a refund and the goods that it is for, in the detail of its entry.
+REFUNDED_FOR = " for "
 
 
 class TimelineStatus(StrEnum):

@@ -13,13 +13,14 @@ from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
 from contracts import orders, payments
+from contracts.http.orders import OrderView
 from contracts.http.payments import PaymentView
 from contracts.payments import SettlementReason
-from contracts.values import Money, parse_amount
+from contracts.values import Money, ReturnedLine, ReturnTo, parse_amount
 from journey.admin.instances import responding
 from journey.admin.paging import pages
 from journey.admin.text_sanitizer import plain
-from journey.cli.arguments import checked
+from journey.cli.arguments import checked, order_line
 from journey.cli.console import UsageError, console, run, shop_endpoints
 from journey.cli.sending import GivenId, send_command, send_once
 
@@ -121,19 +122,35 @@ def settle(
 def refund(
     order: UUID,
     by: Staff,
-    amount: Annotated[str, typer.Option(help="in the currency of the order, e.g. 29.90")],
+    amount: Annotated[
+        str, typer.Option(help="in the currency of the order, e.g. 29.90; else the price of the pieces")
+    ] = "",
+    to_stock: Annotated[
+        list[str] | None, typer.Option(help="SKU=QUANTITY of pieces that come back to the stock")
+    ] = None,
+    written_off: Annotated[
+        list[str] | None, typer.Option(help="SKU=QUANTITY of pieces that are damaged, lost or kept")
+    ] = None,
     id_: GivenId = None,
 ) -> None:
-    """Refund a part of an order that has been dispatched."""
+    """Refund a part of an order that has been dispatched: an amount, or pieces that were in the parcel."""
 
     async def go() -> None:
-        money = _money(amount, (await _payment(order)).total.currency)
+        returned = (*_returned(to_stock, ReturnTo.STOCK), *_returned(written_off, ReturnTo.WRITTEN_OFF))
+        if not returned and not amount:
+            raise UsageError("give an --amount, or pieces with --to-stock or --written-off SKU=QUANTITY")
+        currency = (await _payment(order)).total.currency
+        money = _money(amount, currency) if amount else await _price(order, returned)
         refund_id = id_ or new_id()
-        await send_once(
-            OPERATOR,
-            checked(orders.RefundOrder, order_id=order, refund_id=refund_id, staff_id=by, amount=money),
-            refund_id,
+        command = checked(
+            orders.RefundOrder,
+            order_id=order,
+            refund_id=refund_id,
+            staff_id=by,
+            amount=money,
+            returned=returned,
         )
+        await send_once(OPERATOR, command, refund_id)
 
     run(go())
 
@@ -154,6 +171,24 @@ def line(payment: PaymentView) -> str:
     return f"{payment.order_id}  {at}  {status:<20} {payment.total!s:>14}  {plain(payment.detail)}".rstrip()
 
 
+def _returned(lines: list[str] | None, to: ReturnTo) -> tuple[ReturnedLine, ...]:
+    """Raises UsageError."""
+    parsed = map(order_line, lines or ())
+    return tuple(ReturnedLine(sku=line.sku, quantity=line.quantity, to=to) for line in parsed)
+
+
+async def _price(order_id: UUID, returned: tuple[ReturnedLine, ...]) -> Money:
+    """What the customer paid for these pieces. Raises UsageError."""
+    found = await _read("order_svc", f"/orders/{order_id}")
+    if found is None:
+        raise UsageError(f"there is no order {order_id}; `journey orders` lists orders")
+    order = OrderView.model_validate(found)
+    known = [line.sku for line in order.lines]
+    if other := next((line.sku for line in returned if line.sku not in known), None):
+        raise UsageError(f"{other} is not in the order; it has {', '.join(known)}")
+    return order.price_of(returned)
+
+
 def _money(amount: str, currency: str) -> Money:
     """Raises UsageError."""
     amount_minor = parse_amount(amount, currency)
@@ -169,10 +204,15 @@ async def _decide(order: UUID, command: Command) -> None:
 
 async def _payment(order: UUID) -> PaymentView:
     """Raises UsageError if payment_svc knows no payment of this order."""
-    async with httpx.AsyncClient() as http:
-        address = (await responding(http, shop_endpoints().http))["payment_svc"]
-        response = await http.get(f"{address}/payments/{order}")
-    if response.status_code == httpx.codes.NOT_FOUND:
+    found = await _read("payment_svc", f"/payments/{order}")
+    if found is None:
         raise UsageError(f"there is no payment for order {order}; `journey explain {order}`")
-    found: Any = response.raise_for_status().json()
     return PaymentView.model_validate(found)
+
+
+async def _read(service: str, path: str) -> Any:
+    """A service's response body; None if it does not exist."""
+    async with httpx.AsyncClient() as http:
+        address = (await responding(http, shop_endpoints().http))[service]
+        response = await http.get(f"{address}{path}")
+    return None if response.status_code == httpx.codes.NOT_FOUND else response.raise_for_status().json()

@@ -12,11 +12,21 @@ from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import orders, payments
-from contracts.http.payments import PaymentPage, PaymentStatus, PaymentView
+from contracts.http.orders import OrderStatus, OrderView
+from contracts.http.payments import PaymentPage, PaymentView
 from contracts.payments import SettlementReason
-from contracts.values import AMOUNT_MAX, Id, Money, parse_amount
+from contracts.values import Id
 from operations.access import current_user_id
 from operations.broker import CommandNotSent
+from operations.orders.refund_form import (
+    PREFIXES,
+    entered_amount,
+    names_goods,
+    refund_amount,
+    refundable,
+    refundable_items,
+    returned_lines,
+)
 from operations.web.forms import StaffForm, read_form
 from operations.web.staff_pages import StaffPages, get, post
 
@@ -78,9 +88,13 @@ class AttentionPages(StaffPages):
         """The refund's id is created with the form, so that a form sent twice counts once."""
         form = await read_form(request)
         payment = await self._known_payment(order_id)
-        amount = _amount(form, payment)
-        if amount.is_zero:
-            form.errors.setdefault("amount", f"Enter an amount in {payment.total.currency}, e.g. 29.90.")
+        order = await self._order(order_id)
+        if order is None and names_goods(form):
+            raise HTTPException(503, "Nothing was sent: order_svc does not respond; try again in a moment.")
+        if order and form["refund_id"] in {str(refund.refund_id) for refund in order.refunds}:
+            return RedirectResponse(f"/ops/orders/{order_id}?said=refund", 303)  # the form was sent twice
+        returned = returned_lines(form, order) if order else ()
+        amount = refund_amount(form, payment, order, returned)
         refund_id = form["refund_id"] or str(new_id())
         if form.is_wrong:
             return await self._show(request, order_id, form, 422)
@@ -91,6 +105,7 @@ class AttentionPages(StaffPages):
                     "refund_id": refund_id,
                     "staff_id": _staff_id(request),
                     "amount": amount,
+                    "returned": returned,
                 }
             )
         except ValidationError:
@@ -106,6 +121,8 @@ class AttentionPages(StaffPages):
 
     async def _show(self, request: Request, order_id: UUID, form: StaffForm, status: int = 200) -> Response:
         payment = await self._known_payment(order_id)
+        left = refundable(payment)
+        order = await self._order(order_id) if left else None
         return self._render(
             request,
             "payment.html",
@@ -117,8 +134,19 @@ class AttentionPages(StaffPages):
             form=form,
             reasons=REASONS,
             refund_id=form["refund_id"] or str(new_id()),
-            refundable=_refundable(payment),
+            refundable=left,
+            items=refundable_items(order) if order and order.status is OrderStatus.DISPATCHED else (),
+            is_silent=left is not None and order is None,
+            prefixes=PREFIXES,
         )
+
+    async def _order(self, order_id: UUID) -> OrderView | None:
+        """None if order_svc does not know it, or does not respond: an amount can be refunded all the same."""
+        try:
+            found = await self._fetch("order_svc", f"/orders/{order_id}", OrderView)
+        except UpstreamUnavailable:
+            return None
+        return OrderView.model_validate(found) if found else None
 
     async def _known_payment(self, order_id: UUID) -> PaymentView:
         """Raises HTTPException if there is none, or payment_svc does not respond."""
@@ -135,27 +163,9 @@ def _staff_id(request: Request) -> UUID:
     return UUID(str(current_user_id(request)))
 
 
-def _refundable(payment: PaymentView) -> Money | None:
-    """What is left to refund, if the payment's status allows a refund of a part."""
-    if payment.status is not PaymentStatus.CAPTURED or payment.settlements:
-        return None
-    left = payment.total.amount_minor - sum(refund.amount.amount_minor for refund in payment.refunds)
-    return Money(amount_minor=left, currency=payment.total.currency) if left > 0 else None
-
-
-def _amount(form: StaffForm, payment: PaymentView) -> Money:
-    """0, with an error in the form, if it is not an amount in the order's currency."""
-    currency = payment.total.currency
-    amount_minor = parse_amount(form["amount"] or "0", currency)
-    if amount_minor is None or amount_minor > AMOUNT_MAX:
-        amount_minor = 0
-        form.errors["amount"] = f"Enter an amount in {currency}, e.g. 29.90."
-    return Money(amount_minor=amount_minor, currency=currency)
-
-
 def _settlement(form: StaffForm, payment: PaymentView, staff_id: UUID) -> payments.SettlePayment | None:
     """None, with errors in the form, if the input is not valid."""
-    amount = _amount(form, payment)
+    amount = entered_amount(form, payment)
     try:
         settlement = payments.Settlement.model_validate(
             {"reason": form["reason"], "amount": amount, "reference": form["reference"]}

@@ -15,7 +15,7 @@ from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.identity import new_id
 from contracts.inventory import CorrectionReason, CorrectStock
 from contracts.orders import DispatchOrder, RecordTracking, RefundOrder
-from contracts.values import Money
+from contracts.values import Money, ReturnedLine, ReturnTo
 from journey.admin.diagnosis.snapshot import oldest_dead_letters
 from journey.admin.ssl_context import tls
 from journey.devenv.catalogue import CATALOGUE
@@ -111,6 +111,8 @@ class PageCatalogue:
             CataloguedPage("ops-payments", "/ops/payments", "staff"),
             CataloguedPage("ops-payment", f"/ops/orders/{self.orders['attention']}/payment", "staff"),
             CataloguedPage("ops-payment-refund", f"/ops/orders/{self.orders['dispatched']}/payment", "staff"),
+            CataloguedPage("ops-order-returned", f"/ops/orders/{self.orders['returned']}", "staff"),
+            CataloguedPage("ops-payment-returned", f"/ops/orders/{self.orders['returned']}/payment", "staff"),
             CataloguedPage("ops-order-stuck", f"/ops/orders/{self.orders['stuck']}", "staff"),
             CataloguedPage("ops-stock", "/ops/stock", "staff"),
             CataloguedPage("ops-stock-correction", "/ops/stock/corrections?sku=TEA-GREEN", "staff"),
@@ -133,14 +135,18 @@ async def filled_catalogue(shop: BrowserShop) -> PageCatalogue:
             "sold-out": await shop.order(program, "SAMOVAR-RARE"),
             "attention": await shop.order(program, "CUP-WHITE", card="tok_capture_refused"),
             "dispatched": await shop.order(program, "CUP-WHITE"),
+            "returned": await shop.order(program, "CUP-WHITE", 2),
         }
-        for name in ("confirmed", "refunded", "dispatched"):
+        for name in ("confirmed", "refunded", "dispatched", "returned"):
             await shop.wait_for_state(program, made[name], "confirmed")
         await shop.wait_for_state(program, made["declined"], "cancelled")
         await shop.wait_for_state(program, made["attention"], "needs_attention")
-        await dispatch(shop, made["dispatched"])
-        await shop.wait_for_state(program, made["dispatched"], "dispatched")
+        for name in ("dispatched", "returned"):
+            await dispatch(shop, made[name])
+            await shop.wait_for_state(program, made[name], "dispatched")
         await refund_part(shop, catalogue.staff, made["dispatched"])
+        goods = (ReturnedLine(sku="CUP-WHITE", quantity=1, to=to) for to in ReturnTo)
+        await refund_part(shop, catalogue.staff, made["returned"], *goods)
         catalogue.corrections = await correct_stock(shop)
         await shop.wait_for_state(program, made["sold-out"], "cancelled")
         await shop.cancel(program, made["refunded"])
@@ -165,9 +171,14 @@ async def dispatch(shop: BrowserShop, order_id: str) -> None:
     await shop.system.send(OPERATOR, DispatchOrder(order_id=order), track)
 
 
-async def refund_part(shop: BrowserShop, staff: Person, order_id: str) -> None:
-    amount = Money(amount_minor=250, currency="EUR")
-    refund = RefundOrder(order_id=UUID(order_id), refund_id=new_id(), staff_id=staff.user_id, amount=amount)
+async def refund_part(shop: BrowserShop, staff: Person, order_id: str, *returned: ReturnedLine) -> None:
+    refund = RefundOrder(
+        order_id=UUID(order_id),
+        refund_id=new_id(),
+        staff_id=staff.user_id,
+        amount=Money(amount_minor=250, currency="EUR"),
+        returned=returned,
+    )
     await shop.system.send(OPERATOR, refund)
 
 

@@ -19,6 +19,7 @@ import chassis.core.working_copy
 import chassis.runtime
 import chassis.store.cached
 import order_svc.order
+import order_svc.refunds
 import payment_svc.decider
 import payment_svc.partial_refunds
 import payment_svc.provider
@@ -161,7 +162,6 @@ _SAVE = Cable.save
 _PUBLISH = FakeConnection.publish
 _SUBSCRIBE = FakeConnection.subscribe
 _VERSION = MemoryStore._version
-_FIND_REFUND = payment_svc.partial_refunds._find
 _RETRYABLE = payment_svc.resolution.retryable
 _ASK, _EFFECT_RUNNER = ProviderLine._ask, EffectRunner.__init__
 
@@ -181,12 +181,6 @@ def _reading(off: Callable[[], AbstractContextManager[Any]]) -> Callable[[], Abs
             yield
 
     return both
-
-
-def _finds_pending(payment: Any, refund_id: Any) -> Any:
-    """A refund that is done is not recognised."""
-    refund = _FIND_REFUND(payment, refund_id)
-    return None if refund is None or refund.done else refund
 
 
 @contextmanager
@@ -222,6 +216,17 @@ def _undone_only_in_name(known: Any) -> Any:
         if isinstance(asked, Erase) and state.status == Account.UNPROVED:
             return Decision(replace(state, status=Account.ERASED), *decision.emits)
         return decision
+
+    return decide
+
+
+def _returned_early(known: Any) -> Any:
+    """Goods that come back before inventory_svc knows of their dispatch are dropped."""
+
+    def decide(state: Any, handled_type: Any, context: Context[Any]) -> Any:
+        if isinstance(handled_type, orders.GoodsReturned) and state.status != Goods.DISPATCHED:
+            return Decision(state)
+        return known(state, handled_type, context)
 
     return decide
 
@@ -449,8 +454,28 @@ GUARDS = (
     ),
     Guard(
         "one refund for each refund id",
-        _without(payment_svc.partial_refunds, "_find", _finds_pending),
+        _without(order_svc.refunds, "is_repeated", lambda *_: False),
         ("refunded in parts",),
+    ),
+    Guard(
+        "a piece is refunded once",
+        _without(order_svc.refunds, "pieces_refunded", lambda _: {}),
+        ("goods returned",),
+    ),
+    Guard(
+        "goods stay sold if their refund is refused",
+        _without(order_svc.refunds, "refuse", order_svc.refunds.finish),
+        ("goods returned",),
+    ),
+    Guard(
+        "goods return when their refund is done",
+        _deaf("order_svc", "orders", Order.DISPATCHED, payments.PaymentPartRefunded),
+        ("goods returned",),
+    ),
+    Guard(
+        "goods return before their dispatch is known",
+        lambda: _changed("inventory_svc", "reservations", _returned_early),
+        ("goods returned",),
     ),
     # commands that a person repeats, under another message id
     Guard(

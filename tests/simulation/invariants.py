@@ -1,4 +1,7 @@
-"""The invariants: some are checked at every write and every message, others when the shop is at rest."""
+"""The invariants: some are checked at every write and every message, others when the shop is at rest.
+
+Long because every invariant has its entry here.
+"""
 
 import json
 from collections import Counter
@@ -12,9 +15,10 @@ from chassis.store.protocol import Change
 from contracts import inventory, orders, payments
 from contracts.catalog import NAMES
 from contracts.http.inventory import CorrectionStatus
-from contracts.http.orders import OrderStatus
+from contracts.http.orders import OrderStatus, RefundStatus
 from contracts.notifications import MailKind
 from contracts.orders import CancellationRefused, DeadlinePassed, DispatchRefused, PlacementRefused
+from contracts.values import ReturnTo
 from journey.admin.diagnosis.promises import LEDGER, MONEY
 from payment_svc.ledger import Outcome
 from tests.simulation.scenarios import PIECES, RARE
@@ -33,12 +37,15 @@ _ONCE: dict[str, tuple[str, ...]] = {
     orders.OrderConfirmed.TYPE: (),
     orders.OrderCancelled.TYPE: (),
     orders.OrderDispatched.TYPE: (),
+    orders.RefundRequested.TYPE: ("refund_id",),
+    orders.GoodsReturned.TYPE: ("refund_id",),
     orders.TrackingRecorded.TYPE: ("tracking",),
     inventory.StockReserved.TYPE: (),
     inventory.StockRejected.TYPE: (),
     inventory.StockReceived.TYPE: (),
     inventory.StockCorrected.TYPE: (),
     inventory.CorrectionRefused.TYPE: (),
+    inventory.StockReturned.TYPE: ("refund_id",),
     payments.PaymentAuthorized.TYPE: (),
     payments.PaymentCaptured.TYPE: (),
     payments.PaymentVoided.TYPE: (),
@@ -266,13 +273,17 @@ def _catalogue(world: World) -> Iterator[str]:
 
 
 def _counted(world: World) -> Iterator[str]:
-    """Every receipt and every correction counts once, also beside orders for the last piece."""
+    """Every receipt, correction and write-off counts once, also beside orders for the last piece."""
     inventory = world.disks["inventory_svc"].everything()
     expected = Counter(PIECES)
     expected[RARE] += sum(receipt["counted"] for receipt in inventory.get("receipts", {}).values())
     for correction in inventory.get("corrections", {}).values():
         if correction["status"] == CorrectionStatus.APPLIED:
             expected[correction["sku"]] += correction["change"]
+    for order in world.disks["order_svc"].everything().get("orders", {}).values():
+        for refund in order["refunds"]:
+            for line in refund["returned"] if refund["status"] == RefundStatus.DONE else ():
+                expected[line["sku"]] -= line["quantity"] if line["to"] == ReturnTo.WRITTEN_OFF else 0
     for sku, shelf in inventory.get("shelves", {}).items():
         if shelf["received"] != expected[sku]:
             yield f"{sku}: {shelf['received']} received, but {expected[sku]} were delivered and corrected"

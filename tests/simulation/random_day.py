@@ -16,7 +16,7 @@ from chassis.runtime import Runtime
 from chassis.store.protocol import StoreUnavailable
 from contracts import inventory, orders, products
 from contracts.http.payments import PaymentStatus
-from contracts.values import Money
+from contracts.values import Money, ReturnedLine, ReturnTo
 from tests.simulation.faults import Kind, Moment, chance
 from tests.simulation.forging_client import forge
 from tests.simulation.instance import LONG_S
@@ -30,6 +30,7 @@ from tests.simulation.scenarios import (
     cancelling_as_staff,
     customer_id,
     order_id,
+    piece,
     placing,
     refunding,
     retrying,
@@ -48,6 +49,7 @@ CORRECTED = 0.15  # the share of steps at which staff correct the stock, too
 TRACKED = 0.5  # the share of dispatches with a tracking reference, whose command may come first
 FREE = 0.1  # the share of orders whose total is zero
 REPEATED = 0.3  # the share of steps at which a person repeats a command, too
+RETURNED = 0.6  # the share of refunds with goods that come back
 REVIEWED = 0.3  # the share of steps at which staff decide about an order's payment, too
 CARDS = ("tok_visa",) * 8 + ("tok_declined", "tok_capture_refused", "tok_capture_refused_once")
 
@@ -142,11 +144,19 @@ class Day:
         """Staff decide about an order's payment; most need no decision, and then it is refused."""
         confirmed = self._world.monitor.confirmed
         if known := [each for each in self._placed if str(each[1].order_id) in confirmed]:
-            number, _ = self._pick("reviewed", known)
+            number, placed = self._pick("reviewed", known)
             decide = self._pick("decision", (retrying, retrying, settling, cancelling_as_staff))
             self._ask(decide(number), OPERATOR)
-            part = 1 + int(self._chance("part") * 2 * PRICE.amount_minor)
-            self._ask(refunding(number, self._step, part), OPERATOR)
+            returned = self._returned(placed) if self._chance("returned") < RETURNED else ()
+            most = PRICE.amount_minor if returned else 2 * PRICE.amount_minor
+            part = 1 + int(self._chance("part") * most)
+            self._ask(refunding(number, self._step, part, returned), OPERATOR)
+
+    def _returned(self, placed: orders.PlaceOrder) -> tuple[ReturnedLine, ...]:
+        """Pieces that may be refunded already, or never were in the order."""
+        skus = {*(line.sku for line in placed.lines), self._pick("other", (TEA, CUP))}
+        chosen = [sku for sku in sorted(skus) if self._chance(f"returned {sku}") < 0.6]
+        return tuple(piece(sku, self._pick(f"to {sku}", list(ReturnTo))) for sku in chosen)
 
     async def _return_what_was_settled(self) -> None:
         """Staff return what was paid outside for an order that was cancelled since; no rule can do it."""

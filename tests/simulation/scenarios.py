@@ -1,4 +1,7 @@
-"""The actions of people in a run: the happy path, and every unhappy one."""
+"""The actions of people in a run: the happy path, and every unhappy one.
+
+Long because every scenario has its entry here.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +15,7 @@ from chassis.store.protocol import Change, Loaded
 from contracts import inventory, orders, payments
 from contracts.http.orders import OrderStatus
 from contracts.payments import SettlementReason
-from contracts.values import Money, OrderLine
+from contracts.values import Money, OrderLine, ReturnedLine, ReturnTo
 from inventory_svc.stock import Shelf
 from journey.admin.registry import SERVICES
 from order_svc.price import Price
@@ -105,13 +108,20 @@ def settling(number: int, reason: SettlementReason = SettlementReason.PAID) -> p
     return payments.SettlePayment(order_id=order_id(number), staff_id=STAFF, settlement=settlement)
 
 
-def refunding(number: int, refund: int, amount_minor: int) -> orders.RefundOrder:
+def refunding(
+    number: int, refund: int, amount_minor: int, returned: tuple[ReturnedLine, ...] = ()
+) -> orders.RefundOrder:
     return orders.RefundOrder(
         order_id=order_id(number),
         refund_id=UUID(int=(0x07 << 120) | (0x7 << 76) | (0x2 << 62) | (number << 32) | refund),
         staff_id=STAFF,
         amount=Money(amount_minor=amount_minor, currency="EUR"),
+        returned=returned,
     )
+
+
+def piece(sku: str, to: ReturnTo) -> ReturnedLine:
+    return ReturnedLine(sku=sku, quantity=1, to=to)
 
 
 def returning(number: int) -> payments.SettlePayment:
@@ -216,6 +226,21 @@ async def _refunded_in_parts(world: World) -> None:
     await world.send(placing(world, 1, TEA))
 
 
+async def _goods_returned(world: World) -> None:
+    """Staff refund each of two pieces twice, and ask for the order's total in between; each is sent twice."""
+    dispatch = orders.DispatchOrder(order_id=order_id(1))
+    world.called_later(payments.PaymentCaptured, partial(world.soon, dispatch, OPERATOR))
+    refunds = (
+        refunding(1, 1, 200, (piece(TEA, ReturnTo.STOCK),)),
+        refunding(1, 2, 2 * PRICE.amount_minor),
+        refunding(1, 3, 200, (piece(TEA, ReturnTo.WRITTEN_OFF),)),
+        refunding(1, 4, 20, (piece(CUP, ReturnTo.WRITTEN_OFF),)),
+    )
+    for refund in refunds * 2:
+        world.called_later(orders.OrderDispatched, partial(world.soon, refund, OPERATOR))
+    await world.send(placing(world, 1, TEA, CUP))
+
+
 async def _cancelled_by_staff(world: World) -> None:
     for event in (orders.OrderNeedsAttention, orders.OrderCancelled):
         world.called_later(event, partial(world.soon, cancelling_as_staff(1), OPERATOR))
@@ -263,6 +288,7 @@ SCENARIOS = {
         Scenario("capture refused", _capture_refused, _ANY_CANCEL, SAGA),
         Scenario("capture repeated", _capture_repeated, frozenset({OrderStatus.CONFIRMED}), SAGA),
         Scenario("refunded in parts", _refunded_in_parts, frozenset({OrderStatus.DISPATCHED}), SAGA),
+        Scenario("goods returned", _goods_returned, frozenset({OrderStatus.DISPATCHED}), SAGA),
         Scenario("settled", _settled, frozenset({OrderStatus.CONFIRMED}), SAGA),
         Scenario("cancelled by staff", _cancelled_by_staff, _ANY_CANCEL, SAGA),
         Scenario("settled or cancelled", _settled_or_cancelled, _ANY_CANCEL | {OrderStatus.CONFIRMED}, SAGA),

@@ -12,9 +12,10 @@ from typing import Any
 from chassis.core.decision import RunEffect
 from chassis.messaging.message import Command, Event, Message
 from contracts import orders, payments
+from contracts.http.orders import RefundStatus
 from contracts.http.payments import PaymentStatus
 from contracts.payments import DeclineReason
-from contracts.values import NOTHING
+from contracts.values import NOTHING, quantities
 from inventory_svc.service import inventory_service
 from order_svc.service import order_service
 from payment_svc import payment as card
@@ -84,9 +85,9 @@ class Provider:
             case card.VoidAuthorization(reference=reference):
                 assert not self.did(reference, "capture"), "voided after the capture"
                 return card.Voided(reference, self.done[reference].amount)
-            case card.RefundAmount(reference=reference, amount=amount):
+            case card.RefundAmount(reference=reference, amount=amount, part=part):
                 assert self.did(reference, "capture"), "refunded without a capture"
-                return card.Refunded(reference, amount)
+                return card.Refunded(reference, amount, part)
 
     def did(self, reference: str, effect: str) -> bool:
         first = f"{reference.partition(':')[0]}:{effect}"
@@ -223,12 +224,30 @@ def broken_promises(world: World) -> Iterator[str]:
         outcomes = _FREE_OUTCOMES if order.total.is_zero else _OUTCOMES
         if (str(order.status), goods, money) not in outcomes:
             yield f"an order ended {order.status} with its goods {goods} and the card {sorted(money)}"
+        yield from _unbalanced_refunds(order, world.state("reservations", key), world.state("payments", key))
     for key, payment in [(key, state) for (kind, key), state in world.states.items() if kind == "payments"]:
         if payment.status.endswith("ing"):
             yield f"the payment of {key} waits for the provider for ever: {payment.status}"
     held = {sku: state.reserved for (kind, sku), state in world.states.items() if kind == "shelves"}
     if any(held.values()):
         yield f"goods are held for nobody: {held}"
+
+
+def _unbalanced_refunds(order: Any, reservation: Any, payment: Any) -> Iterator[str]:
+    """Goods come back if their refund is done, and only then; each piece once."""
+    if any(refund.status is RefundStatus.REQUESTED for refund in order.refunds):
+        yield "a refund is in progress for ever"
+    done = [refund for refund in order.refunds if refund.status is RefundStatus.DONE]
+    if {refund.refund_id for refund in done} != {
+        refund.refund_id for refund in payment.refunds if refund.done
+    }:
+        yield "order_svc and payment_svc disagree about a refund"
+    due = {refund.refund_id: refund.returned for refund in done if refund.returned}
+    if due != {booked.refund_id: booked.returned for booked in reservation.returns}:
+        yield "order_svc and inventory_svc disagree about goods that came back"
+    returned = quantities(line for goods in due.values() for line in goods)
+    if any(count > quantities(order.lines)[sku] for sku, count in returned.items()):
+        yield "a piece came back twice"
 
 
 _AUTHORIZED: frozenset[str] = frozenset({"authorize"})

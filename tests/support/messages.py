@@ -7,7 +7,7 @@ from contracts.inventory import Shortage
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.payments import DeclineReason, SettlementReason
-from contracts.values import Money, OrderLine, PricedLine
+from contracts.values import Money, OrderLine, PricedLine, ReturnedLine, ReturnTo
 from inventory_svc.stock import Shelf
 from notification_svc import mail as post
 from order_svc.price import Price
@@ -103,6 +103,22 @@ REFUND_ID = UUID("01980000-0000-7000-8000-00000000000d")
 OTHER_REFUND_ID = UUID("01980000-0000-7000-8000-00000000000e")
 REFUND_ORDER = orders.RefundOrder(order_id=ORDER, refund_id=REFUND_ID, staff_id=STAFF, amount=PART)
 REFUND_REQUESTED = orders.RefundRequested(order_id=ORDER, refund_id=REFUND_ID, staff_id=STAFF, amount=PART)
+TO_STOCK, WRITTEN_OFF_PIECE = (
+    ReturnedLine(sku=sku, quantity=1, to=to)
+    for sku, to in ((MUG, ReturnTo.STOCK), (MUG, ReturnTo.WRITTEN_OFF))
+)
+RETURNED = (TO_STOCK, WRITTEN_OFF_PIECE)
+REFUND_GOODS = REFUND_ORDER.model_copy(update={"returned": RETURNED})
+REFUND_GOODS_AGAIN = REFUND_GOODS.model_copy(update={"refund_id": OTHER_REFUND_ID})
+REFUND_TOO_MANY_PIECES = REFUND_GOODS_AGAIN.model_copy(
+    update={"returned": (ReturnedLine(sku=KETTLE, quantity=3, to=ReturnTo.STOCK),)}
+)
+GOODS_REQUESTED = REFUND_REQUESTED.model_copy(update={"returned": RETURNED})
+GOODS_RETURNED = orders.GoodsReturned(order_id=ORDER, refund_id=REFUND_ID, returned=RETURNED)
+GOODS_RETURNED_AGAIN = GOODS_RETURNED.model_copy(update={"refund_id": OTHER_REFUND_ID})
+REFUND_REFUSED = payments.RefundRefused(
+    order_id=ORDER, refund_id=REFUND_ID, detail="only 9.00 EUR of 64.00 EUR are left to refund"
+)
 REFUND_TOO_MUCH = orders.RefundRequested(
     order_id=ORDER,
     refund_id=OTHER_REFUND_ID,

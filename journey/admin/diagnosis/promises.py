@@ -9,7 +9,7 @@ from contracts import order_saga
 from contracts.http.inventory import ReservationStatus
 from contracts.http.orders import OrderStatus
 from contracts.http.payments import PaymentStatus
-from journey.admin.diagnosis import books
+from journey.admin.diagnosis import books, returns
 from journey.admin.diagnosis.books import CANCELLED, CONFIRMED
 from journey.admin.diagnosis.expired import Rules
 
@@ -92,8 +92,10 @@ def of_order(order_id: str, views: Views, rules: Rules = KEPT_FOR_EVER) -> Broke
         or not rules.may_be_gone("reservations", changed_at)
     ):
         yield from ((STOCK, sentence) for sentence in _goods(order_id, status, _status(views.reservation)))
+        yield from ((STOCK, sentence) for sentence in returns.of_goods(order_id, order, views.reservation))
     if views.payment or not rules.may_be_gone("payments", views.confirmed_at or changed_at):
         yield from ((MONEY, sentence) for sentence in books.of_payment(order_id, status, views.payment or {}))
+        yield from ((MONEY, sentence) for sentence in returns.of_money(order_id, order, views.payment or {}))
     if views.ledger is not None:
         sentences = books.of_ledger(order_id, order, views.payment or {}, views.ledger)
         yield from ((LEDGER, sentence) for sentence in sentences)
@@ -154,6 +156,7 @@ class Pieces:
             # An order that needs attention keeps its goods until an operator has settled it.
             if status in CONFIRMED or (status == OrderStatus.NEEDS_ATTENTION and goods in _TAKEN):
                 self.sold.update(_by_sku(views.order["lines"]))
+                self.sold.subtract(returns.returned_pieces(views.order))
         if views.reservation is not None:
             self.hold(views.reservation)
 

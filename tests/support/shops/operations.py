@@ -181,15 +181,17 @@ class OperationsApp:
             inventory.ReceiveStock(receipt_id=new_id(), sku=sku, quantity=quantity),
         )
 
-    async def ordered(self, sku: str = "KETTLE-BLUE", card: str = "tok_visa") -> UUID:
+    async def ordered(self, sku: str = "KETTLE-BLUE", card: str = "tok_visa", *, quantity: int = 1) -> UUID:
         """Place an order, and wait until it is settled."""
-        order_id = await self.ordered_without_waiting(sku, card)
+        order_id = await self.ordered_without_waiting(sku, card, quantity=quantity)
         await self.quiet()
         return order_id
 
-    async def ordered_without_waiting(self, sku: str = "KETTLE-BLUE", card: str = "tok_visa") -> UUID:
+    async def ordered_without_waiting(
+        self, sku: str = "KETTLE-BLUE", card: str = "tok_visa", *, quantity: int = 1
+    ) -> UUID:
         order_id = new_id()
-        lines = (OrderLine(sku=sku, quantity=1),)
+        lines = (OrderLine(sku=sku, quantity=quantity),)
         command = orders.PlaceOrder(order_id=order_id, customer_id=ADA, lines=lines, card_token=card)
         wire_message = wrap(command, id=str(new_id()), source=CLIENT, now=datetime.now(UTC)).wire_message(
             CATALOG

@@ -10,6 +10,8 @@ from tests.support.messages import (
     CORRECT_TOO_MUCH,
     CORRECT_UPWARDS,
     DISPATCHED,
+    GOODS_RETURNED,
+    GOODS_RETURNED_AGAIN,
     PLACED,
     PLACED_TOO_MANY,
     RECEIVE,
@@ -28,6 +30,7 @@ RESERVATIONS = DecisionTable(
         "rejected": [PLACED_TOO_MANY],
         "committed": [PLACED, CONFIRMED],
         "dispatched": [PLACED, CONFIRMED, DISPATCHED],
+        "dispatched, goods returned": [PLACED, CONFIRMED, DISPATCHED, GOODS_RETURNED],
         "released": [CANCELLED],
     },
     messages=named(
@@ -36,6 +39,8 @@ RESERVATIONS = DecisionTable(
         CONFIRMED,
         DISPATCHED,
         CANCELLED,
+        GOODS_RETURNED,
+        (GOODS_RETURNED_AGAIN, " by another refund"),
     ),
 )
 

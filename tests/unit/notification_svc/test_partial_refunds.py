@@ -8,12 +8,22 @@ from chassis.core.decision import Context, Decision
 from contracts import notifications
 from contracts.http.users import Recipient
 from contracts.notifications import MailKind
-from contracts.values import Money
+from contracts.values import Money, ReturnedLine, ReturnTo
 from notification_svc import render
 from notification_svc.decider import decide, key, newer_mails, recall, recalled_key
 from notification_svc.mail import Mail, MailStatus, Sent
 from notification_svc.service import notification_service
-from tests.support.messages import CUSTOMER, ORDER, OTHER_REFUND_ID, PART, PART_REFUNDED, REFUND_ID, REFUNDED
+from tests.support.messages import (
+    CUSTOMER,
+    KETTLE,
+    ORDER,
+    OTHER_REFUND_ID,
+    PART,
+    PART_REFUNDED,
+    REFUND_ID,
+    REFUNDED,
+    RETURNED,
+)
 
 SECOND = PART_REFUNDED.model_copy(
     update={"refund_id": OTHER_REFUND_ID, "amount": Money(amount_minor=600, currency="EUR")}
@@ -50,6 +60,19 @@ def test_the_mail_names_the_amount_of_the_part() -> None:
     whole, text = text_of(Mail(MailStatus.QUEUED, ORDER, MailKind.PAYMENT_REFUNDED, CUSTOMER, PART))
     assert "for a cancelled order" in text
     assert whole["Message-ID"] != written["Message-ID"]
+
+
+def test_the_mail_names_the_goods_once_for_each_article() -> None:
+    titled = RETURNED[0].model_copy(update={"title": "Mug, white"}), RETURNED[1]
+    kettle = ReturnedLine(sku=KETTLE, quantity=2, to=ReturnTo.STOCK, title="Kettle <blue>")
+    refunded = PART_REFUNDED.model_copy(update={"returned": (*titled, kettle)})
+    decision = decide(Mail(), refunded, Context())
+    assert isinstance(decision, Decision)
+    written, text = text_of(decision.state)
+    assert "14.00 EUR For 2 × Mug, white 2 × Kettle <blue> See" in text
+    html = [*written.walk()][-1].get_payload(decode=True)
+    assert isinstance(html, bytes) and "2 × Mug, white; 2 × Kettle &lt;blue&gt;" in html.decode()
+    assert " For " not in text_of(queued())[1]
 
 
 def test_the_event_about_the_mail_names_the_part() -> None:

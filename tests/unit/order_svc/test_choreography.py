@@ -2,6 +2,7 @@
 
 import random
 from collections import deque
+from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -32,19 +33,23 @@ WORLDS_MAX = 50_000
 
 def explore(start: World) -> set[str]:
     """Explore every choice; returns the final statuses of the order. Fails with the path to a violation."""
-    seen, endings = {start.fingerprint}, set()
+    quiet = (here for here in explored_worlds(start) if here.quiet)
+    return {str(here.state("orders", PLACE.order_id).status) for here in quiet}
+
+
+def explored_worlds(start: World) -> Iterator[World]:
+    """Every world that choices lead to. Fails with the path to a violation."""
+    seen = {start.fingerprint}
     left: deque[tuple[World, tuple[str, ...]]] = deque([(start, ())])
     while left:
         here, path = left.popleft()
-        if here.quiet:
-            endings.add(str(here.state("orders", PLACE.order_id).status))
+        yield here
         for what, there in _choices(here, path):
             if there.fingerprint not in seen:
                 seen.add(there.fingerprint)
                 assert not (broken := [*broken_promises(there)]), _story(broken, (*path, what))
                 left.append((there, (*path, what)))
         assert len(seen) < WORLDS_MAX
-    return endings
 
 
 def _choices(here: World, path: tuple[str, ...]) -> list[tuple[str, World]]:

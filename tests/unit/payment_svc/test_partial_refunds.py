@@ -26,6 +26,7 @@ from tests.support.messages import (
     CONFIRMED,
     CUSTOMER,
     FREE,
+    GOODS_REQUESTED,
     ORDER,
     OTHER_REFUND_ID,
     PART,
@@ -38,6 +39,7 @@ from tests.support.messages import (
     REFUND_TOO_MUCH,
     RESERVED,
     REST,
+    RETURNED,
     SETTLE,
     STAFF,
     TOTAL,
@@ -158,6 +160,28 @@ def test_a_refund_of_another_amount_is_left_to_staff(result: Any) -> None:
     assert emitted(PAYMENTS, [*history, settle])[-1] == "PaymentResolved"
     payment = state_after(PAYMENTS, [*history, settle])
     assert payment.status is PaymentStatus.CAPTURED and payment.refunded == PART
+
+
+def test_a_settled_refund_of_another_amount_counts_as_done() -> None:
+    """Then the customer has a mail, and order_svc books the goods. It happens once."""
+    history = [*TO_CAPTURED, GOODS_REQUESTED, CARD_PART_HALF]
+    assert "PaymentPartRefunded" not in emitted(PAYMENTS, history)
+    settlement = payments.Settlement(reason=SettlementReason.RETURNED, amount=PART, reference="BANK-1")
+    settle = payments.SettlePayment(order_id=ORDER, staff_id=STAFF, settlement=settlement)
+    names = emitted(PAYMENTS, [*history, settle, settle])
+    assert names[len(emitted(PAYMENTS, history)) :] == [
+        "PaymentPartRefunded",
+        "PaymentResolved",
+        "ResolutionRefused",
+    ]
+    [refund] = state_after(PAYMENTS, [*history, settle]).refunds
+    assert refund.done and not refund.unclear
+
+
+def test_the_goods_of_a_refund_are_in_its_event() -> None:
+    """payment_svc does nothing with them; the customer's mail and page name them."""
+    refunded = last_emitted(PAYMENTS, [*TO_CAPTURED, GOODS_REQUESTED, CARD_PART_REFUNDED])
+    assert refunded == PART_REFUNDED.model_copy(update={"returned": RETURNED})
 
 
 def test_the_result_names_the_part_that_was_requested() -> None:

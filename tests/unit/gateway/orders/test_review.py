@@ -7,7 +7,7 @@ import pytest
 from chassis.messaging.message import Event
 from contracts import payments
 from contracts.payments import SettlementReason
-from contracts.values import Money
+from contracts.values import Money, ReturnedLine, ReturnTo
 from gateway.orders.messages import describe_entry, describe_status
 from gateway.orders.timeline import TimelineStatus
 from tests.support.order_outcomes import (
@@ -68,3 +68,14 @@ def test_refunds_of_parts_add_up_whatever_arrives_first(arrival: tuple[Event, ..
     assert sentences == {
         f"€{amount} of your payment is refunded to your card." for amount in ("14.00", "6.00")
     }
+
+
+def test_a_refund_names_the_goods_that_it_is_for() -> None:
+    returned = tuple(
+        ReturnedLine(sku="MUG-WHITE", quantity=count, to=to, title="Mug for tea")
+        for count, to in ((1, ReturnTo.STOCK), (2, ReturnTo.WRITTEN_OFF))
+    )
+    refunded = part_refunded(1_400, 1_400).model_copy(update={"returned": returned})
+    timeline, _ = replay(PLACED, CONFIRMED, DISPATCHED, refunded)
+    sentence = describe_entry(timeline.told[-1], timeline)
+    assert sentence == "€14.00 of your payment is refunded to your card, for 3 × Mug for tea."

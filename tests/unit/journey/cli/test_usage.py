@@ -12,6 +12,7 @@ from tests.support.cli_runner import run_journey
 from tests.system.test_operator_errors import COMMANDS
 
 MISUSED, UNAVAILABLE = 2, 3
+STAFF = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 @pytest.mark.parametrize(
@@ -34,8 +35,9 @@ MISUSED, UNAVAILABLE = 2, 3
         (("correct", "TEA-GREEN", "--by=0", "--reason=count"), MISUSED, "change"),
         (("correct", "TEA-GREEN", "--by=1", "--reason=theft"), MISUSED, "theft"),
         (("stock", "--low", "101"), MISUSED, "low"),
-        (("attention", "retry", "01890a5d-ac96-774b-bcce-b302099a8057"), MISUSED, "--by"),
-        (("refund", "01890a5d-ac96-774b-bcce-b302099a8057", "--amount", "1"), MISUSED, "--by"),
+        (("attention", "retry", STAFF), MISUSED, "--by"),
+        (("refund", STAFF, "--amount", "1"), MISUSED, "--by"),
+        (("refund", STAFF, "--by", STAFF), MISUSED, "--to-stock"),
         (("attention", "show", "01890a5d-ac96-774b-bcce-b302099a8057"), MISUSED, "journey up"),
         (("attention", "list"), MISUSED, "journey up"),
         (("attention", "list", "--limit", "0"), MISUSED, "limit"),

@@ -4,12 +4,21 @@ import json
 import re
 from uuid import UUID
 
+import httpx
 import pytest
 
 from chassis.messaging.identity import new_id
 from contracts import orders, payments
 from operations.orders import attention_pages
 from tests.support.shops.operations import ADA, OperationsApp, hidden
+
+SKU, PRICE = "KETTLE-BLUE", "29.90 EUR"
+
+
+async def shelf(operations_app: OperationsApp) -> dict[str, int]:
+    services = httpx.AsyncClient(transport=operations_app.services)
+    found: dict[str, int] = (await services.get(f"http://inventory_svc/stock/{SKU}")).json()
+    return found
 
 
 async def needing_attention(operations_app: OperationsApp, card: str = "tok_capture_refused") -> UUID:
@@ -164,10 +173,10 @@ async def test_without_payment_svc_the_list_names_it(operations_app: OperationsA
     assert "payment_svc does not respond" in await operations_app.page("/ops/payments", 503)
 
 
-async def dispatched(operations_app: OperationsApp) -> str:
+async def dispatched(operations_app: OperationsApp, pieces: int = 1) -> str:
     """The path of the payment of a dispatched order."""
     await operations_app.stocked()
-    order_id = await operations_app.ordered()
+    order_id = await operations_app.ordered(quantity=pieces)
     await operations_app.send_command(orders.DispatchOrder(order_id=order_id))
     return f"/ops/orders/{order_id}/payment"
 
@@ -198,3 +207,82 @@ async def test_before_the_dispatch_order_svc_refuses_a_refund(operations_app: Op
     await operations_app.stocked()
     path = f"/ops/orders/{await operations_app.ordered()}/payment"
     assert "RefundNotPossible" in await decided(operations_app, f"{path}/refunds", amount="1", refund_id="")
+
+
+async def test_pieces_return_to_the_stock_or_are_written_off(operations_app: OperationsApp) -> None:
+    """Without an amount their price is refunded, and each piece once."""
+    path, before = await dispatched(operations_app, pieces=3), await shelf(operations_app)
+    page = await operations_app.page(path)
+    assert f"3 of 3 not refunded yet, {PRICE} each" in page and 'max="3"' in page
+    form = hidden(page) | {f"stock-{SKU}": "1", f"written-off-{SKU}": "1"}
+    for _ in range(2):
+        page = await decided(operations_app, f"{path}/refunds", **form)
+    for name in ("PaymentPartRefunded", "GoodsReturned", "StockReturned"):
+        assert page.count(f"</a> {name}</h3>") == 1, name
+    assert f"1 × {SKU} back to the stock, 1 × {SKU} written off" in page
+    after = await shelf(operations_app)
+    assert {name: after[name] - before[name] for name in ("available", "sold", "received")} == {
+        "available": 1,
+        "sold": -2,
+        "received": -1,
+    }
+    again = await operations_app.page(path)
+    assert "1 of 3 not refunded yet" in again
+    entry = operations_app.broker.entries[-1]
+    assert (entry.type, entry.by) == (orders.RefundOrder.TYPE, str(ADA))
+
+
+async def test_staff_may_lower_the_amount(operations_app: OperationsApp) -> None:
+    path = await dispatched(operations_app)
+    form = hidden(await operations_app.page(path)) | {f"stock-{SKU}": "1", "amount": "10"}
+    page = await decided(operations_app, f"{path}/refunds", **form)
+    assert "10.00 EUR for 1 ×" in page and "GoodsReturned" in page
+    assert "All are refunded." in await operations_app.page(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong", "hint"),
+    [
+        ({f"stock-{SKU}": "3"}, f"stock-{SKU}", "enter at most 2"),
+        ({f"stock-{SKU}": "1", f"written-off-{SKU}": "2"}, f"written-off-{SKU}", "enter at most 1"),
+        ({f"stock-{SKU}": "-1"}, f"stock-{SKU}", "whole number"),
+        ({f"stock-{SKU}": "one"}, f"stock-{SKU}", "whole number"),
+        ({f"stock-{SKU}": "1", "amount": "29.91"}, "amount", "Enter at most 29.90 EUR"),
+        ({f"stock-{SKU}": "1", "amount": "0"}, "amount", "above 0"),
+        ({f"stock-{SKU}": "0"}, "amount", "number of pieces"),
+    ],
+)
+async def test_pieces_that_cannot_be_refunded_name_the_field(
+    operations_app: OperationsApp, fields: dict[str, str], wrong: str, hint: str
+) -> None:
+    path = await dispatched(operations_app, pieces=2)
+    response = await operations_app.send(f"{path}/refunds", 422, refund_id="", **fields)
+    assert f'<a href="#{wrong}">' in response.text and f'id="{wrong}-wrong"' in response.text
+    assert hint in response.text
+    assert operations_app.broker.entries[-1].type != orders.RefundOrder.TYPE
+
+
+async def test_no_more_than_is_left_is_refunded_for_pieces(operations_app: OperationsApp) -> None:
+    path = await dispatched(operations_app)
+    form = hidden(await operations_app.page(path)) | {"amount": "20.00"}
+    await decided(operations_app, f"{path}/refunds", **form)
+    fields = {f"stock-{SKU}": "1", "refund_id": ""}
+    response = await operations_app.send(f"{path}/refunds", 422, **fields)
+    assert "Enter at most 9.90 EUR: no more is left to refund." in response.text
+
+
+async def test_without_order_svc_only_an_amount_is_refunded(operations_app: OperationsApp) -> None:
+    path = await dispatched(operations_app)
+    operations_app.services.away.add("order_svc")
+    page = await operations_app.page(path)
+    assert "order_svc does not respond" in page and f"stock-{SKU}" not in page
+    response = await operations_app.send(f"{path}/refunds", 503, refund_id="", **{f"stock-{SKU}": "1"})
+    assert "Nothing was sent" in response.text
+    await operations_app.send(f"{path}/refunds", refund_id="", amount="1")
+    assert operations_app.broker.entries[-1].type == orders.RefundOrder.TYPE
+
+
+async def test_before_the_dispatch_the_form_has_no_pieces(operations_app: OperationsApp) -> None:
+    await operations_app.stocked()
+    page = await operations_app.page(f"/ops/orders/{await operations_app.ordered()}/payment")
+    assert "Refund a part" in page and f"stock-{SKU}" not in page

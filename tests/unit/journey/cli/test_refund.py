@@ -1,0 +1,98 @@
+"""`journey refund` sends one command, with the amount that was given or the price of the pieces."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+import typer
+
+from chassis.messaging.message import Message
+from contracts.orders import RefundOrder
+from contracts.values import ReturnedLine, ReturnTo
+from journey.cli import attention
+from tests.support.messages import CUSTOMER, ORDER, PRICED, STAFF, TOTAL
+
+PAYMENT = {
+    "order_id": str(ORDER),
+    "customer_id": str(CUSTOMER),
+    "status": "captured",
+    "total": TOTAL.model_dump(),
+    "cancelled": False,
+    "reference": "ref-1",
+    "changed_at": None,
+}
+PLACED = {
+    "order_id": str(ORDER),
+    "customer_id": str(CUSTOMER),
+    "status": "dispatched",
+    "awaits": [],
+    "deadline_at": None,
+    "lines": [line.model_dump() for line in PRICED],
+    "total": TOTAL.model_dump(),
+    "cancel_reason": None,
+    "reject_reason": None,
+    "detail": "",
+    "changed_at": None,
+}
+
+
+@pytest.fixture(autouse=True)
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[RefundOrder]:
+    """The commands that are sent."""
+    commands: list[RefundOrder] = []
+
+    async def read(service: str, path: str) -> Any:
+        known = {"payment_svc": PAYMENT, "order_svc": PLACED}
+        return known[service] if path.endswith(str(ORDER)) else None
+
+    async def send(user: str, command: Message, id_: UUID) -> None:
+        assert isinstance(command, RefundOrder) and command.refund_id == id_
+        commands.append(command)
+
+    monkeypatch.setattr(attention, "_read", read)
+    monkeypatch.setattr(attention, "send_once", send)
+    return commands
+
+
+def test_pieces_are_refunded_by_their_price(sent: list[RefundOrder]) -> None:
+    attention.refund(ORDER, by=STAFF, to_stock=["KETTLE-BLUE=1"], written_off=["MUG-WHITE=2"])
+    [command] = sent
+    assert (command.order_id, command.staff_id, command.amount.amount_minor) == (ORDER, STAFF, 3_900)
+    assert command.returned == (
+        ReturnedLine(sku="KETTLE-BLUE", quantity=1, to=ReturnTo.STOCK),
+        ReturnedLine(sku="MUG-WHITE", quantity=2, to=ReturnTo.WRITTEN_OFF),
+    )
+
+
+def test_staff_may_give_the_amount(sent: list[RefundOrder]) -> None:
+    attention.refund(ORDER, by=STAFF, amount="5.00", to_stock=["KETTLE-BLUE=1"])
+    attention.refund(ORDER, by=STAFF, amount="5.00")
+    assert [command.amount.amount_minor for command in sent] == [500, 500]
+    assert [len(command.returned) for command in sent] == [1, 0]
+    assert sent[0].refund_id != sent[1].refund_id
+
+
+@pytest.mark.parametrize(
+    ("order", "arguments", "expected"),
+    [
+        (ORDER, {}, "give an --amount, or pieces"),
+        (ORDER, {"to_stock": ["MUG-WHITE"]}, "is not SKU=QUANTITY"),
+        (ORDER, {"to_stock": ["MUG-WHITE=0"]}, "quantity"),
+        (ORDER, {"to_stock": ["TEAPOT=1"]}, "TEAPOT is not in the order; it has KETTLE-BLUE, MUG-WHITE"),
+        (ORDER, {"to_stock": ["MUG-WHITE=1"], "amount": "1.234"}, "is not an amount in EUR"),
+        (UUID(int=1), {"amount": "1"}, "there is no payment"),
+    ],
+)
+def test_wrong_arguments_name_the_remedy(
+    order: UUID,
+    arguments: dict[str, Any],
+    expected: str,
+    sent: list[RefundOrder],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        attention.refund(order, by=STAFF, **arguments)
+    assert ended.value.exit_code == 2
+    output = capsys.readouterr()
+    assert expected in " ".join((output.out + output.err).split())
+    assert not sent

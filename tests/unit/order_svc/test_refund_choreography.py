@@ -1,0 +1,57 @@
+"""Refunds with goods that come back, in every order of arrival at three services."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from contracts.http.orders import OrderStatus, RefundStatus
+from contracts.orders import RefundOrder
+from contracts.values import Money
+from tests.support.choreography import Provider, World
+from tests.support.explored import world
+from tests.support.messages import DISPATCH, MUG, PLACE, REFUND_GOODS, REFUND_GOODS_AGAIN, TOTAL
+from tests.unit.order_svc.test_choreography import explored_worlds
+
+ALL_BUT_A_CENT = REFUND_GOODS_AGAIN.model_copy(
+    update={"amount": Money(amount_minor=TOTAL.amount_minor - 1, currency="EUR"), "returned": ()}
+)
+ONE_PIECE = REFUND_GOODS_AGAIN.model_copy(
+    update={"amount": Money(amount_minor=700, currency="EUR"), "returned": REFUND_GOODS.returned[:1]}
+)
+
+
+def dispatched() -> World:
+    """As early as order_svc can dispatch: the others do not know of the confirmation yet."""
+
+    def chosen(here: World, wanted: Callable[[str], bool]) -> World:
+        # the last: an answer of the provider comes before the same request once more
+        return [there for what, there in here.choices() if wanted(what)][-1]
+
+    here = world(5, Provider()).carrying(PLACE)
+    while here.state("orders", PLACE.order_id).status is not OrderStatus.CONFIRMED:
+        here = chosen(here, lambda what: "lost" not in what and "DeadlinePassed" not in what)
+    here = chosen(here.carrying(DISPATCH), lambda what: "DispatchOrder" in what)
+    assert len([pending for pending in here.waiting if not pending.optional]) == 3
+    return here
+
+
+@pytest.mark.parametrize("other", [REFUND_GOODS_AGAIN, ALL_BUT_A_CENT, ONE_PIECE])
+def test_two_refunds_end_well_in_any_order(other: RefundOrder) -> None:
+    """Both ask for the same pieces, or for more than the total; each may be refused, and none is lost."""
+    start = dispatched().carrying(REFUND_GOODS, optional=True).carrying(other, optional=True)
+    ends: Counter[tuple[tuple[str, ...], int]] = Counter()
+    for here in explored_worlds(start):
+        if here.quiet:
+            order, shelf = here.state("orders", PLACE.order_id), here.states["shelves", MUG]
+            statuses = sorted(str(refund.status) for refund in order.refunds)
+            ends[tuple(statuses), shelf.sold] += 1
+            assert shelf.received == 5 - sum(
+                line.to == "written_off"
+                for refund in order.refunds
+                if refund.status is RefundStatus.DONE
+                for line in refund.returned
+            )
+    kept = {sold for (_, sold) in ends}
+    assert {0, 2} <= kept, "in some worlds both mugs came back, in others none"
+    assert any("refused" in statuses for statuses, _ in ends)
