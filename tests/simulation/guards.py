@@ -344,7 +344,8 @@ def _with(service: ServiceDefinition, kind: str, change: Callable[[Any], Any]) -
 
 
 def replace_aggregates(service: ServiceDefinition, aggregates: tuple[Any, ...]) -> ServiceDefinition:
-    return ServiceDefinition(service.name, aggregates, catalog=service.catalog, effects=service.effects)
+    """The same service with other aggregates; it consumes the same queues."""
+    return replace(service, aggregates=aggregates)
 
 
 GUARDS = (
