@@ -182,7 +182,7 @@ def later(service: ServiceDefinition) -> ServiceDefinition:
         replace(each, start=LaterOrder(gift_wrapped=True)) if each.kind == "orders" else each
         for each in service.aggregates
     )
-    return ServiceDefinition(service.name, aggregates, catalog=service.catalog)
+    return replace(service, aggregates=aggregates)
 
 
 @pytest.mark.parametrize("seed", [2 * day + 1 for day in range(DAYS)])
