@@ -116,7 +116,11 @@ def _shown(what: str, play: Any, jobs: list[Any], workers: int) -> Tally:
     total = Tally()
     with Progress(console=console) as progress:
         task = progress.add_task(what, total=len(jobs))
+        shown = 0
         for done, total in enumerate(in_parallel(play, jobs, workers), start=1):
+            for name, _, broken in total.failures[shown:]:
+                console.print(f"[red]{name}: {broken}")
+            shown = len(total.failures)
             so_far = f"{what}: {total.runs} runs, {len(total.failures)} broken"
             progress.update(task, advance=1, description=so_far)
             if not console.is_terminal and 10 * done // len(jobs) > 10 * (done - 1) // len(jobs):

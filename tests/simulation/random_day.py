@@ -84,7 +84,7 @@ class Day:
             await asyncio.sleep(self._chance("pause") * (0.1 if hurried else 20.0))
         await self._world.rest()
         await self._world.redrive()
-        await self._return_what_was_settled()
+        await self._staff_decide()
 
     # actions of people
 
@@ -158,13 +158,18 @@ class Day:
         chosen = [sku for sku in sorted(skus) if self._chance(f"returned {sku}") < 0.6]
         return tuple(piece(sku, self._pick(f"to {sku}", list(ReturnTo))) for sku in chosen)
 
-    async def _return_what_was_settled(self) -> None:
-        """Staff return what was paid outside for an order that was cancelled since; no rule can do it."""
+    async def _staff_decide(self) -> None:
+        """What no rule can decide.
+
+        Staff return what was paid outside for an order that was cancelled since. They repeat a void that the
+        card provider was not asked for in time, because its cause was a dead letter for more than a day.
+        """
         stored = self._world.disks["payment_svc"].everything().get("payments", {})
         for number, placed in self._placed:
             payment = stored.get(str(placed.order_id), {})
-            if payment.get("status") == PaymentStatus.NEEDS_RECONCILIATION and payment["settlements"]:
-                await self._world.send(returning(number), OPERATOR)
+            if payment.get("status") == PaymentStatus.NEEDS_RECONCILIATION:
+                decide = returning if payment["settlements"] else retrying
+                await self._world.send(decide(number), OPERATOR)
         await self._world.rest()
         await self._world.redrive()
 
