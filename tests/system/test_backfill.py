@@ -11,6 +11,7 @@ from urllib.parse import quote
 import aio_pika
 import httpx
 import pytest
+from pamqp.commands import Queue
 
 from chassis.bus.retry_ladder import RetryLadder
 from chassis.bus.topology_model import Policy
@@ -19,7 +20,7 @@ from contracts import orders
 from contracts.catalog import NAMES
 from contracts.notifications import MailKind
 from journey.admin import paging
-from journey.admin.registry import shop_topology
+from journey.admin.registry import SERVICES, shop_topology
 from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import copies_in_mailbox
@@ -114,11 +115,28 @@ async def depth(system: ProcessShop, *queues: str) -> int:
 
 async def ready(system: ProcessShop, *queues: str) -> int:
     """Ready messages, read in the order of `queues`; unlike `depth`, these counts are always current."""
+    found = await declared(system, *queues)
+    return sum(queue.message_count or 0 for queue in found)
+
+
+async def left_behind(system: ProcessShop, *queues: str) -> int:
+    """Ready messages as soon as the broker has noticed that the consumers are gone: then it has put back what
+    they had not acknowledged.
+    """
+    found = await until(
+        lambda: declared(system, *queues),
+        lambda found: not any(queue.consumer_count for queue in found),
+        within_s=WAIT_S_MAX,
+    )
+    return sum(queue.message_count or 0 for queue in found)
+
+
+async def declared(system: ProcessShop, *queues: str) -> list[Queue.DeclareOk]:
     connection = await aio_pika.connect(system.endpoints.amqp_url(OPERATOR))
     async with connection:
         channel = await connection.channel()
         found = [await channel.declare_queue(queue, passive=True) for queue in queues]
-        return sum(queue.declaration_result.message_count or 0 for queue in found)
+        return [queue.declaration_result for queue in found]
 
 
 async def statuses(system: ProcessShop) -> Counter[str]:
@@ -133,7 +151,7 @@ async def unhandled_after_stop(system: ProcessShop, smtp_url: str) -> int:
     Returns the number of events that it left.
     """
     await system.stop("notification_svc")
-    if left := await ready(system, "notification_svc.events"):
+    if left := await left_behind(system, *SERVICES["notification_svc"]().events_queues):
         system.start("notification_svc", SMTP_URL=smtp_url)
         await system.ready(["notification_svc"])
     return left
