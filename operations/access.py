@@ -102,3 +102,8 @@ def current_user_id(request: Request) -> UUID:
     """The user id of the staff member who sends the request."""
     token: AccessToken = request.state.token
     return token.user_id
+
+
+def forwarded_token(request: Request) -> str:
+    """The access token of the staff member who sends the request, for a service that checks it again."""
+    return request.headers.get("Authorization", "").removeprefix(_BEARER)

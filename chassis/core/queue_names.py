@@ -49,8 +49,6 @@ class ServiceQueues:
         return added_queue(queue) if contract in self.added else queue
 
     def _queues(self, queue: str) -> tuple[str, ...]:
+        partitions = partition_queues(queue, self.partitions)
         added = added_queue(queue)
-        return (
-            *partition_queues(queue, self.partitions),
-            *(each for each in self.added_queues if each == added),
-        )
+        return (*partitions, added) if added in self.added_queues else partitions

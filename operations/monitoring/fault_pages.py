@@ -8,7 +8,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from chassis.fault_switches import DURATION_S_MAX
-from operations.broker import CommandNotSent
 from operations.monitoring.fault_panel import FaultNotSwitched, FaultPanel
 from operations.web.forms import read_form
 from operations.web.staff_pages import PageTools, StaffPages, post
@@ -32,11 +31,11 @@ class FaultPages(StaffPages):
         if fault is None or form["what"] not in (_ON, _OFF):
             raise HTTPException(422, "There is no such fault switch. Reload the start page and try again.")
         reason = f"on for {DURATION_S_MAX / 60:.0f} min" if form["what"] == _ON else _OFF
+        await self._record(
+            request, FAULT, type=fault.name, service=fault.service, reason=reason, undone="Not switched"
+        )
         try:
-            await self._record(request, FAULT, type=fault.name, service=fault.service, reason=reason)
             await self._panel.switch(fault, form["what"] == _ON)
-        except CommandNotSent as error:
-            raise HTTPException(503, f"Not switched, the audit log cannot be written: {error}") from None
         except FaultNotSwitched as error:
             raise HTTPException(503, f"{error}. The fault may be on in some of its processes.") from None
         return RedirectResponse("/ops#faults", 303)

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse
 
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from contracts.http.users import EMAIL_LENGTH_MAX, FoundCustomer
-from operations.broker import CommandNotSent
+from operations.access import forwarded_token
 from operations.web.forms import StaffForm, read_form
 from operations.web.staff_pages import StaffPages, get, post
 
@@ -42,10 +42,9 @@ class CustomerPages(StaffPages):
             form.errors["email"] = "Enter an e-mail address, e.g. ada@example.org."
             return self._render(request, "customers.html", 422, form=form)
         found = f"found {customer_id}" if customer_id else "no customer found"
-        try:
-            await self._record(request, LOOKUP, type="customer", service="user_svc", reason=found)
-        except CommandNotSent as error:
-            raise HTTPException(503, f"Not shown, the audit log cannot be written: {error}") from None
+        await self._record(
+            request, LOOKUP, type="customer", service="user_svc", reason=found, undone="Not shown"
+        )
         if customer_id is None:
             form.errors["email"] = (
                 "No customer has this address. Compare the spelling; it must be the whole address."
@@ -61,14 +60,12 @@ async def find_customer(user_svc: UpstreamClient, request: Request, email: str) 
     """
     if not email or len(email) > EMAIL_LENGTH_MAX:
         raise NotAnAddress
-    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    response = await user_svc.request("POST", "/customer-lookups", json={"email": email}, token=token)
+    response = await user_svc.request(
+        "POST", "/customer-lookups", json={"email": email}, token=forwarded_token(request)
+    )
     if response.status_code == 422:
         raise NotAnAddress
-    if response.status_code in (
-        401,
-        403,
-    ):  # the login has ended, or the role was revoked, since it was checked
+    if response.status_code in (401, 403):  # since the check, the login has ended or the role was revoked
         raise HTTPException(404)
     try:
         return FoundCustomer.model_validate_json(response.content if response.is_success else b"").user_id

@@ -17,7 +17,7 @@ from chassis.clock import Clock
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from contracts.http.delivery import ORDERS_MAX, OrderDeliveries, OrderDelivery
 from journey.admin.dead_letters.audit_log import AuditEntry
-from operations.access import current_user_id
+from operations.access import current_user_id, forwarded_token
 from operations.broker import Broker, CommandNotSent
 
 READ = "read"  # the action in the audit log
@@ -98,9 +98,10 @@ async def _fetch(gateway: UpstreamClient, request: Request, order_ids: Collectio
     if not order_ids:
         return Deliveries(known=True)
     wanted = [str(order_id) for order_id in order_ids][:ORDERS_MAX]
-    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
     try:
-        response = await gateway.get("/delivery-addresses", params={"order_id": wanted}, token=token)
+        response = await gateway.get(
+            "/delivery-addresses", params={"order_id": wanted}, token=forwarded_token(request)
+        )
         if response.status_code != 200:
             return Deliveries(known=False)
         found = OrderDeliveries.model_validate_json(response.content)

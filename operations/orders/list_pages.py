@@ -11,7 +11,6 @@ from chassis.backoff import Backoff
 from chassis.web.http_client import UpstreamUnavailable
 from contracts.http.orders import OrderSearchPage
 from journey.admin.order_csv import MEDIA_TYPE, PAGE, csv_of
-from operations.broker import CommandNotSent
 from operations.orders.order_filter import STATUSES, OrderFilter
 from operations.web.forms import read_form
 from operations.web.staff_pages import StaffPages, get, post
@@ -56,10 +55,14 @@ class OrderListPages(StaffPages):
                 "Try again in a minute.",
                 {"Retry-After": "60"},
             )
-        try:
-            await self._record(request, EXPORT, type="orders", service="order_svc", reason=wanted.description)
-        except CommandNotSent as error:
-            raise HTTPException(503, f"Not exported, the audit log cannot be written: {error}") from None
+        await self._record(
+            request,
+            EXPORT,
+            type="orders",
+            service="order_svc",
+            reason=wanted.description,
+            undone="Not exported",
+        )
 
         async def fetch_page(after: str) -> OrderSearchPage:
             return await self._fetch_page(wanted, after, PAGE)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import HTMLResponse, Response
@@ -71,17 +71,20 @@ class StaffPages(ABC):
         return True
 
     async def _record(
-        self, request: Request, action: str, *, type: str, service: str, reason: str = ""
+        self, request: Request, action: str, *, type: str, service: str, undone: str, reason: str = ""
     ) -> None:
         """Write an action of the current user that sends no message to the audit log.
 
-        Raises CommandNotSent if it is not written.
+        Raises HTTPException if it is not written. `undone`: what the user then reads, such as "Not exported".
         """
         by = str(current_user_id(request))
         entry = AuditEntry.of_action(
             self._tools.clock(), by, action, type=type, service=service, reason=reason
         )
-        await self._tools.broker.record_action(entry)
+        try:
+            await self._tools.broker.record_action(entry)
+        except CommandNotSent as error:
+            raise HTTPException(503, f"{undone}, the audit log cannot be written: {error}") from None
 
     async def _fetch(
         self, service: str, path: str, documented: type[BaseModel], /, **query: str

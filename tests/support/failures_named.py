@@ -13,10 +13,10 @@ class FailuresNamed:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self._failed.append(f"{report.nodeid}: {report.longreprtext.rstrip().rpartition(chr(10))[2]}")
+            self._failed.append(f"{report.nodeid}: {_last_line(report.longreprtext)}")
 
     def pytest_internalerror(self, excrepr: object) -> None:
-        self._errors.append(str(excrepr).rstrip().rpartition("\n")[2])
+        self._errors.append(_last_line(str(excrepr)))
 
     def pytest_sessionfinish(self) -> None:
         if not self._errors:
@@ -25,3 +25,7 @@ class FailuresNamed:
         terminal.section("internal error", red=True)
         for line in self._errors + [f"failed before it: {test}" for test in self._failed]:
             terminal.line(line)
+
+
+def _last_line(text: str) -> str:
+    return text.rstrip().rpartition("\n")[2]

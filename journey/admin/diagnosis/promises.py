@@ -1,7 +1,7 @@
 """The invariants across all services, checked order by order. Pure functions."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,21 +155,14 @@ class Pieces:
             status = views.order["status"]
             # An order that needs attention keeps its goods until an operator has settled it.
             if status in CONFIRMED or (status == OrderStatus.NEEDS_ATTENTION and goods in _TAKEN):
-                self.sold.update(_by_sku(views.order["lines"]))
+                self.sold.update(returns.by_sku(views.order["lines"]))
                 self.sold.subtract(returns.returned_pieces(views.order))
         if views.reservation is not None:
             self.hold(views.reservation)
 
     def hold(self, reservation: Json) -> None:
         if reservation["status"] == ReservationStatus.HELD:
-            self.held.update(_by_sku(reservation["lines"]))
-
-
-def _by_sku(lines: Iterable[Json]) -> Counter[str]:
-    pieces: Counter[str] = Counter()
-    for line in lines:
-        pieces[line["sku"]] += line["quantity"]
-    return pieces
+            self.held.update(returns.by_sku(reservation["lines"]))
 
 
 def of_shelf(shelf: Json) -> Broken:

@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 def returned_pieces(order: Json) -> Counter[str]:
     """The pieces of each article that are no longer sold: back in the stock, or written off."""
-    return _by_sku(line for refund in _done(order) for line in refund["returned"])
+    return by_sku(line for refund in _done(order) for line in refund["returned"])
 
 
 def of_goods(order_id: str, order: Json, reservation: Json | None) -> Iterator[str]:
@@ -29,7 +29,7 @@ def of_goods(order_id: str, order: Json, reservation: Json | None) -> Iterator[s
             )
     if not booked:
         return
-    dispatched, returned = _by_sku((reservation or order)["lines"]), Counter[str]()
+    dispatched, returned = by_sku((reservation or order)["lines"]), Counter[str]()
     for (sku, _), count in (each for goods in booked.values() for each in goods.items()):
         returned[sku] += count
     for sku, count in sorted(returned.items()):
@@ -68,7 +68,8 @@ def _done(order: Json) -> list[Json]:
     return [refund for refund in order.get("refunds", ()) if refund["status"] == RefundStatus.DONE]
 
 
-def _by_sku(lines: Iterable[Json]) -> Counter[str]:
+def by_sku(lines: Iterable[Json]) -> Counter[str]:
+    """The pieces of each article in these lines."""
     pieces: Counter[str] = Counter()
     for line in lines:
         pieces[line["sku"]] += line["quantity"]

@@ -111,6 +111,12 @@ async def responds(url: str) -> bool:
     return True
 
 
+async def in_flight(http: httpx.AsyncClient, address: str, slow: SlowRequest) -> asyncio.Task[httpx.Response]:
+    request = asyncio.create_task(http.get(f"{address}/slow"))
+    await slow.begun.wait()
+    return request
+
+
 async def refuses(url: str) -> bool:
     return not await responds(url)
 
@@ -121,8 +127,7 @@ async def test_a_request_in_flight_gets_the_rest_of_the_drain(
 ) -> None:
     monkeypatch.setattr(web, "FINISH_S", 1.0)
     async with server(kind, slow, monkeypatch) as (runtime, address), httpx.AsyncClient(timeout=60) as http:
-        request = asyncio.create_task(http.get(f"{address}/slow"))
-        await slow.begun.wait()
+        request = await in_flight(http, address, slow)
         stopping = asyncio.create_task(runtime.stop(DRAIN_S))
         await until(partial(refuses, f"{address}/nothing"), within_s=WAIT_S_MAX)
         await asyncio.sleep(web.FINISH_S + 0.5)
@@ -141,8 +146,7 @@ async def test_a_request_without_end_does_not_hold_the_stop(
     """The messages have taken the whole drain: a request gets FINISH_S."""
     monkeypatch.setattr(web, "FINISH_S", 1.0)
     async with server(kind, slow, monkeypatch) as (runtime, address), httpx.AsyncClient(timeout=60) as http:
-        request = asyncio.create_task(http.get(f"{address}/slow"))
-        await slow.begun.wait()
+        request = await in_flight(http, address, slow)
         async with asyncio.timeout(DRAIN_S):
             await runtime.stop(0.001)
         with pytest.raises(httpx.HTTPError):
