@@ -1,6 +1,6 @@
 """A shop in memory whose spans arrive at a receiver, and what its customers do."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -18,6 +18,9 @@ from tests.support.shops.gateway import DELIVERY
 from tests.support.shops.in_memory import InMemoryShop, run_in_memory_shop
 
 SKU = "KETTLE-BLUE"
+Handled = Mapping[str, Set[str]]
+"""Services that process a message, by its type."""
+NOTHING: Handled = {}
 
 
 class TracedShop:
@@ -72,14 +75,19 @@ class TracedShop:
         await self.shop.ready([service])
 
     async def settled(self) -> None:
-        """Wait until every service has settled all its deliveries."""
-        runtimes = self.shop._runtimes.values()
+        """Wait until no service holds a delivery, and no message waits for one.
 
-        def in_flight() -> int:
-            dispatchers = [runtime._dispatcher for runtime in runtimes]
-            return sum(each.in_flight for each in dispatchers if each is not None)
+        A service settles a delivery after the broker has what it emits, so there is no gap between two hops.
+        Messages on the retry ladder do not count.
+        """
+        broker = self.broker
 
-        await until(in_flight, lambda count: count == 0)
+        def unsettled() -> int:
+            consumed = {queue: consumers for queue, consumers in broker.subscriptions.items() if consumers}
+            held = sum(len(each._held) for consumers in consumed.values() for each in consumers)
+            return held + sum(len(broker.queues[queue]) for queue in consumed)
+
+        await until(unsettled, lambda count: count == 0)
 
     def flushed(self) -> bool:
         """Export what waits in this process."""
@@ -87,14 +95,21 @@ class TracedShop:
         tracing.STATE.record.flush()
         return True
 
-    async def trace(self, order: str, *names: str) -> list[ReceivedSpan]:
-        """The spans of an order's trace, as soon as it has spans of these names."""
-        return await self._spans(lambda: self.received.of_trace(span_ids.trace_id(order)), *names)
+    async def trace(self, order: str, *names: str, handled: Handled = NOTHING) -> list[ReceivedSpan]:
+        """The spans of an order's trace, as soon as it is complete.
 
-    async def linked_to(self, order: str, *names: str, count: int = 1) -> list[ReceivedSpan]:
+        It has spans of these names, these services have processed these messages, and no parent is missing.
+        """
+        return await self._spans(
+            lambda: self.received.of_trace(span_ids.trace_id(order)), *names, handled=handled
+        )
+
+    async def linked_to(
+        self, order: str, *names: str, count: int = 1, handled: Handled = NOTHING
+    ) -> list[ReceivedSpan]:
         """The spans of the other traces with a message that is linked to the order's trace.
 
-        Waits until there are `count` of each name.
+        Waits as `trace` does, and until there are `count` of each name.
         """
         trace = span_ids.trace_id(order)
 
@@ -108,19 +123,23 @@ class TracedShop:
             }
             return [span for span in self.received.spans if span.trace_id in found]
 
-        return await self._spans(others, *names, count=count)
+        return await self._spans(others, *names, count=count, handled=handled)
 
     async def _spans(
-        self, found: Callable[[], list[ReceivedSpan]], *names: str, count: int = 1
+        self, found: Callable[[], list[ReceivedSpan]], *names: str, count: int = 1, handled: Handled
     ) -> list[ReceivedSpan]:
         def look() -> list[ReceivedSpan]:
             self.flushed()
             return found()
 
         def complete(spans: list[ReceivedSpan]) -> bool:
-            return all(len([1 for span in spans if span.name == name]) >= count for name in names)
+            return (
+                all(len([1 for span in spans if span.name == name]) >= count for name in names)
+                and all(services <= handlers(spans, type_) for type_, services in handled.items())
+                and is_connected(spans)
+            )
 
-        return await until(look, complete, within_s=30)
+        return await until(look, complete)
 
 
 @asynccontextmanager
@@ -151,6 +170,20 @@ async def traced_shop(
 
 def roots(spans: list[ReceivedSpan]) -> list[ReceivedSpan]:
     return [span for span in spans if not span.parent_id]
+
+
+def handlers(spans: list[ReceivedSpan], type_: str) -> set[str]:
+    """The services that have processed a message of this type."""
+    return {span.service for span in spans if span.name == f"process {type_}"}
+
+
+def is_connected(spans: list[ReceivedSpan]) -> bool:
+    """Whether every span's parent has arrived.
+
+    A message can be processed before its sender knows that the broker has it, and records its creation.
+    """
+    arrived = {(span.trace_id, span.span_id) for span in spans}
+    return all((span.trace_id, span.parent_id) in arrived for span in spans if span.parent_id)
 
 
 def parent_of(span: ReceivedSpan, spans: list[ReceivedSpan]) -> ReceivedSpan:
