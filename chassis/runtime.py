@@ -36,6 +36,7 @@ Routes = Callable[["Runtime"], APIRouter]
 Lifespan = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[None]]
 """What runs beside the message path while database and broker are connected, such as a public HTTP server."""
 _PAUSED = "consumes no messages; they wait in its queues"
+_RESPOND_S = 1.0  # what a request needs at most to respond once it no longer waits
 
 
 class Runtime:
@@ -176,8 +177,15 @@ class Runtime:
         """How much of the drain is left for requests in flight, which need database and broker."""
         return max(0.0, self._stops_at - asyncio.get_running_loop().time())
 
+    @property
+    def must_respond(self) -> bool:
+        """The instance stops, and a request that waits for a change has no time left to wait."""
+        return self.stopping.is_set() and self.left_s < _RESPOND_S
+
     def unready(self) -> str:
         """Why the service is not consuming now; empty if it is."""
+        if self.stopping.is_set():
+            return "stopping: finishes the messages and requests in flight"
         if self._dispatcher is None or not self._subscriptions:
             return "starting: not connected to database and broker yet"
         if self._pause.is_on:

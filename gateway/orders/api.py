@@ -176,14 +176,20 @@ async def _load_or_wait(
     is_modified: Callable[[OrderTimeline], bool],
     waiting_s: float,
 ) -> OrderTimeline:
-    """Waits until the order is modified, for at most `waiting_s`, and returns its timeline."""
+    """Waits until the order is modified, for at most `waiting_s`, and returns its timeline.
+
+    An instance that stops also waits, as long as its drain permits. Clients would otherwise repeat the
+    request without a pause until the server closes.
+    """
     loop = asyncio.get_running_loop()
     until = loop.time() + waiting_s
     while True:
         timeline = (await load_authorized_order(deps.orders, order_id, user)).timeline
-        if is_modified(timeline) or loop.time() >= until or deps.stopping.is_set():
+        if is_modified(timeline) or loop.time() >= until:
             return timeline
         await asyncio.sleep(_POLL_S)
+        if deps.runtime.must_respond:
+            return timeline
 
 
 def _accepted(response: Response, order_id: UUID, *, again: bool) -> Accepted:

@@ -1,6 +1,5 @@
 """What the routes of orders need."""
 
-import asyncio
 from typing import Protocol
 
 from chassis.runtime import Runtime
@@ -17,4 +16,3 @@ class OrderDependencies(BasketDependencies, Protocol):
     orders: CustomerOrders
     rate_limiter: RateLimiter
     user_client: UserClient
-    stopping: asyncio.Event

@@ -168,6 +168,20 @@ async def test_streams_end_before_the_messages_are_drained(
     await stopping
 
 
+async def test_a_stopping_service_is_not_ready(slow: SlowRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    drained = asyncio.Event()
+    monkeypatch.setattr(Dispatcher, "drain", lambda _: drained.wait())
+    async with server("internal", slow, monkeypatch) as (runtime, address), httpx.AsyncClient() as http:
+        await until(lambda: not runtime.unready(), within_s=WAIT_S_MAX)
+        assert (await http.get(f"{address}/readyz")).status_code == 200
+        stopping = asyncio.create_task(runtime.stop(DRAIN_S))
+        await runtime.stopping.wait()
+        response = await http.get(f"{address}/readyz")
+        assert (response.status_code, response.json()["detail"][:8]) == (503, "stopping")
+        drained.set()
+        await stopping
+
+
 async def test_a_crashed_instance_leaves_requests_no_drain(slow: SlowRequest) -> None:
     runtime = slow.runtime(order_service())
     await runtime.start()
