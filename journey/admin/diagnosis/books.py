@@ -59,13 +59,22 @@ def _refunded(payment: Json) -> int:
     return sum(refund["amount"]["amount_minor"] for refund in payment.get("refunds", ()) if refund["done"])
 
 
-def of_ledger(order_id: str, order: Json, payment: Json, entries: Sequence[Json]) -> Iterator[str]:
-    """How the card provider's entries, with what was settled outside, disagree with what is due."""
-    outside = _outside(payment)
+def of_ledger(order_id: str, order: Json, payment: Json | None, entries: Sequence[Json]) -> Iterator[str]:
+    """How the card provider's entries, with what was settled outside, disagree with what is due.
+
+    `payment`: None if it has expired. Its settlements and refunds are unknown then, and any sum up to the
+    total may be due.
+    """
     for key, times in Counter(entry["key"] for entry in entries).items():
         if times > 1:
             yield f"{key} is in the ledger {times} times"
     net = sum(entry["amount"]["amount_minor"] * _MOVES.get(entry["outcome"], 0) for entry in entries)
+    if payment is None:
+        total = order["total"]["amount_minor"]
+        if not 0 <= net <= total:
+            yield f"order {order_id} is {order['status']}: {net} net at the provider, its total is {total}"
+        return
+    outside = _outside(payment)
     due = order["total"]["amount_minor"] - _refunded(payment) if order["status"] in CONFIRMED else 0
     if order["status"] != OrderStatus.NEEDS_ATTENTION and net + outside != due:
         settled = f", {outside} settled outside" if outside else ""

@@ -93,11 +93,14 @@ def of_order(order_id: str, views: Views, rules: Rules = KEPT_FOR_EVER) -> Broke
     ):
         yield from ((STOCK, sentence) for sentence in _goods(order_id, status, _status(views.reservation)))
         yield from ((STOCK, sentence) for sentence in returns.of_goods(order_id, order, views.reservation))
-    if views.payment or not rules.may_be_gone("payments", views.confirmed_at or changed_at):
-        yield from ((MONEY, sentence) for sentence in books.of_payment(order_id, status, views.payment or {}))
-        yield from ((MONEY, sentence) for sentence in returns.of_money(order_id, order, views.payment or {}))
+    payment = views.payment or None
+    if payment is None and not rules.may_be_gone("payments", views.confirmed_at or changed_at):
+        payment = {}
+    if payment is not None:
+        yield from ((MONEY, sentence) for sentence in books.of_payment(order_id, status, payment))
+        yield from ((MONEY, sentence) for sentence in returns.of_money(order_id, order, payment))
     if views.ledger is not None:
-        sentences = books.of_ledger(order_id, order, views.payment or {}, views.ledger)
+        sentences = books.of_ledger(order_id, order, payment, views.ledger)
         yield from ((LEDGER, sentence) for sentence in sentences)
     if not rules.may_be_gone("mails", changed_at):
         yield from ((MAILS, sentence) for sentence in _mails(order_id, status, views.mails))

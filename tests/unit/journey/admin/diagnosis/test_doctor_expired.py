@@ -8,10 +8,10 @@ import pytest
 
 from chassis.retention import bring_in_accord
 from chassis.store.protocol import Handled
-from journey.admin.diagnosis.promises import HELD, MAILS, MONEY, STOCK
+from journey.admin.diagnosis.promises import HELD, LEDGER, MAILS, MONEY, STOCK
 from journey.admin.registry import SERVICES
 from payment_svc.simulator import LEDGER as BOOK
-from tests.unit.journey.admin.diagnosis.test_doctor import NOW, FakeServices, examined
+from tests.unit.journey.admin.diagnosis.test_doctor import EUR, NOW, FakeServices, examined, number
 
 KEPT = timedelta(days=3_650)
 LONG_AGO, LATELY = KEPT + timedelta(days=5), timedelta(days=30)
@@ -61,6 +61,40 @@ async def test_what_is_missing_of_a_younger_order_is_damage(
 ) -> None:
     await dispatched(services, LATELY, **{gone: None})
     assert (await look(services)).keys() == {promise}
+
+
+PART = {"amount_minor": 200, "currency": "EUR"}
+
+
+async def booked(services: FakeServices, effect: str, amount: dict[str, Any]) -> None:
+    """Another entry in the provider's ledger for the order."""
+    entry = {"effect": effect, "asked": "", "reference": "r", "amount": amount, "outcome": "refunded"}
+    await services.put("payment_svc", BOOK, f"{number(1)}:{effect}", entry, LONG_AGO)
+
+
+@pytest.mark.parametrize("ledger", [PART, EUR], ids=["a refund of a part", "a settlement or all parts"])
+async def test_a_refunded_order_without_its_expired_payment_is_no_damage(
+    services: FakeServices, ledger: dict[str, Any]
+) -> None:
+    await dispatched(services, LONG_AGO, payments=None)
+    await booked(services, "refund_part", ledger)
+    assert await look(services) == {}
+
+
+async def test_more_refunded_than_captured_is_damage_without_the_expired_payment(
+    services: FakeServices,
+) -> None:
+    await dispatched(services, LONG_AGO, payments=None)
+    await booked(services, "refund_part", PART)
+    await booked(services, "refund", EUR)
+    [sentence] = (await look(services))[LEDGER].broken
+    assert "-200 net at the provider, its total is 500" in sentence
+
+
+async def test_a_refund_of_a_younger_missing_payment_is_damage(services: FakeServices) -> None:
+    await dispatched(services, LATELY, payments=None)
+    await booked(services, "refund_part", PART)
+    assert (await look(services)).keys() == {MONEY, LEDGER}
 
 
 async def test_goods_of_an_old_confirmed_order_do_not_expire(services: FakeServices) -> None:
