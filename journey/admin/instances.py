@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping
 import httpx
 
 from journey.admin.diagnosis.snapshot import look_at
+from journey.admin.endpoints import GATEWAY
 from journey.admin.registry import SERVICES
 
 MOST = 20
+# The pages of the staff need one instance only.
+SCALABLE = (*SERVICES, GATEWAY)
 
 
 def process_of(service: str, instance: int) -> str:
@@ -26,16 +29,20 @@ def number_of(process: str) -> int:
 
 
 def of_services(processes: Iterable[str]) -> list[str]:
-    """The instances of services, sorted by service and instance number; other processes are left out."""
-    order = list(SERVICES)
-    found = [process for process in processes if service_of(process) in SERVICES]
-    return sorted(found, key=lambda process: (order.index(service_of(process)), number_of(process)))
+    """The instances of services alone, sorted likewise."""
+    return [process for process in scalable(processes) if service_of(process) in SERVICES]
+
+
+def scalable(processes: Iterable[str]) -> list[str]:
+    """The instances of services and gateway, sorted by service and number; other processes are left out."""
+    found = [process for process in processes if service_of(process) in SCALABLE]
+    return sorted(found, key=lambda process: (SCALABLE.index(service_of(process)), number_of(process)))
 
 
 def counts(processes: Iterable[str]) -> dict[str, int]:
     """Service -> number of instances."""
-    found = Counter(service_of(process) for process in of_services(processes))
-    return {service: found[service] for service in SERVICES if service in found}
+    found = Counter(service_of(process) for process in scalable(processes))
+    return {service: found[service] for service in SCALABLE if service in found}
 
 
 async def responding(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from journey.admin import instances
 from journey.admin.diagnosis import doctor
 from journey.admin.diagnosis.journey_history import JourneyHistory, fetch
 from journey.admin.diagnosis.promises import Finding
-from journey.admin.endpoints import ShopEndpoints
+from journey.admin.endpoints import GATEWAY, ShopEndpoints
 from journey.cli.watch import watch
 from journey.devenv.demo_customer import DemoCustomer
 from journey.devenv.demo_users import DemoUsers, ensure
@@ -269,6 +269,7 @@ def show_addresses(endpoints: ShopEndpoints, people: DemoUsers, console: Console
             f"{endpoints.rabbitmq_ui}   user {OPERATOR}, password {endpoints.passwords.get(OPERATOR)}",
         ),
         ("programs", f"`journey client add NAME` prints the credentials of a client program ({CLIENTS_DOC})"),
+        *((name, url) for name, url in endpoints.public.items() if name != GATEWAY),
         *((name, endpoints.http[name]) for name in instances.of_services(endpoints.http)),
     ]
     console.print("\n[bold]Where everything is")

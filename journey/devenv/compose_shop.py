@@ -95,7 +95,15 @@ class ComposeShop:
         await self.locate()
 
     async def scale(self, wanted: Mapping[str, int], log: Log = lambda text: None) -> None:
-        """Set the number of instances of these services. Surplus instances drain before they stop."""
+        """Set the number of instances of these services. Surplus instances drain before they stop.
+
+        Raises InfrastructureUnavailable for the gateway, which has one public port.
+        """
+        if GATEWAY in wanted:
+            raise InfrastructureUnavailable(
+                "this shop in containers publishes one port for one gateway",
+                "compose.yaml says how several gateways share a range of ports",
+            )
         self._endpoints = replace(self.endpoints, scale={**self.endpoints.scale, **wanted})
         record(self.state_dir, self.endpoints)
         log(f"docker compose up {' '.join(self._scaled(*wanted))}")

@@ -49,7 +49,7 @@ async def start_shop(
     return system
 
 
-async def running_shop(state_dir: Path) -> Any:
+async def running_shop(state_dir: Path) -> ProcessShop | compose_shop.ComposeShop:
     """The running shop. Raises InfrastructureUnavailable if none is running."""
     known = recorded(state_dir)
     found = resolve.recorded_in(state_dir)

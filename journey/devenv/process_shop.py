@@ -113,7 +113,8 @@ class ProcessShop:
         log("applying the topology, and one user per service on the broker and on the database")
         await asyncio.gather(self.apply_topology(), self.database.apply())
         record(self.state_dir, self.endpoints)
-        names = [*instances.of_services(self.endpoints.http), *(WEB_PROGRAMS if web else ())]
+        programs = (*SERVICES, *(WEB_PROGRAMS if web else ()))
+        names = [name for name in self.endpoints.http if instances.service_of(name) in programs]
         for name in names:
             self.start(instances.service_of(name), instances.number_of(name))
         await self.ready(names, log)
@@ -154,6 +155,7 @@ class ProcessShop:
         await asyncio.gather(*(self.processes.stop(process, grace_s=28) for process in surplus))
         for process in surplus:
             self.endpoints.http.pop(process, None)
+            self.endpoints.public.pop(process, None)
             log(f"stopped {process}")
         record(self.state_dir, self.endpoints)
 

@@ -33,10 +33,7 @@ HELD_BY = "payment_svc"
 @pytest.fixture
 async def gateways(system: ProcessShop) -> list[str]:
     """The public URLs of two gateways, in front of two instances of user_svc."""
-    await system.scale({"user_svc": 2})
-    for number in (1, 2):
-        system.start(GATEWAY, number)
-    await system.ready([process_of(GATEWAY, number) for number in (1, 2)])
+    await system.scale({"user_svc": 2, GATEWAY: 2})
     return [system.endpoints.public[process_of(GATEWAY, number)] for number in (1, 2)]
 
 
@@ -62,6 +59,16 @@ async def test_both_gateways_show_the_same_live_updates(
     assert first == second
     assert [event["seq"] for event in seen[0]] == list(range(1, len(seen[0]) + 1))
     assert seen[0][-1]["status"] == "confirmed"
+
+
+async def test_a_surplus_gateway_stops_and_the_first_keeps_its_address(
+    system: ProcessShop, gateways: list[str], http: httpx.AsyncClient
+) -> None:
+    await system.scale({GATEWAY: 1})
+    assert system.endpoints.public == {GATEWAY: gateways[0]}
+    assert (await http.get(gateways[0])).is_success
+    with pytest.raises(httpx.ConnectError):
+        await http.get(gateways[1])
 
 
 async def test_live_updates_continue_at_another_gateway_after_a_kill(

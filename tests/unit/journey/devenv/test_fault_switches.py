@@ -25,6 +25,7 @@ async def test_the_running_shop_keeps_its_switches(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("journey.devenv.launcher.resolve.recorded_in", lambda state_dir: SOMEWHERE)
     monkeypatch.setattr(launcher, "recorded", lambda state_dir: ProcessShop(tmp_path, SOMEWHERE).endpoints)
     system = await launcher.running_shop(tmp_path)
+    assert isinstance(system, ProcessShop)
     for name in ("payment_svc", "notification_svc", "gateway", "operations"):
         assert system.environment(name)[VARIABLE] == "1"
 

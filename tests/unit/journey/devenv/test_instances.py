@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from journey.admin.endpoints import record, recorded
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.instances import counts, of_services, responding
 from journey.admin.registry import SERVICES
 from journey.cli import scale as cli_scale
@@ -32,7 +33,7 @@ THREE = {
 def test_instances_are_listed_in_order_and_counted() -> None:
     processes = ["order_svc.10", "gateway.2", "user_svc", "order_svc.2", "operations", "order_svc", "mailbox"]
     assert of_services(processes) == ["order_svc", "order_svc.2", "order_svc.10", "user_svc"]
-    assert counts(processes) == {"order_svc": 3, "user_svc": 1}
+    assert counts(processes) == {"order_svc": 3, "user_svc": 1, "gateway": 1}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,8 @@ async def test_a_single_instance_is_used_without_probing() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["order=3", "order_svc", "order_svc=0", "order_svc=-1", "order_svc=21", "gateway=2"]
+    "arguments",
+    ["order=3", "order_svc", "order_svc=0", "order_svc=-1", "order_svc=21", "operations=2", "gateway=0"],
 )
 def test_an_impossible_scale_is_refused_with_the_remedy(arguments: str) -> None:
     with pytest.raises(UsageError, match=r"choose from order_svc|from 1 to 20"):
@@ -130,6 +132,11 @@ async def test_compose_gets_the_scale_of_started_services(
     assert scaled == [["user_svc=2"], ["order_svc=3"], [], ["order_svc=3", "user_svc=2"]]
     known = recorded(tmp_path)
     assert known is not None and known.scale == {"order_svc": 3, "user_svc": 2}
+
+
+async def test_compose_scales_no_gateway(tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureUnavailable, match="one port"):
+        await compose_shop.ComposeShop(tmp_path).scale({"gateway": 2})
 
 
 async def test_compose_gets_the_ports_for_tools_and_the_callers_files(
