@@ -38,6 +38,11 @@ async def log_out(page: Page) -> None:
 async def put_into_basket(page: Page, sku: str, quantity: int = 1) -> None:
     await page.goto(f"/p/{sku}")
     await page.get_by_label("Quantity").fill(str(quantity))
+    await add_to_basket(page)
+
+
+async def add_to_basket(page: Page) -> None:
+    """On the page of an article. A page that is left earlier may take the request back."""
     await page.get_by_role("button", name="Add to basket").click()
     await expect(page.get_by_role("main").get_by_role("status")).to_be_visible()
 

@@ -9,6 +9,7 @@ from playwright.async_api import Page, expect
 from tests.browser.conftest import PHONE, Window
 from tests.browser.page_checks import tab_to
 from tests.browser.page_objects import (
+    add_to_basket,
     buy,
     give_address,
     headline,
@@ -51,7 +52,7 @@ async def test_a_new_customer_registers_orders_and_cancels(shop: BrowserShop, wi
     await page.get_by_role("searchbox", name="Search the shop").fill("kettle")
     await page.keyboard.press("Enter")
     await page.get_by_role("link", name=re.compile("Kettle, blue")).first.click()
-    await page.get_by_role("button", name="Add to basket").click()
+    await add_to_basket(page)
     await to_the_checkout(page)
     await give_address(page)
     order_id = await pay(page)
@@ -86,7 +87,7 @@ async def test_without_javascript_the_shop_works_from_registration_to_log_out(
     new = await register(page, shop)
     await page.goto("/search?q=tea")
     await page.get_by_role("main").get_by_role("link", name=re.compile("green tea", re.I)).first.click()
-    await page.get_by_role("button", name="Add to basket").click()
+    await add_to_basket(page)
     await to_the_checkout(page)
     await give_address(page)
     await pay(page)

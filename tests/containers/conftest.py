@@ -49,7 +49,7 @@ async def shop(compose_shop: ComposeShop) -> AsyncIterator[BrowserShop]:
 class ContainerShop(BrowserShop):
     def __init__(self, system: ComposeShop) -> None:
         self.system = cast(Any, system)
-        self.url = system.endpoints.shop_url.replace("127.0.0.1", "localhost")  # browsers keep its cookies
+        self.url = system.endpoints.shop_url  # the links in mails lead there, and cookies belong to one host
         self.http = httpx.AsyncClient(base_url=self.url, timeout=60, verify=tls())
 
 
