@@ -19,6 +19,8 @@ def show_circumstances(now: ShopSnapshot, silent: Collection[str]) -> None:
         console.print(
             Text(f"the broker has an alarm: {now.blocked}\n  what to do: {ALARM_REMEDY}", style="bold red")
         )
+    for sentence in now.waits_for_update:
+        console.print(Text(sentence, style="yellow"))
     if now.broker_is_silent:
         console.print(Text("the broker does not respond: queues and dead letters are unknown", style="red"))
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from journey.admin.broker.input_queues import by_input_queue
+from journey.admin.broker.input_queues import by_input_queue, waiting_for_update
 from journey.admin.broker.management import Traffic
-from journey.admin.diagnosis.snapshot import NO_RESPONSE
+from journey.admin.diagnosis.snapshot import NO_RESPONSE, for_update_sentence
 from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from operations.broker import QueueStats
 
@@ -57,13 +57,17 @@ class Readiness:
 
 @dataclass(frozen=True)
 class ServiceStats:
-    """One service. `readiness`: None before the first poll."""
+    """One service. `readiness`: None before the first poll.
+
+    `for_update`: queue -> number of messages that the running release does not consume.
+    """
 
     name: str
     readiness: Readiness | None
     events: Traffic
     commands: Traffic
     dead_letters: Traffic
+    for_update: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def instances(self) -> int | None:
@@ -102,6 +106,7 @@ class ServiceStats:
             )
         if self.readiness and self.readiness.warning and self.events.consumers != 0:
             found.append(self.readiness.warning)
+        found += [for_update_sentence(queue, count) for queue, count in self.for_update.items()]
         if self.ready is not None and self.ready >= _BACKLOG:
             found.append(f"{self.ready:.0f} messages wait")
         return found
@@ -137,8 +142,13 @@ class MonitoringSnapshot:
         return self.traffic.get(name, UNKNOWN)
 
     @property
+    def for_update(self) -> dict[str, int]:
+        """Queue -> number of messages that the running release of its service does not consume."""
+        return waiting_for_update(self.traffic)
+
+    @property
     def services(self) -> list[ServiceStats]:
-        traffic = by_input_queue(self.traffic)
+        traffic, for_update = by_input_queue(self.traffic), self.for_update
         return [
             ServiceStats(
                 name,
@@ -146,6 +156,7 @@ class MonitoringSnapshot:
                 traffic.get(f"{name}.events", UNKNOWN),
                 traffic.get(f"{name}.commands", UNKNOWN),
                 self.queue(f"{name}.dead"),
+                {queue: count for queue, count in for_update.items() if queue.startswith(f"{name}.")},
             )
             for name in CONSUMING_SERVICES
         ]

@@ -40,6 +40,7 @@ def known_circumstances(
         dead_letter_snapshot.dead_letters,
         snapshot.alarms,
         dead_letter_snapshot.unread,
+        snapshot.for_update,
     )
 
 
@@ -70,6 +71,8 @@ class PendingReason:
                 return f"It continues by itself once {self.awaited.service} runs again: start it."
             case LocationKind.PAUSED:
                 return "It is retried automatically until the external service responds."
+            case LocationKind.NEXT_RELEASE:
+                return f"It continues by itself once {self.awaited.service} is updated again."
             case LocationKind.BLOCKED:
                 return "It is published automatically once the broker has room again."
             case LocationKind.ON_ITS_WAY if self.has_no_consumer:

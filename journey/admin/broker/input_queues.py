@@ -18,6 +18,20 @@ def by_input_queue(figures: Mapping[str, D]) -> dict[str, D]:
     return {queue: _merged(group) for queue, group in groups.items()}
 
 
+def waiting_for_update(figures: Mapping[str, Depth]) -> dict[str, int]:
+    """Queues of added messages that wait for an update of their service, with the number of messages.
+
+    Instances of the release before consume the input queue, but not that of added messages. Where neither is
+    consumed the service is down, or pauses its effects.
+    """
+    return {
+        queue: figure.ready
+        for queue, figure in figures.items()
+        if is_added_queue(queue) and figure.ready and figure.consumers == 0
+        if (consumed := figures.get(input_queue_of(queue))) and consumed.consumers
+    }
+
+
 def _merged(group: Mapping[str, D]) -> D:
     """The sums; of consumers the fewest, because every partition needs one. None if one is unknown.
 

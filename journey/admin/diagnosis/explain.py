@@ -160,6 +160,7 @@ class Explanation:
             ],
             "not_ready": dict(self.snapshot.unready),
             "alarms": list(self.snapshot.alarms),
+            "for_update": dict(self.snapshot.for_update),
             "partial": self.partial,
             "remedies": self.remedies,
         }

@@ -40,6 +40,11 @@ class PendingDelivery:
     certain: bool
 
     @property
+    def routed_to(self) -> str:
+        """Its queue, or the queue of added messages if the release before does not know its type."""
+        return _SERVICES[self.service].queue_of(CATALOG[self.message.type])
+
+    @property
     def meaning(self) -> str:
         """The first line of its contract's docstring, e.g. which effect it requests."""
         return (CATALOG[self.message.type].__doc__ or "").partition("\n")[0]
@@ -62,17 +67,17 @@ class PendingDelivery:
         }
 
 
-_SERVICES = [make() for make in SERVICES.values()]
+_SERVICES = {name: make() for name, make in SERVICES.items()}
 
 KEPT = {
     service.name: tuple(aggregate.kind for aggregate in service.aggregates if aggregate.handled_max is None)
-    for service in _SERVICES
+    for service in _SERVICES.values()
 }
 """Service -> the kinds of its aggregates that keep all handled ids, so that they can be asked."""
 
 
 def _consumers() -> Iterator[tuple[str, tuple[str, str]]]:
-    for service in _SERVICES:
+    for service in _SERVICES.values():
         for consumed, aggregate in service.by_type.items():
             if aggregate.kind in KEPT[service.name]:
                 queue = service.commands_queue if issubclass(consumed, Command) else service.events_queue

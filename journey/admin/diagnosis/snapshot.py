@@ -11,7 +11,7 @@ import httpx
 
 from chassis.bus.retry_ladder import DEAD
 from chassis.messaging.envelope import OPERATOR
-from journey.admin.broker.input_queues import by_input_queue
+from journey.admin.broker.input_queues import by_input_queue, waiting_for_update
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
 from journey.admin.dead_letters import oldest as dead_letter_reader
 from journey.admin.dead_letters import reader
@@ -42,6 +42,7 @@ class LocationKind(StrEnum):
     SERVICE_DOWN = "service down"
     NOT_READY = "service not ready"
     PAUSED = "paused"
+    NEXT_RELEASE = "waits for an update of the service"
     BLOCKED = "held back by an alarm of the broker"
     ON_ITS_WAY = "on its way or being retried"
     UNREAD = "perhaps a dead letter"
@@ -63,7 +64,8 @@ class ShopSnapshot:
     """`unready`: service -> reason.
 
     `depths` and `dead_letters` are None if the broker did not respond. `unread`: queue -> number of those
-    that are not in `dead_letters`. `alarms`: why the broker blocks publishers.
+    that are not in `dead_letters`. `alarms`: why the broker blocks publishers. `for_update`: queue -> number
+    of messages that the running release of its service does not consume.
     """
 
     addresses: Mapping[str, str] = field(default_factory=dict)
@@ -72,6 +74,7 @@ class ShopSnapshot:
     dead_letters: Sequence[DeadLetter] | None = None
     alarms: Sequence[str] = ()
     unread: Mapping[str, int] = field(default_factory=dict)
+    for_update: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def blocked(self) -> str:
@@ -93,6 +96,15 @@ class ShopSnapshot:
         counts = [self.waiting(rung) for rung in LADDER_QUEUES]
         return None if None in counts else sum(count or 0 for count in counts)
 
+    @property
+    def waits_for_update(self) -> list[str]:
+        """One sentence for each queue whose messages no running instance consumes, with the remedy."""
+        return [for_update_sentence(queue, count) for queue, count in self.for_update.items()]
+
+    def with_queues(self, counted: "ShopSnapshot") -> "ShopSnapshot":
+        """The same, with the queues and alarms of another snapshot."""
+        return replace(self, depths=counted.depths, alarms=counted.alarms, for_update=counted.for_update)
+
     def dead_letter_for(self, awaited: PendingDelivery) -> DeadLetter | None:
         of_it = (
             each
@@ -104,10 +116,10 @@ class ShopSnapshot:
 
 async def take_snapshot(endpoints: ShopEndpoints, http: httpx.AsyncClient, order_id: str) -> ShopSnapshot:
     """Ask every service and the broker at once. Only dead letters about this order are kept."""
-    now, (depths, alarms), dead_letters = await asyncio.gather(
+    now, queues, dead_letters = await asyncio.gather(
         readiness(endpoints, http), counted(endpoints), _dead_letters_about(endpoints, order_id)
     )
-    return replace(now, depths=depths, alarms=alarms, dead_letters=dead_letters)
+    return replace(now.with_queues(queues), dead_letters=dead_letters)
 
 
 async def readiness(endpoints: ShopEndpoints, http: httpx.AsyncClient) -> ShopSnapshot:
@@ -150,6 +162,9 @@ def locate(awaited: PendingDelivery, now: ShopSnapshot, at: datetime, since: dat
         return Location(
             LocationKind.NOWHERE, queue, f"`journey topology apply`, then {_backfill(service, since)}"
         )
+    if count := now.for_update.get(awaited.routed_to):
+        sentence = for_update_sentence(awaited.routed_to, count)
+        return Location(LocationKind.NEXT_RELEASE, sentence, f"update {service} again")
     if awaited.is_effect and depth.consumers == 0:
         paused = f"{service} has paused its effects, because the external service does not respond; {queue}"
         return Location(
@@ -164,6 +179,15 @@ def locate(awaited: PendingDelivery, now: ShopSnapshot, at: datetime, since: dat
         LocationKind.ON_ITS_WAY,
         f"on its way or being retried: {queue}{'' if ladder == 0 else retried}",
         f"`journey watch {awaited.message.subject}`",
+    )
+
+
+def for_update_sentence(queue: str, count: float) -> str:
+    """What waits in a queue of added messages without a consumer, and until when."""
+    service = queue.partition(".")[0]
+    return (
+        f"{queue} holds {_count(round(count))} of types that the running release of {service} does not know: "
+        f"they wait for its next update, and are then carried out"
     )
 
 
@@ -237,13 +261,18 @@ async def reason_in(requested: Awaitable[httpx.Response]) -> str:
         return f"it responds with {response.status_code}, and not like a service"
 
 
-async def counted(endpoints: ShopEndpoints) -> tuple[Mapping[str, Depth] | None, Sequence[str]]:
-    """Queue depths and alarms. The user `operator` may read them in every shop."""
+async def counted(endpoints: ShopEndpoints) -> ShopSnapshot:
+    """Queue depths and alarms only. The user `operator` may read them in every shop."""
     try:
         async with asyncio.timeout(_BROKER_S_MAX), BrokerAdmin(endpoints.management_url) as admin:
-            return by_input_queue(await admin.depths(endpoints.vhost)), await admin.alarms()
+            depths = await admin.depths(endpoints.vhost)
+            return ShopSnapshot(
+                depths=by_input_queue(depths),
+                alarms=await admin.alarms(),
+                for_update=waiting_for_update(depths),
+            )
     except (AdminUnavailable, TimeoutError):
-        return None, ()
+        return ShopSnapshot()
 
 
 async def oldest_dead_letters(endpoints: ShopEndpoints, most: int) -> Oldest | None:

@@ -64,6 +64,7 @@ class StuckResult:
             "count": self.count,
             "at_rest_compared_since": self.since and self.since.isoformat(),
             "not_ready": dict(self.snapshot.unready),
+            "for_update": dict(self.snapshot.for_update),
             "partial": self.partial,
         }
 
@@ -211,11 +212,11 @@ async def find(
                     if count <= listed_max:
                         listed.append(order)
                         on_found(order)
-        depths, alarms = await counting
+        queues = await counting
     finally:
         await dead_letters.close()
         counting.cancel()
-    now = replace(now, depths=depths, alarms=alarms, dead_letters=None if dead_letters.silent else first)
+    now = replace(now.with_queues(queues), dead_letters=None if dead_letters.silent else first)
     listed.sort(key=lambda order: order.since)
     return StuckResult(at, listed, count, search.compared, search.since, search.silent, now)
 

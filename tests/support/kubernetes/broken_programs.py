@@ -2,7 +2,12 @@
 
 from tests.support.kubernetes import rules_programs
 from tests.support.kubernetes.broken import Break, container, removed, setting, spec, triggers, variable
+from tests.support.kubernetes.rendered import Rendered
 from tests.support.kubernetes.workload import Manifest
+
+
+def _trigger_of(found: Rendered, queue: str) -> Manifest:
+    return next(each for each in triggers()(found) if each["metadata"].get("queueName") == queue)
 
 
 def _copied(trigger: Manifest, queue: str) -> Manifest:
@@ -81,6 +86,11 @@ PROGRAMS = {
         lambda found: triggers()(found).pop(2),
         "it has no trigger for order_svc.events.2",
         overlay="partitioned",
+    ),
+    "added messages without a trigger": Break(
+        rules_programs.each_partition_has_a_trigger,
+        lambda found: triggers()(found).remove(_trigger_of(found, "order_svc.commands.added")),
+        "it has no trigger for order_svc.commands.added",
     ),
     "a trigger without a partition": Break(
         rules_programs.each_partition_has_a_trigger,

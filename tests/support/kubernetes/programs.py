@@ -11,7 +11,7 @@ import yaml
 
 from chassis.application import application_of
 from chassis.core.definition import ServiceDefinition
-from chassis.messaging.partitions import partition_queues
+from chassis.messaging.partitions import input_queue_of, partition_queues
 from chassis.settings import Settings
 from gateway.settings import GatewaySettings
 from journey.admin.registry import CONSUMING_SERVICES, WEB_PROGRAMS
@@ -68,12 +68,15 @@ class Program:
         }
 
     def partitions(self, number: int) -> dict[str, int]:
-        """Like `queues`, with so many partitions of each: an instance divides its prefetch among them."""
+        """Like `queues`, with so many partitions of each, then the queues of added messages.
+
+        An instance divides its prefetch among the partitions; a queue of added messages gets as much as one.
+        """
+        share = {queue: math.ceil(prefetch / number) for queue, prefetch in self.queues.items()}
+        added = self.definition.added_queues if self.definition else ()
         return {
-            partition: math.ceil(prefetch / number)
-            for queue, prefetch in self.queues.items()
-            for partition in partition_queues(queue, number)
-        }
+            partition: share[queue] for queue in self.queues for partition in partition_queues(queue, number)
+        } | {queue: share[input_queue_of(queue)] for queue in added}
 
     @property
     def has_deadlines(self) -> bool:

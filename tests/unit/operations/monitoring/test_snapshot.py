@@ -81,6 +81,16 @@ def test_commands_without_a_consumer_are_a_pause_and_no_outage() -> None:
     assert state == "slow" and "external service does not respond" in why
 
 
+def test_messages_that_wait_for_an_update_are_a_warning() -> None:
+    """After a rollback no instance consumes the queue of added messages."""
+    waiting = {"order_svc.commands.added": Traffic(3, 0, 0, 0.0, 0.0)}
+    state, [why] = of(snapshot(waiting), "order_svc")
+    assert state == "slow" and "order_svc.commands.added holds 3 messages" in why
+    assert of(snapshot(waiting)) == ("ok", [])
+    known = known_circumstances({}, snapshot(waiting), DeadLetterSnapshot(NOW, ()))
+    assert known.for_update == {"order_svc.commands.added": 3}
+
+
 def test_an_unresponsive_service_is_down_only_without_consumers() -> None:
     silent = with_reasons(a=NO_RESPONSE)
     assert of(snapshot(readiness=silent)) == ("slow", ["not ready: it does not respond"]), (

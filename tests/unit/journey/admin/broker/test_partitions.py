@@ -6,7 +6,7 @@ from chassis.bus.topology_model import Topology
 from contracts.catalog import NAMES
 from journey.admin.broker.definitions import Json, objects
 from journey.admin.broker.drift import of_objects
-from journey.admin.broker.input_queues import by_input_queue
+from journey.admin.broker.input_queues import by_input_queue, waiting_for_update
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import Depth, Traffic
 from journey.admin.broker.partition_bindings import binding_path, superseded
@@ -102,6 +102,26 @@ def test_added_messages_count_and_need_no_consumer() -> None:
     """After a rollback no instance consumes them."""
     figures = {"gateway.events": Depth(1, 0, 2), "gateway.events.added": Depth(5, 0, 0)}
     assert by_input_queue(figures) == {"gateway.events": Depth(6, 0, 2)}
+
+
+@pytest.mark.parametrize(
+    ("added", "input_queue", "waiting"),
+    [
+        (Depth(5, 0, 0), Depth(0, 0, 2), {"order_svc.commands.added": 5}),
+        (Depth(5, 0, 1), Depth(0, 0, 2), {}),
+        (Depth(0, 0, 0), Depth(0, 0, 2), {}),
+        (Depth(5, 0, 0), Depth(0, 0, 0), {}),
+        (Depth(None, None, None), Depth(0, 0, 2), {}),
+        (Depth(5, 0, 0), None, {}),
+    ],
+    ids=["after a rollback", "consumed", "empty", "down or paused", "unknown", "no input queue"],
+)
+def test_added_messages_that_only_an_update_consumes_are_found(
+    added: Depth, input_queue: Depth | None, waiting: dict[str, int]
+) -> None:
+    figures = {"order_svc.commands.added": added, "order_svc.commands.1": Depth(9, 0, 0)}
+    figures |= {"order_svc.commands": input_queue} if input_queue else {}
+    assert waiting_for_update(figures) == waiting
 
 
 def test_losses_of_a_partition_are_those_of_the_shop() -> None:

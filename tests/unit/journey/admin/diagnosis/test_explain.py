@@ -154,6 +154,12 @@ def depths(**changed: Depth | None) -> dict[str, Depth]:
             "by itself",
         ),
         (
+            payments.RefundPart,
+            ShopSnapshot(depths=EMPTY, dead_letters=(), for_update={"payment_svc.commands.added": 2}),
+            LocationKind.NEXT_RELEASE,
+            "update payment_svc again",
+        ),
+        (
             orders.OrderConfirmed,
             ShopSnapshot(depths=depths(payment_svc__events=Depth(0, 1, 1)), dead_letters=()),
             LocationKind.ON_ITS_WAY,
