@@ -26,6 +26,14 @@ class NotAnAddress(Exception):
     """user_svc does not accept the text as an e-mail address."""
 
 
+class TooManyLookups(Exception):
+    """user_svc limits the look-ups of each staff member."""
+
+    def __init__(self, wait_s: str) -> None:
+        super().__init__("too many look-ups")
+        self.wait_s = wait_s
+
+
 class CustomerPages(StaffPages):
     def routes(self) -> Iterable[APIRoute]:
         return get("/ops/customers", self.show), post("/ops/customers", self.find)
@@ -41,6 +49,9 @@ class CustomerPages(StaffPages):
         except NotAnAddress:
             form.errors["email"] = "Enter an e-mail address, e.g. ada@example.org."
             return self._render(request, "customers.html", 422, form=form)
+        except TooManyLookups as error:
+            form.errors["email"] = f"Too many look-ups. Wait {error.wait_s} s, then try again."
+            return self._render(request, "customers.html", 429, form=form)
         found = f"found {customer_id}" if customer_id else "no customer found"
         await self._record(
             request, LOOKUP, type="customer", service="user_svc", reason=found, undone="Not shown"
@@ -56,7 +67,7 @@ class CustomerPages(StaffPages):
 async def find_customer(user_svc: UpstreamClient, request: Request, email: str) -> UUID | None:
     """The customer with this address.
 
-    Raises NotAnAddress, or UpstreamUnavailable, also for a user_svc of an earlier release.
+    Raises NotAnAddress, TooManyLookups, or UpstreamUnavailable, also for a user_svc of an earlier release.
     """
     if not email or len(email) > EMAIL_LENGTH_MAX:
         raise NotAnAddress
@@ -65,6 +76,8 @@ async def find_customer(user_svc: UpstreamClient, request: Request, email: str) 
     )
     if response.status_code == 422:
         raise NotAnAddress
+    if response.status_code == 429:
+        raise TooManyLookups(response.headers.get("Retry-After", "60"))
     if response.status_code in (401, 403):  # since the check, the login has ended or the role was revoked
         raise HTTPException(404)
     try:

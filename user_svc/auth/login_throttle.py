@@ -4,7 +4,7 @@ Attempts are counted per account and network, so guessing from another network d
 limits are in login_attempts.py. Unknown accounts are counted the same way.
 
 The counts are in the database, one document per network: all instances share them, and a restart does not
-reset them.
+reset them. Look-ups of customers by staff are counted likewise, by staff member in place of the network.
 """
 
 import asyncio

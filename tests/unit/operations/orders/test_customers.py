@@ -71,6 +71,15 @@ async def test_the_audit_list_has_each_look_up_without_the_address(
     assert "lookup" in page and "no customer found" in page and EMAIL not in page
 
 
+async def test_too_many_look_ups_name_the_waiting_time(
+    operations_app: OperationsApp, user_svc: UserSvc
+) -> None:
+    user_svc.response = httpx.Response(429, headers={"Retry-After": "7"})
+    response = await operations_app.send(PATH, 429, email=EMAIL)
+    assert "Too many look-ups. Wait 7 s" in response.text
+    assert operations_app.broker.entries == [], "nothing was shown"
+
+
 async def test_without_the_audit_log_no_result_is_shown(
     operations_app: OperationsApp, user_svc: UserSvc
 ) -> None:

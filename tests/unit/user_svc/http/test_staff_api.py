@@ -86,6 +86,17 @@ async def test_a_wrong_address_names_the_field_and_is_not_repeated(
     assert not email or str(email) not in response.text.replace('"body.email"', "").replace("email", "")
 
 
+async def test_the_look_ups_of_each_staff_member_are_limited(user_app: UserApp, olga: LoggedInClient) -> None:
+    allowed = AuthPolicy().tries_per_minute
+    for number in range(allowed):
+        await found(olga, f"customer{number}@example.org")
+    await user_app.logged_in_user("ada@example.org")
+    response = await olga("POST", PATH, {"email": "ada@example.org"})
+    assert response.status_code == 429 and int(response.headers["Retry-After"]) >= 1
+    otto = await grant(user_app, await user_app.logged_in_user("otto@example.org"))
+    assert await found(otto, "olga@example.org") == {"user_id": str(olga.user_id)}
+
+
 async def test_neither_log_nor_messages_contain_the_address(
     user_app: UserApp, olga: LoggedInClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
