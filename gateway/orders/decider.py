@@ -11,7 +11,6 @@ from contracts.order_saga import MAILS
 from contracts.orders import RefuseReason
 from contracts.values import format_money, item_names
 from gateway.orders.timeline import (
-    REFUNDED_FOR,
     CancellationSubmitted,
     OrderSubmitted,
     OrderTimeline,
@@ -90,10 +89,9 @@ def decide_on_others(
     match message:
         case inventory.StockRejected(short=short):
             return record(timeline, message, sent_at, ", ".join(line.sku for line in short))
-        case payments.PaymentPartRefunded(customer_id=who, refunded=refunded):
-            return record(
-                timeline.of_customer(who).with_refund(refunded), message, sent_at, paid_back(message)
-            )
+        case payments.PaymentPartRefunded(customer_id=who, amount=amount, returned=returned):
+            known = timeline.of_customer(who).with_refund(message.refunded)
+            return record(known, message, sent_at, format_money(amount), item_names(returned))
         case payments.PaymentResolved(settlement=settlement) if settlement is not None:
             return record(timeline, message, sent_at, settlement.reason)
         case payments.PaymentDeclined(reason=why) | payments.PaymentMismatched(effect=why):
@@ -106,14 +104,13 @@ def decide_on_others(
             return record(timeline, message, sent_at)
 
 
-def paid_back(refunded: payments.PaymentPartRefunded) -> str:
-    """`€14.00`, or `€14.00 for 2 × Mug` if goods came back."""
-    amount, items = format_money(refunded.amount), ", ".join(item_names(refunded.returned))
-    return f"{amount}{REFUNDED_FOR}{items}" if items else amount
-
-
 def record(
-    timeline: OrderTimeline, event: Event | UserAction, sent_at: datetime, detail: str = ""
+    timeline: OrderTimeline,
+    event: Event | UserAction,
+    sent_at: datetime,
+    detail: str = "",
+    items: tuple[str, ...] = (),
 ) -> Decision[OrderTimeline]:
     assert isinstance(event, Event)
-    return Decision(timeline.with_entry(event.TYPE, None if sent_at == UNKNOWN_TIME else sent_at, detail))
+    at = None if sent_at == UNKNOWN_TIME else sent_at
+    return Decision(timeline.with_entry(event.TYPE, at, detail, items))

@@ -7,7 +7,7 @@ from contracts import inventory, notifications, orders, payments
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason, RefuseReason
 from contracts.payments import DeclineReason, SettlementReason
-from gateway.orders.timeline import REFUNDED_FOR, OrderTimeline, TimelineEntry, TimelineStatus
+from gateway.orders.timeline import OrderTimeline, TimelineEntry, TimelineStatus
 
 CANCELLATION_MESSAGES: Mapping[str, str] = {
     CancelReason.OUT_OF_STOCK: "An item is out of stock.",
@@ -73,8 +73,8 @@ def _why_not_cancelled(entry: TimelineEntry) -> str:
 
 
 def _refund_message(entry: TimelineEntry) -> str:
-    amount, _, items = entry.detail.partition(REFUNDED_FOR)
-    return f"{amount} of your payment is refunded to your card{f', for {items}' if items else ''}."
+    items = f", for {', '.join(entry.items)}" if entry.items else ""
+    return f"{entry.detail} of your payment is refunded to your card{items}."
 
 
 EVENT_MESSAGES: Mapping[type[Event], str | Callable[[TimelineEntry], str]] = {

@@ -19,8 +19,6 @@ from contracts.values import NIL_UUID, Money, PricedLine, RequestedLine
 
 # How many entries of one type are kept. Only cancellation requests and refusals can occur more often.
 SAME_TYPE_MAX = 10
-# Between the amount of a refund and the goods that it is for, in the detail of its entry.
-REFUNDED_FOR = " for "
 
 
 class TimelineStatus(StrEnum):
@@ -49,13 +47,14 @@ class TimelineEntry:
     """One entry. `type`: an event's wire type, or the name of the customer's action.
 
     `at`: when the event was published; None if unknown. `detail`: a fact for its customer message, such as a
-    reason.
+    reason. `items`: the goods that it is about, such as `2 × Kettle, blue`.
     """
 
     seq: int
     type: str
     at: datetime | None
     detail: str = ""
+    items: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +126,16 @@ class OrderTimeline:
         lines = (line.model_copy(update={"title": line.title or titles.get(line.sku)}) for line in self.lines)
         return replace(self, lines=tuple(lines))
 
-    def with_entry(self, type: str, at: datetime | None, detail: str = "") -> "OrderTimeline":
+    def with_entry(
+        self, type: str, at: datetime | None, detail: str = "", items: tuple[str, ...] = ()
+    ) -> "OrderTimeline":
         same = [entry for entry in self.told if entry.type == type]
-        if any((entry.at, entry.detail) == (at, detail) for entry in same) or _is_older(at, same):
+        new = TimelineEntry(self.seq + 1, type, at, detail, items)
+        if any(replace(entry, seq=new.seq) == new for entry in same) or _is_older(at, same):
             return self
         gone = same[: max(0, len(same) + 1 - SAME_TYPE_MAX)]
         kept = (entry for entry in self.told if entry not in gone)
-        return replace(self, told=(*kept, TimelineEntry(self.seq + 1, type, at, detail)))
+        return replace(self, told=(*kept, new))
 
     def since(self, seq: int) -> tuple[TimelineEntry, ...]:
         return tuple(entry for entry in self.told if entry.seq > seq)

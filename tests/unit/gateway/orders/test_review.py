@@ -77,5 +77,6 @@ def test_a_refund_names_the_goods_that_it_is_for() -> None:
     )
     refunded = part_refunded(1_400, 1_400).model_copy(update={"returned": returned})
     timeline, _ = replay(PLACED, CONFIRMED, DISPATCHED, refunded)
+    assert (timeline.told[-1].detail, timeline.told[-1].items) == ("€14.00", ("3 × Mug for tea",))
     sentence = describe_entry(timeline.told[-1], timeline)
     assert sentence == "€14.00 of your payment is refunded to your card, for 3 × Mug for tea."
