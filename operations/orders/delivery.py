@@ -21,7 +21,9 @@ from operations.access import current_user_id, forwarded_token
 from operations.broker import Broker, CommandNotSent
 
 READ = "read"  # the action in the audit log
-AGAIN_AFTER = timedelta(hours=1)  # a later page view of the same order by the same person is recorded again
+# A later page view of the same order by the same person is recorded again. Each process of operations
+# remembers its own, until it stops: the audit log may have the same reading more than once, and never less.
+AGAIN_AFTER = timedelta(hours=1)
 _RECORD_S_MAX = 2.0  # the rest of the page does not need the broker
 _RETRY_S = 10.0
 
