@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from cachetools import TTLCache
 from limits.aio.storage import MemoryStorage, MongoDBStorage, Storage
@@ -66,6 +66,12 @@ class Counters(Protocol):
         ...
 
 
+class _MongoStorage(MongoDBStorage):
+    """Its `__del__` reads `storage`, which is missing if the client cannot be opened."""
+
+    storage: Any = None
+
+
 class SharedCounters:
     """The counters in MongoDB. Its crash may lose some counts, because no write waits for the disk.
 
@@ -95,13 +101,13 @@ class SharedCounters:
     async def close(self) -> None:
         await asyncio.to_thread(self.storage.storage.close)
 
-    def _open(self, url: str) -> MongoDBStorage:
+    def _open(self, url: str) -> _MongoStorage:
         options: dict[str, int] = {
             "w": 1,
             "timeoutMS": self._limit_ms,
             "serverSelectionTimeoutMS": self._limit_ms,
         }
-        return MongoDBStorage(
+        return _MongoStorage(
             url,
             database_name=self._database,
             counter_collection_name="rate_limits",

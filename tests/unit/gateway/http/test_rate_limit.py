@@ -1,7 +1,10 @@
 """Rate limits: one quota for all instances, and one per instance while the database is unavailable."""
 
 import asyncio
+import gc
+import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +15,15 @@ from pymongo import AsyncMongoClient
 from starlette.requests import Request
 
 from chassis.circuit_breaker import FAILURES_MAX
-from gateway.http.rate_limit import RateLimit, RateLimiter, RateLimitExceeded, shared_counters
+from chassis.store.mongodb_client import NOT_OPENED
+from gateway.http.rate_limit import (
+    STORE_S_MAX,
+    RateLimit,
+    RateLimiter,
+    RateLimitExceeded,
+    SharedCounters,
+    shared_counters,
+)
 from tests.support.shops.gateway import GatewayFixture
 
 LIMIT = RateLimit("user", 3)
@@ -142,3 +153,17 @@ async def test_counters_in_memory_are_per_limit_and_client() -> None:
     assert await allowed(limiter, 4, "ada") == [True, True, True, False]
     assert await allowed(limiter, 1, "bob") == [True]
     await limiter.hit(Request({"type": "http"}), RateLimit("orders", 1), "ada")
+
+
+def test_counters_that_cannot_be_opened_leave_no_error_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """limits' storage closes its client in `__del__`, also if there is none."""
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: unraisable.append(args.exc_value))
+    unfit = tmp_path / "unfit.pem"
+    unfit.write_text("no certificate")
+    with pytest.raises(NOT_OPENED):
+        SharedCounters(f"mongodb://localhost/?tls=true&tlsCAFile={unfit}", "gateway", STORE_S_MAX)
+    gc.collect()
+    assert unraisable == []
