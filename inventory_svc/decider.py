@@ -181,9 +181,14 @@ def correct(
 def recall_rejection(
     reservation: Reservation, event: RejectionRecalled, _: Context[Shelf]
 ) -> Decision[Reservation]:
-    if reservation.status is not ReservationStatus.NEW:
-        raise OutOfTurn(reservation, event)
-    return Decision(Reservation(ReservationStatus.REJECTED))
+    match reservation.status:
+        case ReservationStatus.NEW:
+            return Decision(Reservation(ReservationStatus.REJECTED))
+        case ReservationStatus.RELEASED if not reservation.lines:
+            # the tombstone of a cancellation that was sent before the rejection, and handled after it
+            return Decision(Reservation(ReservationStatus.REJECTED))
+        case _:
+            raise OutOfTurn(reservation, event)
 
 
 def recall_receipt(receipt: Receipt, event: ReceiptRecalled, context: Context[Shelf]) -> Decision[Receipt]:

@@ -107,6 +107,19 @@ async def test_stock_moves_in_its_original_order() -> None:
     assert (await state_of(store, "reservations", first.order_id))["status"] == "released"
 
 
+async def test_a_rejection_is_recalled_after_a_cancellation_sent_before_it() -> None:
+    """The cancellation was handled later and led to no event, so only the time of its sending is known."""
+    store = MemoryStore()
+    placed = event(PLACED, 0)
+    cancelled = orders.OrderCancelled(
+        order_id=ORDER, customer_id=PLACED.customer_id, reason=orders.CancelReason.CUSTOMER
+    )
+    rejected = caused(placed, inventory.StockRejected(order_id=ORDER, short=()), 2)
+    result = await rolled(inventory_service(), store, [placed, event(cancelled, 1), rejected])
+    assert not result.left
+    assert (await state_of(store, "reservations"))["status"] == "rejected"
+
+
 async def test_a_command_to_itself_has_the_time_of_its_cause() -> None:
     store = MemoryStore()
     found = [event(PLACED, 0), event(RESERVED, 1)]
