@@ -4,7 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from chassis.bus.protocol import Delivery
+from chassis.bus.protocol import Delivery, Subscription
+from chassis.bus.rabbitmq_subscription import RabbitSubscription
 from chassis.messaging.envelope import Envelope, WireMessage, wrap
 from chassis.messaging.message import Message
 from chassis.messaging.origin import ORIGIN_HEADERS
@@ -42,6 +43,19 @@ class Inbox:
 
     async def has(self, count: int) -> None:
         await until(lambda: len(self.deliveries) >= count, within_s=WAIT_S_MAX)
+
+
+async def widened(subscription: Subscription) -> None:
+    """Wait until RabbitMQ delivers up to the prefetch: the first delivery replaces a consumer of one message.
+
+    Until then, that consumer may get one more.
+    """
+    if isinstance(subscription, RabbitSubscription):
+        await until(lambda: subscription._wide and _is_done(subscription._adapting), within_s=WAIT_S_MAX)
+
+
+def _is_done(task: asyncio.Task[None] | None) -> bool:
+    return task is not None and task.done()
 
 
 def wrapped(message: Message, source: str = "order_svc") -> Envelope:

@@ -81,9 +81,11 @@ class SetBack:
         await self.shop.send(OPERATOR, products.ChangePrice(sku=SKUS[0], price=price))
 
     async def at_rest(self) -> None:
-        """Wait until the doctor finds nothing."""
+        """Wait until the doctor finds nothing, and no message is in progress."""
 
         async def broken() -> dict[str, Any]:
+            if unsettled := self.shop.unsettled():
+                return {"all messages are settled": unsettled}
             async with httpx.AsyncClient(timeout=20) as http:
                 findings = await doctor.settled(http, self.shop.endpoints.http, self.shop.dead, wait_s=0)
             return {each.promise: each.broken[:3] for each in findings if not each.holds}

@@ -75,19 +75,8 @@ class TracedShop:
         await self.shop.ready([service])
 
     async def settled(self) -> None:
-        """Wait until no service holds a delivery, and no message waits for one.
-
-        A service settles a delivery after the broker has what it emits, so there is no gap between two hops.
-        Messages on the retry ladder do not count.
-        """
-        broker = self.broker
-
-        def unsettled() -> int:
-            consumed = {queue: consumers for queue, consumers in broker.subscriptions.items() if consumers}
-            held = sum(len(each._held) for consumers in consumed.values() for each in consumers)
-            return held + sum(len(broker.queues[queue]) for queue in consumed)
-
-        await until(unsettled, lambda count: count == 0)
+        """Wait until no message is in progress."""
+        await until(self.shop.unsettled, lambda count: count == 0)
 
     def flushed(self) -> bool:
         """Export what waits in this process."""

@@ -22,6 +22,7 @@ from tests.support.recording_consumer import (
     consumed_by_none,
     placed,
     reminder,
+    widened,
 )
 
 LADDER = RetryLadder().names
@@ -103,10 +104,11 @@ async def test_unacknowledged_deliveries_never_exceed_the_prefetch(
     inbox = Inbox(acks=False)
     other_inbox = Inbox()
     wire_messages = [placed() for _ in range(10)]
-    await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 3, inbox)
+    subscription = await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 3, inbox)
     await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, other_inbox)
     await (await broker.bus("order_svc")).publish([placed()])
     await inbox.has(1)
+    await widened(subscription)
     await inbox.deliveries.pop().ack()
     await (await broker.bus("order_svc")).publish(wire_messages)
     await other_inbox.has(11)

@@ -16,7 +16,7 @@ from journey.devenv.infra.ports import free_ports
 from tests.support.brokers import RabbitMq
 from tests.support.eventually import until
 from tests.support.infrastructure import VirtualHost
-from tests.support.recording_consumer import WAIT_S_MAX, Inbox, placed
+from tests.support.recording_consumer import WAIT_S_MAX, Inbox, placed, widened
 
 pytestmark = [pytest.mark.real, pytest.mark.every_service]
 
@@ -147,10 +147,11 @@ async def test_depths_are_returned_once_the_broker_has_counted(
 ) -> None:
     monkeypatch.setattr(rabbitmq_subscription, "PROBATION_S", 0.0)
     held = Inbox(acks=False)
-    await (await rabbit.bus("inventory_svc")).subscribe("inventory_svc.events", 2, held)
+    subscription = await (await rabbit.bus("inventory_svc")).subscribe("inventory_svc.events", 2, held)
     sender = await rabbit.bus("order_svc")
     await sender.publish([placed()])
     await held.has(1)
+    await widened(subscription)
     await held.deliveries.pop().ack()  # until the first one is settled, one more may be delivered
     await sender.publish([placed() for _ in range(5)])
     await held.has(2)

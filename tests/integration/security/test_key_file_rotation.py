@@ -126,4 +126,4 @@ async def the_old_key_is_refused(mongo: LocalMongo, old: str) -> None:
     set_key(mongo, old)
     await restart(mongo, node)
     await until(lambda: "AuthenticationFailed" in log.read_text()[begun:], within_s=WAIT_S)
-    assert not await all_are_members(mongo)
+    await until(lambda: all_are_members(mongo), lambda all_: not all_, within_s=WAIT_S)

@@ -48,6 +48,16 @@ class InMemoryShop(MemoryShop):
             link for mail in mails for link in _LINK.findall(mail.body("plain")) if link.startswith(self.url)
         ]
 
+    def unsettled(self) -> int:
+        """How many messages a service holds, or wait for one.
+
+        A service settles a message after the broker has what it emits, so there is no gap between two hops.
+        Messages on the retry ladder do not count.
+        """
+        consumed = {queue: consumers for queue, consumers in self._broker.subscriptions.items() if consumers}
+        held = sum(len(each._held) for consumers in consumed.values() for each in consumers)
+        return held + sum(len(self._broker.queues[queue]) for queue in consumed)
+
     async def list(self, product: ListProduct) -> None:
         await self.send("operator", product)
 

@@ -14,6 +14,7 @@ from journey.admin.diagnosis import timeline
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
 from journey.admin.text_sanitizer import pretty
 from operations.orders.timeline_page import PAGE, timeline_page
+from tests.support.eventually import until
 from tests.support.messages import PLACED
 from tests.support.shops.operations import OperationsApp
 
@@ -237,6 +238,7 @@ async def test_a_broker_alarm_is_shown_on_map_and_stuck_order(
     await operations_app.runtimes["inventory_svc"].stop()
     order_id = await operations_app.ordered_without_waiting()
     await operations_app.until_page(f"/ops/orders/{order_id}", "waits for")
+    await until(lambda: operations_app.memory.queues["inventory_svc.events"])  # stored, then published
     operations_app.memory.queues["inventory_svc.events"].clear()
     operations_app.broker.alarms = ("rabbit@one is short of disk space",)
     await operations_app.deps.poller.refresh()
