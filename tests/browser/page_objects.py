@@ -5,7 +5,8 @@ from typing import Any
 
 from playwright.async_api import CDPSession, Locator, Page, expect
 
-from tests.support.shops.browser import Person
+from tests.support.eventually import until
+from tests.support.shops.browser import WAIT_S, Person
 
 SLOW_MS = 60_000
 """Long enough for an order's complete journey on two busy processors."""
@@ -27,6 +28,16 @@ def service_row(page: Page, service: str) -> Locator:
     """The service's row in the first table of operations' start page, that of the services."""
     services = page.get_by_role("table", name="Services", exact=True)
     return services.get_by_role("row").filter(has=page.get_by_role("rowheader", name=service))
+
+
+async def load_until(page: Page, path: str, shown: Locator) -> None:
+    """Opens a page until it shows this, because a page without live updates shows only what had happened."""
+
+    async def is_shown() -> bool:
+        await page.goto(path)
+        return await shown.count() > 0
+
+    await until(is_shown, within_s=WAIT_S, otherwise=f"{path} does not show {shown}")
 
 
 async def log_out(page: Page) -> None:

@@ -9,16 +9,12 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Error, Page, expect
 
-from chassis.messaging.envelope import OPERATOR
-from chassis.messaging.identity import new_id
-from contracts.inventory import ReceiveStock
 from contracts.products import ListProduct
 from contracts.values import Money
 from tests.browser.attacker_site import AttackerSite
 from tests.browser.conftest import Window
 from tests.browser.page_objects import buy, headline, log_in, log_out, put_into_basket
-from tests.support.eventually import until
-from tests.support.shops.browser import WAIT_S, BrowserShop, Person
+from tests.support.shops.browser import BrowserShop, Person
 
 pytestmark = [
     pytest.mark.real,
@@ -173,14 +169,11 @@ async def test_markup_in_article_names_is_escaped_everywhere(
         ListProduct(sku=sku, title=f"Odd {title}", category="odd", price=price, description=title)
         for sku, title in zip(skus, MARKUP, strict=True)
     ]
-    stocked = [ReceiveStock(receipt_id=new_id(), sku=sku, quantity=50) for sku in skus]
-    await shop.system.send(OPERATOR, *listed, *stocked)
+    await shop.offer(*listed, pieces=50)
     page = await window()
     alerts: list[str] = []
     page.on("dialog", lambda dialog: alerts.append(dialog.message))
     await log_in(page, olga)
-    async with httpx.AsyncClient(base_url=shop.system.endpoints.http["order_svc"]) as http:
-        await until(lambda: knows_price(http, skus[-1]), within_s=WAIT_S)
     for sku in skus[1:]:
         await put_into_basket(page, sku)
     order_id = await buy(page, skus[0])
@@ -198,10 +191,6 @@ async def test_markup_in_article_names_is_escaped_everywhere(
         image = await page.request.get(f"/pictures/{sku}.svg")
         assert image.status == 200 and "<img" not in await image.text()
     assert alerts == []
-
-
-async def knows_price(http: httpx.AsyncClient, sku: str) -> bool:
-    return (await http.get(f"/prices/{sku}")).status_code == 200
 
 
 @pytest.mark.parametrize(

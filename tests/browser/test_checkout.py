@@ -10,7 +10,6 @@ from playwright.async_api import Page, expect
 
 from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.identity import new_id
-from contracts.inventory import ReceiveStock
 from contracts.products import ChangePrice, ListProduct
 from contracts.values import Money
 from tests.browser.conftest import PHONE, Window
@@ -127,7 +126,7 @@ async def test_a_changed_price_is_shown_before_ordering(shop: BrowserShop, windo
     listed = ListProduct(
         sku=sku, title="A dear thing", category="odd", price=Money(amount_minor=100, currency="EUR")
     )
-    await shop.system.send(OPERATOR, listed, ReceiveStock(receipt_id=new_id(), sku=sku, quantity=50))
+    await shop.offer(listed, pieces=50)
     page = await window()
     await log_in(page, await shop.register_user("Grace"))
     await until(lambda: shows(page, sku, "1.00"), within_s=WAIT_S)
@@ -135,7 +134,9 @@ async def test_a_changed_price_is_shown_before_ordering(shop: BrowserShop, windo
     await to_the_checkout(page)
     await give_address(page)
     await choose(page, "tok_visa")
-    await shop.system.send(OPERATOR, ChangePrice(sku=sku, price=Money(amount_minor=250, currency="EUR")))
+    dearer = Money(amount_minor=250, currency="EUR")
+    await shop.system.send(OPERATOR, ChangePrice(sku=sku, price=dearer))
+    await shop.order_svc_knows(sku, dearer)
     other = await page.context.new_page()
     await until(lambda: shows(other, sku, "2.50"), within_s=WAIT_S)
     await page.get_by_role("button", name=PAY).click()

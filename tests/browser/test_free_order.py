@@ -6,17 +6,13 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import expect
 
-from chassis.messaging.envelope import OPERATOR
-from chassis.messaging.identity import new_id
-from contracts.inventory import ReceiveStock
 from contracts.products import ListProduct
 from contracts.values import Money
 from tests.browser.conftest import DESKTOP, PHONE, Window
 from tests.browser.page_catalogue import give_address
 from tests.browser.page_checks import accessibility_violations, horizontal_overflow
 from tests.browser.page_objects import headline, log_in, put_into_basket, to_the_checkout
-from tests.support.eventually import until
-from tests.support.shops.browser import WAIT_S, BrowserShop
+from tests.support.shops.browser import BrowserShop
 
 pytestmark = [
     pytest.mark.real,
@@ -30,18 +26,12 @@ async def test_a_free_order_is_placed_without_a_card(shop: BrowserShop, window: 
     sku = f"FREE-{uuid4().hex[:6].upper()}"
     free = Money(amount_minor=0, currency="EUR")
     listed = ListProduct(sku=sku, title="A sample", category="odd", price=free)
-    await shop.system.send(OPERATOR, listed, ReceiveStock(receipt_id=new_id(), sku=sku, quantity=5))
+    await shop.offer(listed, pieces=5)
     grace = await shop.register_user("Grace")
     async with await shop.program(grace) as program:
         await give_address(program)
     page = await window()
     await log_in(page, grace)
-
-    async def listed_now() -> bool:
-        response = await page.goto(f"/p/{sku}")
-        return response is not None and response.ok
-
-    await until(listed_now, within_s=WAIT_S)
     await put_into_basket(page, sku)
     await to_the_checkout(page)
     await expect(page.get_by_role("main")).to_contain_text("There is nothing to pay")

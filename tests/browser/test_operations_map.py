@@ -15,7 +15,7 @@ from tests.browser.page_checks import (
     horizontal_overflow,
     labels_outside_boxes,
 )
-from tests.browser.page_objects import log_in, service_row
+from tests.browser.page_objects import load_until, log_in, service_row
 from tests.support.shops.browser import BrowserShop, Person
 
 pytestmark = [
@@ -139,11 +139,10 @@ async def test_the_diagrams_of_a_cancelled_order_are_accessible(
         await shop.wait_for_state(program, order_id, "cancelled")
     page = await window(color_scheme=scheme)
     await log_in(page, olga)
-    await page.goto(f"/ops/orders/{order_id}")
+    refund = page.locator(".waterfall tbody tr").filter(has_text="Refund").first
+    await load_until(page, f"/ops/orders/{order_id}", refund.locator("rect.bar"))
     await expect(page.get_by_role("heading", name="Where the time went")).to_be_visible()
     diagram = page.get_by_role("img", name="Sequence diagram of the order")
     await expect(diagram.get_by_text("OrderCancelled").first).to_be_visible()
-    refund = page.locator(".waterfall tbody tr").filter(has_text="Refund").first
-    await expect(refund.locator("rect.bar").first).to_be_attached()
     await page.get_by_text("The diagram as a table").click()
     await check_both_widths(page)

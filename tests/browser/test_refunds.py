@@ -9,10 +9,9 @@ from playwright.async_api import expect
 from chassis.messaging.envelope import OPERATOR
 from contracts.orders import DispatchOrder
 from tests.browser.conftest import Window
-from tests.browser.page_objects import log_in
+from tests.browser.page_objects import load_until, log_in
 from tests.browser.test_operations import fields, sent_again
-from tests.support.eventually import until
-from tests.support.shops.browser import WAIT_S, BrowserShop, Person
+from tests.support.shops.browser import BrowserShop, Person
 
 pytestmark = [
     pytest.mark.real,
@@ -44,18 +43,17 @@ async def test_without_javascript_refunded_pieces_come_back_once(
     await expect(page).to_have_url(re.compile("said=refund"))
     await sent_again(shop, page, form)
     main = page.get_by_role("main")
-
-    async def is_booked() -> bool:
-        await page.goto(f"/ops/orders/{order_id}")
-        return await main.get_by_role("heading", name="StockReturned").count() > 0
-
-    await until(is_booked, within_s=WAIT_S)
-    for name in ("PaymentPartRefunded", "GoodsReturned", "StockReturned"):
-        await expect(main.get_by_role("heading", name=name)).to_have_count(1)
+    events = [
+        main.get_by_role("heading", name=name)
+        for name in ("PaymentPartRefunded", "GoodsReturned", "StockReturned")
+    ]
+    for event in events:
+        await load_until(page, f"/ops/orders/{order_id}", event)
+    for event in events:
+        await expect(event).to_have_count(1)
     await expect(main).to_contain_text("1 × CUP-WHITE back to the stock, 1 × CUP-WHITE written off")
-    await page.goto(path)
-    await expect(main).to_contain_text("1 of 3 not refunded yet")
+    await load_until(page, path, main.filter(has_text="1 of 3 not refunded yet"))
     customer = await window(java_script_enabled=False)
     await log_in(customer, ada)
-    await customer.goto(f"/orders/{order_id}/messages")
-    await expect(customer.get_by_role("main")).to_contain_text("refunded to your card, for 2 × Cup, white")
+    refunded = customer.get_by_role("main").filter(has_text="refunded to your card, for 2 × Cup, white")
+    await load_until(customer, f"/orders/{order_id}/messages", refunded)

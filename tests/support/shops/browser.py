@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,9 +16,12 @@ from uuid import UUID, uuid4
 import httpx
 
 from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.identity import new_id
+from contracts.inventory import ReceiveStock
+from contracts.products import ListProduct
 from contracts.roles import Role
 from contracts.users import GrantRole
-from contracts.values import NIL_UUID
+from contracts.values import NIL_UUID, Money
 from journey.admin.ssl_context import tls
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ProcessShop
@@ -163,6 +167,31 @@ class BrowserShop:
         ) as mailbox:
             mails = (await mailbox.get("/api/v1/messages", params={"limit": 500})).json()["messages"]
         return [mail["Subject"] for mail in mails if any(to["Address"] == email for to in mail["To"])]
+
+    async def offer(self, *listed: ListProduct, pieces: int) -> None:
+        """Lists articles, and receives so many pieces of each. Returns when orders find price and stock."""
+        received = [ReceiveStock(receipt_id=new_id(), sku=each.sku, quantity=pieces) for each in listed]
+        await self.system.send(OPERATOR, *listed, *received)
+        for each in listed:
+            await self.order_svc_knows(each.sku, each.price)
+            await until(partial(self._is_stocked, each.sku), within_s=WAIT_S)
+
+    async def order_svc_knows(self, sku: str, price: Money) -> None:
+        """Waits until an order placed now gets this price."""
+
+        async def known() -> bool:
+            response = await self._get("order_svc", f"/prices/{sku}")
+            return response.is_success and Money.model_validate(response.json()["price"]) == price
+
+        await until(known, within_s=WAIT_S)
+
+    async def _is_stocked(self, sku: str) -> bool:
+        response = await self._get("inventory_svc", f"/stock/{sku}")
+        return response.is_success and response.json()["available"] > 0
+
+    async def _get(self, service: str, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
+            return await http.get(f"{self.system.endpoints.http[service]}{path}")
 
     async def provider_is_away(self, away: bool) -> None:
         """Makes the payment provider unavailable for all cards, so that all orders wait for payment."""
