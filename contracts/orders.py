@@ -229,10 +229,11 @@ class TrackingRecorded(Event, owner=ORDER, type="order.tracking_recorded.v1", su
 
 class TrackingRefused(Event, owner=ORDER, type="order.tracking_refused.v1", subject="order_id"):
     """A RecordTracking was refused: the order is neither dispatched nor ready for it, or it has the tracking
-    reference of a command that was sent later.
+    reference of a command that was sent later. `detail`: which, for staff.
     """
 
     order_id: Id
+    detail: str = ""
 
 
 class CancellationRefused(

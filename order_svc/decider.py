@@ -101,15 +101,16 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
 
         case _, orders.RecordTracking(tracking=tracking) if tracking == order.tracking:
             return Decision(with_tracking(order, tracking, context))
-        case _, orders.RecordTracking(order_id=id_) if is_outdated(order, context):  # e.g. it was redriven
-            return Decision(order, orders.TrackingRefused(order_id=id_))
+        case _, orders.RecordTracking() if is_outdated(order, context):  # e.g. it was redriven
+            return refuse_outdated_tracking(order, context)
         case OrderStatus.CONFIRMED, orders.RecordTracking(tracking=tracking):
             return Decision(with_tracking(order, tracking, context))  # it overtook DispatchOrder
         case _, orders.RecordTracking(tracking=tracking) if order.dispatched:
             known = with_tracking(order, tracking, context)
             return Decision(known, tracking_recorded(order, tracking))
         case _, orders.RecordTracking(order_id=id_):
-            return Decision(order, orders.TrackingRefused(order_id=id_))
+            detail = f"the order is {order.status}; it must be confirmed or dispatched"
+            return Decision(order, orders.TrackingRefused(order_id=id_, detail=detail))
 
         # a refund of a part; before the dispatch, a cancellation refunds all of it
         case _, orders.RefundOrder():
@@ -232,6 +233,15 @@ def is_outdated(order: Order, context: Context[Price]) -> bool:
     A command without a time that can be read counts in the order of arrival.
     """
     return order.tracking_at is not None and UNKNOWN_TIME < context.sent_at < order.tracking_at
+
+
+def refuse_outdated_tracking(order: Order, context: Context[Price]) -> Decision[Order]:
+    assert order.tracking_at is not None
+    detail = (
+        f"it was sent at {context.sent_at.isoformat()}, and the order has one that was sent at "
+        f"{order.tracking_at.isoformat()}; to replace that one, send it again after this time"
+    )
+    return Decision(order, orders.TrackingRefused(order_id=order.order_id, detail=detail))
 
 
 def with_tracking(order: Order, tracking: str, context: Context[Price]) -> Order:

@@ -72,7 +72,8 @@ class Context(Generic[R_co]):
 
     `related`: the related aggregates that the service definition names, by key. `sent_at`: when the message
     was sent. It is the same each time the message is delivered; UNKNOWN_TIME if its sender gave no time that
-    can be read.
+    can be read. A time that no tolerated clock skew explains is one of a wrong clock: it counts as the latest
+    tolerated one when the message is handled.
     """
 
     related: Mapping[str, R_co] = field(default_factory=dict)

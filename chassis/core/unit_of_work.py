@@ -5,9 +5,10 @@ The message path (process.py) and the synchronous path (execute.py) both decide 
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from chassis.clock import Clock
+from chassis.clock import CLOCK_SKEW_MAX, Clock
 from chassis.core.decision import Context, Decision, RunEffect
 from chassis.core.definition import Aggregate, RelatedAggregates, ServiceDefinition
 from chassis.core.message_trace import MessageTrace
@@ -56,7 +57,12 @@ class UnitOfWork:
         aggregate = working_copy.of
         assert isinstance(aggregate, Aggregate), f"{aggregate.kind} handles no messages"
         related = self._related[aggregate.related.kind] if aggregate.related else {}
-        return aggregate.decide(working_copy.state, message, Context(related, cause.sent_at))
+        return aggregate.decide(working_copy.state, message, Context(related, self._sent_at(cause)))
+
+    def _sent_at(self, cause: Envelope) -> datetime:
+        """Otherwise a state that has the time of a wrong clock would count as newer than all that follows."""
+        now = self._clock()
+        return now + CLOCK_SKEW_MAX if cause.sent_at - now > CLOCK_SKEW_MAX else cause.sent_at
 
     def apply(
         self,

@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 
+from chassis.bus.memory import MemoryStore
+from chassis.clock import CLOCK_SKEW_MAX
+from chassis.core.codec import Codec
 from chassis.core.decision import UNKNOWN_TIME, Context, Decision
+from chassis.store.protocol import Change, Loaded
 from contracts import orders
 from order_svc.decider import Recalled, decide, recall
 from order_svc.order import Order
+from order_svc.service import order_service
 from tests.support.given_when_then import emitted, last_emitted, state_after
 from tests.support.messages import (
     AUTHORIZED,
@@ -24,6 +29,7 @@ from tests.support.messages import (
     TRACK,
     TRACK_AGAIN,
 )
+from tests.support.pending_message_factory import message_processor, pending
 from tests.unit.order_svc.decision_tables import ORDERS
 
 NOON = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
@@ -55,9 +61,19 @@ def test_a_dispatched_order_is_tracked_although_its_capture_failed() -> None:
     assert emitted(ORDERS, [*TO_CONFIRMED, DISPATCH, FAILED, TRACK])[-1] == "TrackingRecorded"
 
 
-@pytest.mark.parametrize("history", [[], [PLACE], [PLACE, CANCEL], [PLACE_UNKNOWN], [*TO_CONFIRMED, FAILED]])
-def test_a_tracking_reference_needs_a_confirmed_order(history: list[Any]) -> None:
-    assert last_emitted(ORDERS, [*history, TRACK]) == orders.TrackingRefused(order_id=ORDER)
+@pytest.mark.parametrize(
+    ("history", "status"),
+    [
+        ([], "new"),
+        ([PLACE], "placed"),
+        ([PLACE, CANCEL], "cancelled"),
+        ([PLACE_UNKNOWN], "rejected"),
+        ([*TO_CONFIRMED, FAILED], "needs_attention"),
+    ],
+)
+def test_a_tracking_reference_needs_a_confirmed_order(history: list[Any], status: str) -> None:
+    refused = last_emitted(ORDERS, [*history, TRACK])
+    assert isinstance(refused, orders.TrackingRefused) and f"the order is {status};" in refused.detail
     assert state_after(ORDERS, [*history, TRACK]) == state_after(ORDERS, history)
 
 
@@ -92,6 +108,59 @@ def test_an_older_reference_is_not_published_with_the_dispatch() -> None:
     recorded, dispatched = decide(order, DISPATCH, Context()).emits
     assert isinstance(recorded, orders.TrackingRecorded) and isinstance(dispatched, orders.OrderDispatched)
     assert recorded.tracking == TRACK_AGAIN.tracking
+
+
+def test_an_outdated_reference_is_rejected_with_both_times() -> None:
+    order, _ = sent(state_after(ORDERS, [*TO_CONFIRMED, DISPATCH]), [SECOND])
+    decision = decide(order, TRACK, Context(sent_at=NOON))
+    assert isinstance(decision, Decision)
+    [refused] = decision.emits
+    assert isinstance(refused, orders.TrackingRefused)
+    assert f"sent at {NOON.isoformat()}" in refused.detail and LATER.isoformat() in refused.detail
+
+
+class Dispatched:
+    """A dispatched order in a database, and the real message path with a clock."""
+
+    def __init__(self) -> None:
+        self.service, self.store = order_service(), MemoryStore()
+
+    async def start(self) -> None:
+        await self.store.start(self.service.kinds)
+        state = Codec(Order).dump(state_after(ORDERS, [*TO_CONFIRMED, DISPATCH]))
+        await self.store.save([Change(await self.loaded(), state)])
+
+    async def loaded(self) -> Loaded:
+        [loaded] = (await self.store.load("orders", [str(ORDER)])).values()
+        return loaded
+
+    async def track(self, command: orders.RecordTracking, at: datetime, sent_at: datetime) -> str:
+        """The type of the reply to a command that arrives at this time."""
+        work = pending(self.service, command, sent_at=sent_at)
+        await message_processor(self.service, self.store, clock=lambda: at).process([work])
+        assert isinstance(work.outcome, tuple), work.outcome
+        [reply] = work.outcome
+        return reply.type
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=2_900_000)])
+async def test_a_fast_clock_blocks_later_references_for_a_minute_only(ahead: timedelta) -> None:
+    """Its time counts as the latest that a tolerated skew explains."""
+    order = Dispatched()
+    await order.start()
+    assert await order.track(TRACK, NOON, NOON + ahead) == orders.TrackingRecorded.TYPE
+    bound = NOON + CLOCK_SKEW_MAX
+    assert await order.track(TRACK_AGAIN, NOON, bound - timedelta(seconds=1)) == orders.TrackingRefused.TYPE
+    after = bound + timedelta(seconds=1)
+    assert await order.track(TRACK_AGAIN, after, after) == orders.TrackingRecorded.TYPE
+
+
+async def test_a_tolerated_clock_skew_keeps_the_order_of_sending() -> None:
+    order = Dispatched()
+    await order.start()
+    newer = NOON + CLOCK_SKEW_MAX
+    assert await order.track(TRACK_AGAIN, NOON, newer) == orders.TrackingRecorded.TYPE
+    assert await order.track(TRACK, NOON, newer - timedelta(seconds=1)) == orders.TrackingRefused.TYPE
 
 
 def test_a_repeated_reference_counts_from_its_last_time() -> None:
