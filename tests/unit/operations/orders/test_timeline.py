@@ -235,7 +235,9 @@ async def test_a_broker_alarm_is_shown_on_map_and_stuck_order(
     operations_app: OperationsApp,
 ) -> None:
     await operations_app.stocked()
-    await operations_app.runtimes["inventory_svc"].stop()
+    inventory = operations_app.runtimes["inventory_svc"]
+    await inventory.stop()  # so that the message waits
+    inventory.unready = lambda: ""  # type: ignore[method-assign]  # the alarm is the only reason
     order_id = await operations_app.ordered_without_waiting()
     await operations_app.until_page(f"/ops/orders/{order_id}", "waits for")
     await until(lambda: operations_app.memory.queues["inventory_svc.events"])  # stored, then published
