@@ -164,8 +164,8 @@ def decide(
             return refunded(payment)
 
         # refunds of a part, after the dispatch
-        case status, orders.RefundRequested(refund_id=id_, amount=amount) if status is not PaymentStatus.NEW:
-            return partial_refunds.grant(payment, id_, amount, returned=message.returned)
+        case _, orders.RefundRequested():
+            return partial_refunds.grant(payment, message)
         case _, payments.RefundPart(refund_id=id_):
             return partial_refunds.send(payment, id_)
 

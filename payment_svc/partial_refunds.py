@@ -3,16 +3,22 @@
 from dataclasses import replace
 from uuid import UUID
 
-from chassis.core.decision import Decision, RunEffect
-from contracts import payments
+from chassis.core.decision import Decision, OutOfTurn, RunEffect
+from contracts import orders, payments
 from contracts.http.payments import PaymentStatus
-from contracts.values import Money, ReturnedLine
+from contracts.values import Money
 from payment_svc import payment as card
 from payment_svc.matching import refund_mismatch
 from payment_svc.payment import CardResult, PartialRefund, Payment
 
 REFUNDS_MAX = 50
 PartResult = card.Refunded | card.UnusableResponse | card.NeverDone
+Recalled = payments.PaymentPartRefunded | payments.RefundRefused
+# A refund is requested after the dispatch, so a payment that may still be captured is behind: its capture
+# takes long, or its database was set back, and the card provider may have refunded the part already.
+MAY_BE_CAPTURED_YET = frozenset(
+    {PaymentStatus.NEW, PaymentStatus.AUTHORIZING, PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURING}
+)
 
 
 def refundable_minor(payment: Payment) -> int:
@@ -20,15 +26,16 @@ def refundable_minor(payment: Payment) -> int:
     return payment.total.amount_minor - sum(refund.amount.amount_minor for refund in payment.refunds)
 
 
-def grant(
-    payment: Payment, refund_id: UUID, amount: Money, *, returned: tuple[ReturnedLine, ...]
-) -> Decision[Payment]:
-    if _find(payment, refund_id):
+def grant(payment: Payment, requested: orders.RefundRequested) -> Decision[Payment]:
+    """Raises OutOfTurn before the capture: a refusal would be final."""
+    if _find(payment, requested.refund_id):
         return Decision(payment)  # the same refund under another message id
-    if why := _why_not(payment, amount):
-        return _refused(payment, refund_id, why)
-    command = payments.RefundPart(order_id=payment.order_id, refund_id=refund_id)
-    refund = PartialRefund(refund_id, amount, returned=returned)
+    if payment.status in MAY_BE_CAPTURED_YET:
+        raise OutOfTurn(payment, requested)
+    if why := _why_not(payment, requested.amount):
+        return _refused(payment, requested.refund_id, why)
+    command = payments.RefundPart(order_id=payment.order_id, refund_id=requested.refund_id)
+    refund = PartialRefund(requested.refund_id, requested.amount, returned=requested.returned)
     return Decision(replace(payment, refunds=(*payment.refunds, refund)), command)
 
 
@@ -78,8 +85,7 @@ def finish(payment: Payment, refund: PartialRefund, result: PartResult) -> Decis
     if refund.done:
         return Decision(payment)  # the effect ran twice
     if isinstance(result, card.NeverDone):
-        remaining = tuple(each for each in payment.refunds if each != refund)
-        return _refused(replace(payment, refunds=remaining), refund.refund_id, result.detail)
+        return _refused(without(payment, refund), refund.refund_id, result.detail)
     done = with_done(payment, refund)
     return Decision(done, part_refunded(done, refund))
 
@@ -101,6 +107,11 @@ def with_done(payment: Payment, refund: PartialRefund, *, unclear: bool = False)
     return replace(payment, refunds=tuple(done if each == refund else each for each in payment.refunds))
 
 
+def without(payment: Payment, refund: PartialRefund) -> Payment:
+    """It was not carried out: its amount may be refunded by another one."""
+    return replace(payment, refunds=tuple(each for each in payment.refunds if each != refund))
+
+
 def with_clear(payment: Payment) -> Payment:
     """Staff have settled how the provider's books differ from the refunds."""
     return replace(payment, refunds=tuple(replace(refund, unclear=False) for refund in payment.refunds))
@@ -108,6 +119,23 @@ def with_clear(payment: Payment) -> Payment:
 
 def unclear_refunds(payment: Payment) -> list[PartialRefund]:
     return [refund for refund in payment.refunds if refund.unclear]
+
+
+def recall(payment: Payment, event: Recalled) -> Decision[Payment]:
+    """How a refund ended, after the database was set back. It may have ended before the restored capture."""
+    if payment.status is PaymentStatus.NEW:
+        raise OutOfTurn(payment, event)
+    refund = _find(payment, event.refund_id)
+    match event:
+        case payments.PaymentPartRefunded(refund_id=id_, amount=amount, returned=returned):
+            done = PartialRefund(id_, amount, done=True, returned=returned)
+            if refund is None:
+                return Decision(replace(payment, refunds=(*payment.refunds, done)))
+            return Decision(with_done(payment, refund))
+        case payments.RefundRefused() if refund is not None and (refund.unclear or not refund.done):
+            return Decision(without(payment, refund))
+        case _:
+            return Decision(payment)
 
 
 def _refused(payment: Payment, refund_id: UUID, detail: str) -> Decision[Payment]:

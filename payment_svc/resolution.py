@@ -10,12 +10,13 @@ from contracts import payments
 from contracts.http.payments import UNRESOLVED, Hold, PaymentStatus
 from contracts.payments import Effect, Settlement, SettlementReason
 from contracts.values import Money
+from payment_svc import partial_refunds
 from payment_svc import payment as card
 from payment_svc.matching import release_mismatch
 from payment_svc.partial_refunds import with_clear
 from payment_svc.payment import Payment
 
-Recalled = payments.PaymentResolved
+Recalled = payments.PaymentResolved | partial_refunds.Recalled
 _REPEATED = {
     Effect.CAPTURE: (PaymentStatus.CAPTURING, payments.Capture),
     Effect.VOID: (PaymentStatus.VOIDING, payments.Void),
@@ -192,7 +193,17 @@ def _imbalance(payment: Payment, effect: Effect, settlement: Settlement) -> str:
 
 
 def recall(payment: Payment, event: Recalled, _: Context[object]) -> Decision[Payment]:
-    """The decision of staff about a payment, after the database was set back: their command is lost."""
+    """What followed from staff's commands and the card provider's answers about parts, after the database
+    was set back.
+    """
+    match event:
+        case payments.PaymentResolved():
+            return recall_resolution(payment, event)
+        case _:
+            return partial_refunds.recall(payment, event)
+
+
+def recall_resolution(payment: Payment, event: payments.PaymentResolved) -> Decision[Payment]:
     known = replace(payment, attempt=max(payment.attempt, event.attempt))
     match payment.status:
         case _ if event.settlement is not None and is_recorded(payment, event.settlement):

@@ -55,7 +55,7 @@ def payment_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
                 open_statuses=OPEN,
                 ttl=ttl,
                 ended_statuses=ENDED,
-                recall=Recall((resolution.Recalled,), resolution.recall),
+                recall=Recall(get_args(resolution.Recalled), resolution.recall),
             ),
         ),
         catalog=CATALOG,

@@ -19,6 +19,7 @@ from contracts.values import NOTHING, quantities
 from inventory_svc.service import inventory_service
 from order_svc.service import order_service
 from payment_svc import payment as card
+from payment_svc.partial_refunds import MAY_BE_CAPTURED_YET
 from payment_svc.service import payment_service
 from tests.support.decision_tables import play
 
@@ -149,9 +150,14 @@ class World:
                 yield f"{pending.kind} hears the answer {name}", after.handles(pending, response)
 
     def _may_arrive(self, pending: Pending) -> bool:
-        """Staff decide about a payment that they see."""
-        by_staff = isinstance(pending.message, payments.RetryPayment | payments.SettlePayment)
-        return not by_staff or self.state(*pending.aggregate_key).status is not PaymentStatus.NEW
+        """Staff decide about a payment that they see; a refund waits on the retry ladder for the capture."""
+        match pending.message:
+            case payments.RetryPayment() | payments.SettlePayment():
+                return self.state(*pending.aggregate_key).status is not PaymentStatus.NEW
+            case orders.RefundRequested():
+                return self.state(*pending.aggregate_key).status not in MAY_BE_CAPTURED_YET
+            case _:
+                return True
 
     def a_day_later(self) -> "World":
         """By then every deadline has passed."""

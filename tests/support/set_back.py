@@ -13,13 +13,14 @@ import httpx
 
 from chassis.bus.memory import MemoryBus, MemoryStore
 from chassis.core.roll_forward import RolledForward, RollForward, past_decisions
-from chassis.messaging.envelope import OPERATOR, parse
+from chassis.messaging.envelope import OPERATOR, WireMessage, parse
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Event
 from chassis.messaging.origin import HANDED_BACK, Origin
 from contracts import inventory, orders, products
 from contracts.catalog import CATALOG, NAMES
-from contracts.values import Money, OrderLine
+from contracts.http.orders import OrderStatus
+from contracts.values import Money, OrderLine, ReturnedLine, ReturnTo
 from journey.admin import paging
 from journey.admin.diagnosis import doctor
 from journey.admin.registry import CONSUMING_SERVICES
@@ -75,6 +76,20 @@ class SetBack:
     async def dispatch_some(self) -> None:
         chosen = self.random.sample(self.placed, k=len(self.placed) // 3)
         await self.shop.send(OPERATOR, *(orders.DispatchOrder(order_id=each) for each in chosen))
+
+    async def refund_some(self) -> None:
+        """One piece of each dispatched order comes back."""
+        for order in await self.all_of("orders", "order_svc"):
+            if order["status"] == OrderStatus.DISPATCHED:
+                line = order["lines"][0]
+                refund = orders.RefundOrder(
+                    order_id=UUID(order["order_id"]),
+                    refund_id=new_id(),
+                    staff_id=new_id(),
+                    amount=Money.model_validate(line["price"]),
+                    returned=(ReturnedLine(sku=line["sku"], quantity=1, to=ReturnTo.STOCK),),
+                )
+                await self.shop.send(OPERATOR, refund)
 
     async def change_price(self, cents: int) -> None:
         price = Money(amount_minor=cents, currency="EUR")
@@ -132,6 +147,10 @@ class SetBack:
             if wire_message.exchange == NAMES.events and wire_message.type in consumed
         ]
         await MemoryBus(self.shop._broker, OPERATOR).publish(again)
+
+    def published(self, type_: str) -> list[WireMessage]:
+        exchange = NAMES.events
+        return [each for each in self.shop._broker.tapped if each.exchange == exchange and each.type == type_]
 
     def copies_of_mails(self) -> Counter[str]:
         mails = self.shop.mailbox.newest(0, 10_000)

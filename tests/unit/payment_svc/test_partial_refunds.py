@@ -1,12 +1,13 @@
 """Given-when-then tests of refunds of a part: several never exceed the captured total."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from chassis.core.codec import Codec
-from chassis.core.decision import Context, Decision
+from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import orders, payments
 from contracts.http.payments import PaymentStatus
 from contracts.payments import Effect, SettlementReason
@@ -15,6 +16,8 @@ from payment_svc import payment as card
 from payment_svc.partial_refunds import REFUNDS_MAX, refundable_minor
 from payment_svc.payment import Payment
 from payment_svc.provider_responses import parse_response
+from payment_svc.resolution import recall
+from tests.support.decision_tables import play
 from tests.support.given_when_then import emitted, last_emitted, state_after
 from tests.support.messages import (
     CARD_AUTHORIZED,
@@ -35,6 +38,7 @@ from tests.support.messages import (
     POUNDS,
     REFUND_ID,
     REFUND_PART,
+    REFUND_REFUSED,
     REFUND_REQUESTED,
     REFUND_TOO_MUCH,
     RESERVED,
@@ -96,9 +100,43 @@ def test_a_refund_is_an_amount_of_the_order(request_: orders.RefundRequested, wh
     assert why in why_refused([*TO_CAPTURED, request_])
 
 
+@pytest.mark.parametrize("behind", [TO_CAPTURING[:count] for count in range(len(TO_CAPTURING) + 1)])
+def test_a_refund_waits_for_the_capture(behind: list[Any]) -> None:
+    """The database was set back, or the capture takes long: a refusal would be final."""
+    with pytest.raises(OutOfTurn):
+        emitted(PAYMENTS, [*behind, REFUND_REQUESTED])
+    rest = [*TO_CAPTURED[len(behind) :], REFUND_REQUESTED]
+    assert last_emitted(PAYMENTS, [*behind, *rest]) == REFUND_PART
+
+
+@pytest.mark.parametrize("behind", [*(TO_CAPTURING[:count] for count in (2, 3, 4)), TO_CAPTURED])
+def test_a_refund_of_the_lost_time_counts_before_others(behind: list[Any]) -> None:
+    """The card provider has carried it out, so the rest is all that another one may have."""
+    lost = recall(state_after(PAYMENTS, behind), PART_REFUNDED, Context())
+    for message in [*TO_CAPTURED[len(behind) :], REFUND_REQUESTED, REFUND_PART, CARD_PART_REFUNDED]:
+        lost = play(PAYMENTS.aggregate, lost.state, message, {})
+        assert isinstance(lost, Decision)
+        assert not [each for each in lost.emits if isinstance(each, payments.RefundRefused)]
+    assert lost.state == state_after(PAYMENTS, REFUNDED)
+
+
+@pytest.mark.parametrize("behind", [TO_CAPTURING, [*TO_CAPTURED, REFUND_REQUESTED]])
+def test_a_refusal_of_the_lost_time_moves_no_money(behind: list[Any]) -> None:
+    before = state_after(PAYMENTS, behind)
+    refused = recall(before, REFUND_REFUSED, Context())
+    assert refused.emits == () and refused.state == replace(before, refunds=())
+    done = state_after(PAYMENTS, REFUNDED)
+    assert recall(done, REFUND_REFUSED, Context()).state == done
+
+
+@pytest.mark.parametrize("event", [PART_REFUNDED, REFUND_REFUSED])
+def test_a_refund_of_an_unknown_payment_is_not_recalled(event: Any) -> None:
+    with pytest.raises(OutOfTurn):
+        recall(Payment(), event, Context())
+
+
 def test_only_captured_money_is_refunded() -> None:
     for history, why in (
-        (TO_CAPTURING, "capturing"),
         (TO_FAILED, "failed"),
         ([*TO_FAILED, SETTLE], "settled outside; return the amount in the same way"),
     ):

@@ -25,7 +25,13 @@ from tests.support.eventually import until
 from tests.support.set_back import SetBack
 from tests.support.shops.in_memory import run_in_memory_shop
 
-EVENTS_ONCE = {"order.confirmed.v1", "order.dispatched.v1", "payment.captured.v1"}
+EVENTS_ONCE = {
+    "order.confirmed.v1",
+    "order.dispatched.v1",
+    "order.goods_returned.v1",
+    "payment.captured.v1",
+    "payment.part_refunded.v1",
+}
 
 
 @pytest.fixture
@@ -50,6 +56,8 @@ async def test_a_service_that_was_set_back_agrees_with_all_others(drill: SetBack
     await drill.order(10)
     await drill.dispatch_some()
     await drill.at_rest()
+    await drill.refund_some()
+    await drill.at_rest()
     after = drill.copy_of(service)
     ledger = await drill.all_of("provider/ledger", "payment_svc")
 
@@ -65,6 +73,7 @@ async def test_a_service_that_was_set_back_agrees_with_all_others(drill: SetBack
     await drill.at_rest()
 
     assert not drill.shop._broker.dead(service)
+    assert not drill.published("payment.refund_refused.v1")
     again = await drill.all_of("provider/ledger", "payment_svc")
     assert [entry for entry in again if entry in ledger] == ledger, "an earlier effect has changed"
     assert set(drill.copies_of_mails().values()) <= {1}
