@@ -40,7 +40,8 @@ class SettlementReason(StrEnum):
     """What happened to the money outside our requests to the card provider.
 
     `paid`: the customer paid in another way. `written_off`: the shop gives up what the customer owes.
-    `returned`: the customer has the money back. `released`: no money moved, and none is held any more.
+    `returned`: the customer has the money back. `released`: no money moved, and none is held any more; of an
+    unclear refund of a part, that it was not carried out.
     """
 
     PAID = "paid"
@@ -230,7 +231,8 @@ class PaymentPartRefunded(Event, owner=PAYMENT, type="payment.part_refunded.v1",
 
 
 class RefundRefused(Event, owner=PAYMENT, type="payment.refund_refused.v1", subject="order_id"):
-    """A refund of a part was refused, or not carried out by the card provider; no money moved.
+    """A refund of a part was refused, or not carried out by the card provider, perhaps as staff found out; no
+    money moved.
 
     `detail`: the reason, for staff.
     """

@@ -144,7 +144,9 @@ def _payment_view(loaded: Loaded) -> PaymentView:
         settlements=payment.settlements,
         hold=payment.hold,
         refunds=tuple(
-            RefundView(refund_id=refund.refund_id, amount=refund.amount, done=refund.done)
+            RefundView(
+                refund_id=refund.refund_id, amount=refund.amount, done=refund.done, unclear=refund.unclear
+            )
             for refund in payment.refunds
         ),
         changed_at=loaded.changed_at,

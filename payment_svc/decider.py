@@ -300,7 +300,10 @@ def finish_part(
     done = partial_refunds.with_done(payment, refund, unclear=True)
     granted = replace(done, attempt=payment.attempt + 1)
     decision = reconcile(granted, payments.Effect.REFUND, detail)
-    return Decision(replace(decision.state, unclear=payments.Effect.CAPTURE), *decision.emits)
+    earlier = payment.detail if partial_refunds.unclear_refunds(payment) else ""
+    details = "; ".join(filter(None, (earlier, detail)))
+    state = replace(decision.state, unclear=payments.Effect.CAPTURE, detail=details)
+    return Decision(state, *decision.emits)
 
 
 def failed(payment: Payment, detail: str) -> Decision[Payment]:
@@ -357,16 +360,19 @@ def return_settled(payment: Payment) -> Decision[Payment]:
 def notify_customer(payment: Payment, settled: Decision[Payment]) -> Decision[Payment]:
     """The customer of a cancelled order learns the same as from the card provider's answer.
 
-    So does the customer of a refund whose answer differed, and order_svc, which then books the goods.
+    So does the customer of a refund whose answer differed, and order_svc, which then books the goods. If no
+    money moved, the refund is refused: the customer has no mail, and no goods are booked.
     """
     state = settled.state
     if state.status is payment.status:
         return settled
     if state.status is PaymentStatus.CAPTURED:
-        parts = (
-            partial_refunds.part_refunded(state, refund)
-            for refund in partial_refunds.unclear_refunds(payment)
-        )
+        unclear = partial_refunds.unclear_refunds(payment)
+        if len(state.not_refunded) > len(payment.not_refunded):
+            why = f"staff found that no money moved: {state.not_refunded[-1].reference}"
+            ended = (partial_refunds.part_refused(state, refund.refund_id, why) for refund in unclear)
+            return Decision(state, *settled.emits, *ended)
+        parts = (partial_refunds.part_refunded(state, refund) for refund in unclear)
         return Decision(state, *parts, *settled.emits)
     if state.status is PaymentStatus.VOIDED:
         return Decision(state, payments.PaymentVoided(order_id=state.order_id), *settled.emits)

@@ -22,12 +22,18 @@ _EFFECTS = {
     PaymentStatus.REFUNDING: "refund",
 }
 
+# What staff do about a request that the provider has not carried out within a day.
+REPEAT = "; then have it repeated, or do it by hand there and mark it as settled"
+RELEASE = "; if the card still has a hold, release it there, then mark it as settled"
+
 
 def mismatch(payment: Payment, result: CardResult) -> str:
     """How the result differs from the request, as text for staff; empty if it does not."""
     match result:
-        case UnusableResponse(requested, detail) | NeverDone(requested, detail):
-            return detail if requested == key(payment, _EFFECTS.get(payment.status, "")) else ""
+        case UnusableResponse(requested, detail):
+            return detail if _is_about(payment, requested) else ""
+        case NeverDone(requested, detail):
+            return detail + REPEAT if _is_about(payment, requested) else ""
         case Authorized(_, amount):
             return _other_amount("authorise", payment.total, amount)
         case Captured(reference, amount):
@@ -43,7 +49,12 @@ def mismatch(payment: Payment, result: CardResult) -> str:
 
 def release_mismatch(payment: Payment, result: Voided | UnusableResponse | NeverDone) -> str:
     """As `mismatch`, for the release of a hold after a settlement, which leaves the status as it is."""
-    return mismatch(replace(payment, status=PaymentStatus.VOIDING), result)
+    differs = mismatch(replace(payment, status=PaymentStatus.VOIDING), result)
+    return result.detail + RELEASE if differs and isinstance(result, NeverDone) else differs
+
+
+def _is_about(payment: Payment, requested: str) -> bool:
+    return requested == key(payment, _EFFECTS.get(payment.status, ""))
 
 
 def refund_mismatch(payment: Payment, amount: Money, result: Refunded | UnusableResponse) -> str:

@@ -26,6 +26,11 @@ def refundable_minor(payment: Payment) -> int:
     return payment.total.amount_minor - sum(refund.amount.amount_minor for refund in payment.refunds)
 
 
+# What staff do about a part that was not carried out. A request is not repeated under its id.
+REFUND_AGAIN = "; if the customer has nothing back, send a new refund"
+RETURN_OUTSIDE = "; if the customer has nothing back, return the amount outside the shop"
+
+
 def grant(payment: Payment, requested: orders.RefundRequested) -> Decision[Payment]:
     """Raises OutOfTurn before the capture: a refusal would be final."""
     if _find(payment, requested.refund_id):
@@ -85,7 +90,8 @@ def finish(payment: Payment, refund: PartialRefund, result: PartResult) -> Decis
     if refund.done:
         return Decision(payment)  # the effect ran twice
     if isinstance(result, card.NeverDone):
-        return _refused(without(payment, refund), refund.refund_id, result.detail)
+        remedy = RETURN_OUTSIDE if payment.settlements else REFUND_AGAIN
+        return _refused(without(payment, refund), refund.refund_id, result.detail + remedy)
     done = with_done(payment, refund)
     return Decision(done, part_refunded(done, refund))
 
@@ -110,6 +116,11 @@ def with_done(payment: Payment, refund: PartialRefund, *, unclear: bool = False)
 def without(payment: Payment, refund: PartialRefund) -> Payment:
     """It was not carried out: its amount may be refunded by another one."""
     return replace(payment, refunds=tuple(each for each in payment.refunds if each != refund))
+
+
+def without_unclear(payment: Payment) -> Payment:
+    """Staff have found out that no money moved: what was unclear may be refunded by another one."""
+    return replace(payment, refunds=tuple(each for each in payment.refunds if not each.unclear))
 
 
 def with_clear(payment: Payment) -> Payment:
@@ -138,9 +149,12 @@ def recall(payment: Payment, event: Recalled) -> Decision[Payment]:
             return Decision(payment)
 
 
+def part_refused(payment: Payment, refund_id: UUID, detail: str) -> payments.RefundRefused:
+    return payments.RefundRefused(order_id=payment.order_id, refund_id=refund_id, detail=detail)
+
+
 def _refused(payment: Payment, refund_id: UUID, detail: str) -> Decision[Payment]:
-    refused = payments.RefundRefused(order_id=payment.order_id, refund_id=refund_id, detail=detail)
-    return Decision(payment, refused)
+    return Decision(payment, part_refused(payment, refund_id, detail))
 
 
 def _find(payment: Payment, refund_id: UUID) -> PartialRefund | None:

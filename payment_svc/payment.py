@@ -36,6 +36,7 @@ class Payment:
     carried it out within a day, so that it may be requested again.
     `hold`: the authorised amount that is left to release after a settlement; None if there is none.
     `given_up`: what was written off before the order was cancelled, and is no longer owed.
+    `not_refunded`: the settlements by which staff ended refunds of a part of which no money moved.
     """
 
     status: PaymentStatus = PaymentStatus.NEW
@@ -58,6 +59,7 @@ class Payment:
     hold: Hold | None = None
     given_up: tuple[Settlement, ...] = ()
     refunds: tuple[PartialRefund, ...] = ()
+    not_refunded: tuple[Settlement, ...] = ()
 
     def to(self, status: PaymentStatus, reference: str = "") -> "Payment":
         return replace(self, status=status, reference=reference or self.reference)

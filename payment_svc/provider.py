@@ -165,10 +165,11 @@ def _never_done(request: CardRequest) -> CardResult:
 
 
 def _not_done(request: CardRequest, where: str) -> card.NeverDone:
+    """What staff can do about it depends on the payment, so the decider adds it."""
     return card.NeverDone(
         request.key,
         f"the card provider has done nothing under {request.key} within a day; look at its books under its"
-        f" {where}, then have it repeated, or do it by hand there and mark it as settled",
+        f" {where}",
     )
 
 

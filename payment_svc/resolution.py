@@ -13,7 +13,7 @@ from contracts.values import Money
 from payment_svc import partial_refunds
 from payment_svc import payment as card
 from payment_svc.matching import release_mismatch
-from payment_svc.partial_refunds import with_clear
+from payment_svc.partial_refunds import unclear_refunds, with_clear, without_unclear
 from payment_svc.payment import Payment
 
 Recalled = payments.PaymentResolved | partial_refunds.Recalled
@@ -124,7 +124,7 @@ def is_recorded(payment: Payment, settlement: Settlement) -> bool:
 
     The order may have been cancelled since, which makes the payment unresolved again.
     """
-    return settlement in payment.settlements or settlement in payment.given_up
+    return settlement in (*payment.settlements, *payment.given_up, *payment.not_refunded)
 
 
 def is_repeated(payment: Payment, command: payments.Capture | payments.Void | payments.Refund) -> bool:
@@ -154,10 +154,28 @@ def settled_effect(payment: Payment, settlement: Settlement) -> Effect:
 
 
 def with_settlement(payment: Payment, effect: Effect, settlement: Settlement) -> Payment:
+    if unclear_refunds(payment) and effect is Effect.CAPTURE and _moved_nothing(settlement):
+        settled = replace(without_unclear(payment), unclear=None, unanswered=False)
+        return with_record(settled.to(PaymentStatus.CAPTURED), effect, settlement)
     # A failed capture leaves the authorisation, and the customer does not pay by card any more.
     hold = Hold.RELEASING if payment.status is PaymentStatus.FAILED else payment.hold
     settled = replace(with_clear(payment), unclear=None, unanswered=False, hold=hold)
     return replace(settled, status=_DONE[effect], settlements=(*payment.settlements, settlement))
+
+
+def with_record(payment: Payment, effect: Effect, settlement: Settlement) -> Payment:
+    """What staff have settled about a payment whose effect is done.
+
+    The provider has captured it, so the settlement is about a refund of a part. If no money moved, the
+    payment is as it was before that refund, and others may follow.
+    """
+    if effect is Effect.CAPTURE and _moved_nothing(settlement):
+        return replace(payment, not_refunded=(*payment.not_refunded, settlement))
+    return replace(payment, settlements=(*payment.settlements, settlement))
+
+
+def _moved_nothing(settlement: Settlement) -> bool:
+    return settlement.reason is SettlementReason.RELEASED
 
 
 def repeated_with_success(payment: Payment, effect: Effect) -> Iterable[payments.PaymentResolved]:
@@ -210,6 +228,10 @@ def recall_resolution(payment: Payment, event: payments.PaymentResolved) -> Deci
             return Decision(known)
         case _ if event.settlement is not None and event.effect is Effect.VOID and payment.hold is not None:
             return Decision(without_hold(known, event.settlement))
+        case status if event.settlement is not None and (
+            status is _DONE[event.effect] or (status is PaymentStatus.CAPTURING and payment.refunds)
+        ):
+            return Decision(with_record(known, event.effect, event.settlement))
         case _ if payment.status is _DONE[event.effect]:
             return Decision(known)
         case _ if event.settlement is not None and payment.status in UNRESOLVED:

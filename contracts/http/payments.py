@@ -49,11 +49,19 @@ class Hold(StrEnum):
 
 
 class RefundView(BaseModel):
-    """A refund of a part. `done`: the card provider has carried it out."""
+    """A refund of a part. `done`: the card provider has carried it out, unless it is `unclear`: then its
+    answer differed from the request, and staff have not settled it yet.
+    """
 
     refund_id: UUID
     amount: Money
     done: bool
+    unclear: bool = False
+
+    @property
+    def progress(self) -> str:
+        """What staff read behind the amount."""
+        return ", unclear" if self.unclear else "" if self.done else ", not done yet"
 
 
 class PaymentView(BaseModel):

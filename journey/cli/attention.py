@@ -73,11 +73,15 @@ def show(order: UUID) -> None:
         for settlement in payment.settlements:
             console.print(f"  settled outside: {settlement}", markup=False)
         for refund in payment.refunds:
-            console.print(f"  refund of {refund.amount}{'' if refund.done else ', not done yet'}")
+            console.print(f"  refund of {refund.amount}{refund.progress}")
         if payment.may_retry:
             console.print(f"  `journey attention retry {order} --by STAFF` asks the card provider again")
         if payment.release_unclear:
             console.print("  the release of the card is unclear: settle it with --reason released")
+        if any(refund.unclear for refund in payment.refunds):
+            console.print(
+                "  a refund is unclear: --reason released ends it as not carried out, without a mail"
+            )
         if payment.unresolved:
             console.print(f"  `journey attention cancel {order} --by STAFF` if it has not been dispatched")
         if payment.needs_staff:

@@ -225,12 +225,13 @@ def broken_promises(world: World) -> Iterator[str]:
     for key, order in [(key, state) for (kind, key), state in world.states.items() if kind == "orders"]:
         goods = str(world.state("reservations", key).status)
         money = world.provider.did_for(key)
-        if world.state("payments", key).settlements:
+        payment = world.state("payments", key)
+        if payment.settlements and not payment.refunds:  # else they are about a refund
             money |= {"settled"}
         outcomes = _FREE_OUTCOMES if order.total.is_zero else _OUTCOMES
         if (str(order.status), goods, money) not in outcomes:
             yield f"an order ended {order.status} with its goods {goods} and the card {sorted(money)}"
-        yield from _unbalanced_refunds(order, world.state("reservations", key), world.state("payments", key))
+        yield from _unbalanced_refunds(order, world.state("reservations", key), payment)
     for key, payment in [(key, state) for (kind, key), state in world.states.items() if kind == "payments"]:
         if payment.status.endswith("ing"):
             yield f"the payment of {key} waits for the provider for ever: {payment.status}"

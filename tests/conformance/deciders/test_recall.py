@@ -13,7 +13,10 @@ from tests.support.decision_tables import DecisionTable, play
 
 TABLES = [table for table in DECISION_TABLES if table.aggregate.recall is not None]
 # What decides about later messages; other fields are for people, or not in any event.
-KNOWN_AGAIN = ("status", "dispatched", "refunds", "counted", "revision", "price", "granted", "access_version")
+KNOWN_AGAIN = (
+    *("status", "dispatched", "refunds", "counted", "revision", "price", "granted", "access_version"),
+    *("settlements", "not_refunded"),
+)
 
 
 def decisions(table: DecisionTable) -> Iterator[tuple[str, Any, Decision[Any]]]:

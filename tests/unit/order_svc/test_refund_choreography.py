@@ -7,12 +7,23 @@ import pytest
 
 from chassis.messaging.message import Event
 from contracts.http.orders import OrderStatus, RefundStatus
+from contracts.http.payments import PaymentStatus
 from contracts.orders import RefundNotPossible, RefundOrder
-from contracts.payments import RefundRefused
+from contracts.payments import PaymentPartRefunded, RefundRefused, SettlePayment
 from contracts.values import Money
 from tests.support.choreography import Provider, World
 from tests.support.explored import world
-from tests.support.messages import DISPATCH, MUG, PLACE, REFUND_GOODS, REFUND_GOODS_AGAIN, TOTAL
+from tests.support.messages import (
+    DISPATCH,
+    MUG,
+    PLACE,
+    REFUND_GOODS,
+    REFUND_GOODS_AGAIN,
+    REFUND_ID,
+    SETTLE_RELEASED,
+    SETTLE_RETURNED,
+    TOTAL,
+)
 from tests.unit.order_svc.test_choreography import explored_worlds
 
 ALL_BUT_A_CENT = REFUND_GOODS_AGAIN.model_copy(
@@ -23,14 +34,14 @@ ONE_PIECE = REFUND_GOODS_AGAIN.model_copy(
 )
 
 
-def dispatched() -> World:
+def chosen(here: World, wanted: Callable[[str], bool]) -> World:
+    # the last: an answer of the provider comes before the same request once more
+    return [there for what, there in here.choices() if wanted(what)][-1]
+
+
+def dispatched(provider: Provider) -> World:
     """As early as order_svc can dispatch: the others do not know of the confirmation yet."""
-
-    def chosen(here: World, wanted: Callable[[str], bool]) -> World:
-        # the last: an answer of the provider comes before the same request once more
-        return [there for what, there in here.choices() if wanted(what)][-1]
-
-    here = world(5, Provider()).carrying(PLACE)
+    here = world(5, provider).carrying(PLACE)
     while here.state("orders", PLACE.order_id).status is not OrderStatus.CONFIRMED:
         here = chosen(here, lambda what: "lost" not in what and "DeadlinePassed" not in what)
     here = chosen(here.carrying(DISPATCH), lambda what: "DispatchOrder" in what)
@@ -48,7 +59,7 @@ def dispatched() -> World:
 )
 def test_two_refunds_end_well_in_any_order(other: RefundOrder, refused_by: type[Event]) -> None:
     """Both ask for the same pieces, or for more than the total. The second is refused, and none is lost."""
-    start = dispatched().carrying(REFUND_GOODS, optional=True).carrying(other, optional=True)
+    start = dispatched(Provider()).carrying(REFUND_GOODS, optional=True).carrying(other, optional=True)
     ends: Counter[tuple[tuple[str, ...], int]] = Counter()
     refused: set[type[Event]] = set()
     for here in explored_worlds(start):
@@ -67,3 +78,18 @@ def test_two_refunds_end_well_in_any_order(other: RefundOrder, refused_by: type[
     assert {0, 2} <= kept, "in some worlds both mugs came back, in others none"
     assert refused == {refused_by}
     assert (("done", "refused") in {statuses for statuses, _ in ends}) == (refused_by is RefundRefused)
+
+
+@pytest.mark.parametrize(("settle", "kept"), [(SETTLE_RELEASED, 2), (SETTLE_RETURNED, 0)])
+def test_the_goods_follow_what_staff_settle_in_any_order(settle: SettlePayment, kept: int) -> None:
+    """Nobody but payment_svc knows yet that the card provider's answer differs."""
+    provider = Provider(misreported=frozenset({f"part:{REFUND_ID}"}))
+    here = dispatched(provider).carrying(REFUND_GOODS)
+    while here.state("payments", PLACE.order_id).status is not PaymentStatus.NEEDS_RECONCILIATION:
+        here = chosen(here, lambda what: what.startswith("payments hears") or "RefundOrder" in what)
+    quiet = [there for there in explored_worlds(here.carrying(settle)) if there.quiet]
+    assert quiet
+    for there in quiet:
+        assert there.state("orders", PLACE.order_id).status is OrderStatus.DISPATCHED
+        assert there.states["shelves", MUG].sold == kept
+        assert (PaymentPartRefunded in there.emitted) == (kept == 0)

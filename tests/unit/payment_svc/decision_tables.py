@@ -67,6 +67,7 @@ PAYMENTS = DecisionTable(
         "captured, free": [*_TO_AUTHORIZED_FREE, CONFIRMED],
         "captured, a part granted": [*_TO_CAPTURED, REFUND_REQUESTED],
         "captured, a part refunded": [*_TO_CAPTURED, REFUND_REQUESTED, CARD_PART_REFUNDED],
+        "needs reconciliation, part unclear": [*_TO_CAPTURED, REFUND_REQUESTED, CARD_PART_HALF],
         "captured, settled outside": [*_TO_FAILED, SETTLE],
         "captured, release unclear": [*_TO_FAILED, SETTLE, CARD_NOT_VOIDED],
         "failed": _TO_FAILED,

@@ -1,4 +1,7 @@
-"""Given-when-then tests of refunds of a part: several never exceed the captured total."""
+"""Given-when-then tests of refunds of a part: several never exceed the captured total.
+
+Long because each answer of the card provider, and each decision of staff about it, may come again or late.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -13,7 +16,7 @@ from contracts.http.payments import PaymentStatus
 from contracts.payments import Effect, SettlementReason
 from contracts.values import Money
 from payment_svc import payment as card
-from payment_svc.partial_refunds import REFUNDS_MAX, refundable_minor
+from payment_svc.partial_refunds import REFUND_AGAIN, REFUNDS_MAX, RETURN_OUTSIDE, refundable_minor
 from payment_svc.payment import Payment
 from payment_svc.provider_responses import parse_response
 from payment_svc.resolution import recall
@@ -41,10 +44,13 @@ from tests.support.messages import (
     REFUND_REFUSED,
     REFUND_REQUESTED,
     REFUND_TOO_MUCH,
+    RELEASED_OUTSIDE,
     RESERVED,
     REST,
     RETURNED,
     SETTLE,
+    SETTLE_RELEASED,
+    SETTLE_RETURNED,
     STAFF,
     TOTAL,
 )
@@ -112,7 +118,7 @@ def test_a_refund_waits_for_the_capture(behind: list[Any]) -> None:
 @pytest.mark.parametrize("behind", [*(TO_CAPTURING[:count] for count in (2, 3, 4)), TO_CAPTURED])
 def test_a_refund_of_the_lost_time_counts_before_others(behind: list[Any]) -> None:
     """The card provider has carried it out, so the rest is all that another one may have."""
-    lost = recall(state_after(PAYMENTS, behind), PART_REFUNDED, Context())
+    lost: Any = recall(state_after(PAYMENTS, behind), PART_REFUNDED, Context())
     for message in [*TO_CAPTURED[len(behind) :], REFUND_REQUESTED, REFUND_PART, CARD_PART_REFUNDED]:
         lost = play(PAYMENTS.aggregate, lost.state, message, {})
         assert isinstance(lost, Decision)
@@ -176,7 +182,7 @@ def test_two_refunds_may_be_finished_in_any_order() -> None:
 
 def test_a_refund_not_carried_out_can_be_granted_again() -> None:
     history = [*TO_CAPTURED, REFUND_REQUESTED, CARD_PART_NOT_DONE]
-    assert last_emitted(PAYMENTS, history).detail == CARD_PART_NOT_DONE.detail
+    assert last_emitted(PAYMENTS, history).detail == f"{CARD_PART_NOT_DONE.detail}{REFUND_AGAIN}"
     assert state_after(PAYMENTS, history) == state_after(PAYMENTS, TO_CAPTURED)
     assert last_emitted(PAYMENTS, [*history, requested(TOTAL)]).refund_id == OTHER_REFUND_ID
 
@@ -214,6 +220,79 @@ def test_a_settled_refund_of_another_amount_counts_as_done() -> None:
     ]
     [refund] = state_after(PAYMENTS, [*history, settle]).refunds
     assert refund.done and not refund.unclear
+
+
+UNREADABLE = card.UnusableResponse(f"{ORDER}:part:{REFUND_ID}", "it cannot be read")
+UNCLEAR: list[Any] = [*TO_CAPTURED, GOODS_REQUESTED, UNREADABLE]
+
+
+def test_an_unclear_refund_of_which_no_money_moved_is_refused() -> None:
+    """The customer has no mail, order_svc books no goods, and the amount can be refunded by another one."""
+    names = emitted(PAYMENTS, [*UNCLEAR, SETTLE_RELEASED])
+    assert names[len(emitted(PAYMENTS, UNCLEAR)) :] == ["PaymentResolved", "RefundRefused"]
+    refused = last_emitted(PAYMENTS, [*UNCLEAR, SETTLE_RELEASED])
+    assert refused.refund_id == REFUND_ID and RELEASED_OUTSIDE.reference in refused.detail
+    payment = state_after(PAYMENTS, [*UNCLEAR, SETTLE_RELEASED])
+    assert (payment.status, payment.refunds, payment.settlements) == (PaymentStatus.CAPTURED, (), ())
+    again = last_emitted(PAYMENTS, [*UNCLEAR, SETTLE_RELEASED, requested(TOTAL)])
+    assert isinstance(again, payments.RefundPart) and again.refund_id == OTHER_REFUND_ID
+
+
+def test_late_copies_change_nothing_after_no_money_moved() -> None:
+    """The settlement may be sent twice, and the next refund may be unclear, too."""
+    ended = [*UNCLEAR, SETTLE_RELEASED]
+    for late in (REFUND_PART, UNREADABLE):
+        assert emitted(PAYMENTS, [*ended, late]) == emitted(PAYMENTS, ended)
+    second = card.UnusableResponse(f"{ORDER}:part:{OTHER_REFUND_ID}", "not this one either")
+    history = [*ended, requested(REST), second]
+    assert isinstance(last_emitted(PAYMENTS, [*history, SETTLE_RELEASED]), payments.ResolutionRefused)
+    assert state_after(PAYMENTS, [*history, SETTLE_RELEASED]) == state_after(PAYMENTS, history)
+
+
+def test_a_settlement_before_the_answer_differs_changes_nothing() -> None:
+    early = [*TO_CAPTURED, GOODS_REQUESTED, SETTLE_RELEASED]
+    assert isinstance(last_emitted(PAYMENTS, early), payments.ResolutionRefused)
+    assert state_after(PAYMENTS, [*early, UNREADABLE]) == state_after(PAYMENTS, UNCLEAR)
+
+
+def test_staff_see_what_is_wrong_with_each_unclear_refund() -> None:
+    both = [*TO_CAPTURED, REFUND_REQUESTED, requested(REST), CARD_PART_HALF]
+    second = card.UnusableResponse(f"{ORDER}:part:{OTHER_REFUND_ID}", "it cannot be read")
+    detail = state_after(PAYMENTS, [*both, second]).detail
+    assert "asked to refund 14.00 EUR" in detail and "it cannot be read" in detail
+
+
+@pytest.mark.parametrize("settle", [SETTLE_RELEASED, SETTLE_RETURNED])
+@pytest.mark.parametrize(
+    "behind", [TO_CAPTURED, [*TO_CAPTURED, GOODS_REQUESTED], UNCLEAR], ids=["captured", "granted", "unclear"]
+)
+def test_a_settlement_of_a_refund_is_known_after_a_restore(behind: list[Any], settle: Any) -> None:
+    """Also if the backup has no answer of the card provider, so that the payment is captured."""
+    decision: Any = play(PAYMENTS.aggregate, state_after(PAYMENTS, UNCLEAR), settle, {})
+    lost = state_after(PAYMENTS, behind)
+    for event in decision.emits:
+        lost = recall(lost, event, Context()).state
+    assert replace(lost, detail="") == replace(decision.state, detail="")
+    late = play(PAYMENTS.aggregate, lost, REFUND_PART, {})
+    assert isinstance(late, Decision) and late.emits == ()
+
+
+def test_a_settlement_of_a_refund_is_known_before_the_restored_capture() -> None:
+    decision: Any = play(PAYMENTS.aggregate, state_after(PAYMENTS, UNCLEAR), SETTLE_RETURNED, {})
+    lost = state_after(PAYMENTS, TO_CAPTURING)
+    for event in decision.emits:
+        lost = recall(lost, event, Context()).state
+    captured = play(PAYMENTS.aggregate, lost, CARD_CAPTURED, {})
+    assert isinstance(captured, Decision)
+    assert replace(captured.state, detail="") == replace(decision.state, detail="")
+
+
+def test_an_amount_that_was_not_refunded_is_returned_as_it_was_settled() -> None:
+    """After a settlement outside, a new refund would be refused."""
+    other = requested(REST)
+    never = card.NeverDone(f"{ORDER}:part:{OTHER_REFUND_ID}", "nothing was done")
+    history = [*TO_CAPTURED, GOODS_REQUESTED, other, UNREADABLE, SETTLE_RETURNED, never]
+    assert last_emitted(PAYMENTS, history).detail == f"{never.detail}{RETURN_OUTSIDE}"
 
 
 def test_the_goods_of_a_refund_are_in_its_event() -> None:

@@ -169,6 +169,27 @@ async def test_other_payments_of_an_earlier_payment_svc_are_left_out(
     assert listed(await operations_app.page("/ops/payments")) == [failed["order_id"]]
 
 
+async def test_the_page_says_what_a_settlement_does_to_an_unclear_refund(
+    operations_app: OperationsApp,
+) -> None:
+    order_id = str(new_id())
+    part = {"refund_id": str(new_id()), "amount": {"amount_minor": 700, "currency": "EUR"}, "done": True}
+    payment = {
+        "order_id": order_id,
+        "customer_id": str(ADA),
+        "status": "needs_reconciliation",
+        "total": {"amount_minor": 2990, "currency": "EUR"},
+        "cancelled": False,
+        "reference": "auth-1",
+        "changed_at": None,
+    }
+    for unclear in (True, False):
+        refunds = [part | {"unclear": unclear}]
+        operations_app.services.odd["payment_svc"] = json.dumps(payment | {"refunds": refunds}).encode()
+        page = await operations_app.page(f"/ops/orders/{order_id}/payment")
+        assert ("7.00 EUR, unclear" in page) == ("it ends as not carried out" in page) == unclear
+
+
 async def test_without_payment_svc_the_list_names_it(operations_app: OperationsApp) -> None:
     operations_app.services.away.add("payment_svc")
     assert "payment_svc does not respond" in await operations_app.page("/ops/payments", 503)
