@@ -1,9 +1,8 @@
 """Filters dead letters, and decides which may be redriven."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 import httpx
@@ -84,30 +83,27 @@ async def _past_horizon(
     aggregate = CONSUMING_SERVICES[dead_letter.service]().by_type[type(message)]
     try:
         response = await http.get(f"{addresses[dead_letter.service]}/{aggregate.kind}/{message.subject}")
-        status = "unknown" if response.status_code == 404 else response.raise_for_status().json()["status"]
-    except httpx.HTTPError as error:
+        view = {} if response.status_code == 404 else response.raise_for_status().json()
+        if view and waits_for(message, aggregate, view):
+            return ""
+    except (httpx.HTTPError, ValueError) as error:  # ValueError: a state of a later release
         return (
             f"{late}, and {dead_letter.service} cannot tell whether it still waits for it "
             f"({type(error).__name__})"
         )
-    if status in statuses_that_wait_for(message, aggregate):
-        return ""
+    status = view.get("status", "unknown")
     return f"{late}, and {message.subject} does not wait for it: its status in {aggregate.kind} is {status}"
 
 
-def statuses_that_wait_for(message: Message, aggregate: Aggregate[Any]) -> frozenset[str]:
-    """The statuses in which this command makes the aggregate request an effect,
-    found by running its decider.
+def waits_for(message: Message, aggregate: Aggregate[Any], view: Mapping[str, Any]) -> bool:
+    """Whether this command makes the aggregate request an effect, found by running its decider.
+
+    `view`: the aggregate as its service shows it, with the names of its state. More than the status counts: a
+    captured payment may wait for the refund of a part, or for the release of its card. Raises ValueError if
+    the view cannot be read.
     """
-    return frozenset(
-        str(status) for status in type(aggregate.start.status) if _asks(aggregate, status, message)
-    )
-
-
-def _asks(aggregate: Aggregate[Any], status: StrEnum, message: Message) -> bool:
+    state = aggregate.codec.load(view)
     try:
-        return isinstance(
-            aggregate.decide(replace(aggregate.start, status=status), message, Context()), RunEffect
-        )
+        return isinstance(aggregate.decide(state, message, Context()), RunEffect)
     except OutOfTurn:
         return False

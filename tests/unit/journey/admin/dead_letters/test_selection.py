@@ -1,6 +1,7 @@
 """Which dead letters form a group, and which may be redriven: judged from their headers, without a broker."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,20 +10,26 @@ import httpx
 import pytest
 
 from chassis.core import retry
+from chassis.core.decision import Context, OutOfTurn, RunEffect
 from chassis.messaging.envelope import OPERATOR, parse
 from chassis.messaging.message import Command, Message
 from chassis.messaging.origin import ORIGIN_HEADERS
+from chassis.store.protocol import Loaded
 from contracts import payments
 from contracts.catalog import CATALOG
+from contracts.http.payments import PaymentStatus
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from journey.admin.dead_letters.selection import (
     redrive_blocker,
-    statuses_that_wait_for,
+    waits_for,
 )
 from journey.admin.registry import CONSUMING_SERVICES, SERVICES
+from payment_svc import api
+from payment_svc.payment import Payment
 from tests.support.dead_letter_messages import NOW, given_up, sent
 from tests.support.decision_table_fixtures import DECISION_TABLES
-from tests.support.messages import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, VOID
+from tests.support.messages import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, REFUND_PART, VOID
+from tests.unit.payment_svc.decision_tables import PAYMENTS
 
 ADDRESSES = {name: f"http://{name}" for name in SERVICES}
 HANDLED = [
@@ -155,6 +162,7 @@ async def test_an_old_effect_stays_while_its_service_is_unreachable() -> None:
     dead_letter = given_up("payment_svc", sent(CAPTURE, age=DAYS))
     assert "payment_svc cannot tell" in await judged(dead_letter, down)
     assert "payment_svc cannot tell" in await judged(dead_letter, lambda request: httpx.Response(503))
+    assert "payment_svc cannot tell" in await judged(dead_letter, payment_is("of a later release"))
 
 
 async def test_an_effect_without_a_time_counts_as_old() -> None:
@@ -177,8 +185,53 @@ def test_only_effects_of_payments_have_a_horizon() -> None:
     limited = {contract for contract in CATALOG.values() if contract.HORIZON is not None}
     requests = {payments.Authorize, payments.Capture, payments.Void, payments.Refund, payments.RefundPart}
     assert limited == requests
-    handled_type = SERVICES["payment_svc"]().by_type[payments.Authorize]
-    assert statuses_that_wait_for(AUTHORIZE, handled_type) == {"authorizing"}
+    waiting = {
+        status for status in PaymentStatus if waits_for(AUTHORIZE, PAYMENTS.aggregate, {"status": status})
+    }
+    assert waiting == {PaymentStatus.AUTHORIZING}
+
+
+WITH_HORIZON = [AUTHORIZE, CAPTURE, VOID, REFUND, REFUND_PART]
+
+
+@pytest.mark.parametrize("command", WITH_HORIZON, ids=lambda command: type(command).__name__)
+def test_what_a_payment_waits_for_follows_from_what_payment_svc_shows(command: Message) -> None:
+    """Of each state in its decision table. The view does not say that staff have had a request repeated."""
+    differing = set()
+    for name, state in PAYMENTS.states.items():
+        view = payment_view(state)
+        waits = isinstance(outcome(state, command), RunEffect)
+        if waits_for(command, PAYMENTS.aggregate, view) != waits:
+            differing.add(name)
+    assert differing <= ({"capturing, repeated"} if command is CAPTURE else set())
+
+
+@pytest.mark.parametrize(
+    ("command", "state"),
+    [(REFUND_PART, "captured, a part granted"), (VOID, "captured, settled outside")],
+    ids=["refund of a part", "release after a settlement"],
+)
+async def test_an_old_effect_of_a_captured_payment_is_redriven(command: Message, state: str) -> None:
+    dead_letter = given_up("payment_svc", sent(command, age=DAYS))
+    assert await judged(dead_letter, payment_svc_shows(PAYMENTS.states[state])) == ""
+    why = await judged(dead_letter, payment_svc_shows(PAYMENTS.states["captured"]))
+    assert why.endswith("its status in payments is captured")
+
+
+def payment_svc_shows(state: Payment) -> Callable[[httpx.Request], httpx.Response]:
+    return lambda request: httpx.Response(200, json=payment_view(state))
+
+
+def payment_view(state: Payment) -> Any:
+    """As payment_svc shows it."""
+    document = PAYMENTS.aggregate.codec.dump(state)
+    loaded = Loaded("payments", str(AUTHORIZE.order_id), state=document)
+    return api._payment_view(loaded).model_dump(mode="json")
+
+
+def outcome(state: Payment, command: Message) -> Any:
+    with suppress(OutOfTurn):
+        return PAYMENTS.aggregate.decide(state, command, Context())
 
 
 # Dead-lettered by the broker
