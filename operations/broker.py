@@ -24,6 +24,8 @@ from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import shop_topology
 from operations.settings import OperationsSettings
 
+NO_RESPONSE = "the broker does not respond; try again in a moment"
+NOT_CONFIRMED = "the broker did not confirm it"
 _SEND_S_MAX = 8.0
 _STATS_S_MAX = 5.0
 
@@ -37,7 +39,21 @@ class QueueStats:
 
 
 class CommandNotSent(Exception):
-    """The broker did not confirm the command in time. Sending it again is safe."""
+    """The command was not sent. The text says why, and what to do."""
+
+    def sentence(self, again: str) -> str:
+        """What staff read. `again`: what a repetition leads to, if it may have been sent."""
+        return f"Not sent: {self}"
+
+
+class CommandNotConfirmed(CommandNotSent):
+    """Whether the broker has the command is unknown.
+
+    Sending it again is safe if it has the same ids: each service counts it once.
+    """
+
+    def sentence(self, again: str) -> str:
+        return f"It is unknown whether it was sent: {self}; {again}"
 
 
 class Broker:
@@ -92,7 +108,7 @@ class Broker:
     async def send_command(self, command: Command, by: str) -> None:
         """Write the command and its author to the audit log, then send it.
 
-        Returns when the broker has confirmed it.
+        Returns when the broker has confirmed it. Raises CommandNotSent, or CommandNotConfirmed.
         """
         envelope = wrap(command, id=str(new_id()), source="operations", now=utc_now())
         queue = f"{command.OWNER}.commands"
@@ -112,16 +128,19 @@ class Broker:
 
     async def _publish(self, entry: audit_log.AuditEntry, *wire_messages: WireMessage) -> Exception | None:
         """Write the audit entry, then send the messages. Returns why the broker refused one of them."""
-        bus = RabbitBus(self._settings.broker_url)
+        bus, is_sending = RabbitBus(self._settings.broker_url), False
         try:
             async with asyncio.timeout(_SEND_S_MAX):
                 await bus.start()
                 await audit_log.record(bus, [entry])
+                is_sending = bool(wire_messages)
                 refused = await bus.publish(wire_messages) if wire_messages else []
+            if silent := next((error for error in refused if isinstance(error, BusUnavailable)), None):
+                raise silent
         except (BusUnavailable, TimeoutError) as away:
-            raise CommandNotSent(
-                "the broker does not respond; nothing is lost, try again in a moment"
-            ) from away
+            if is_sending:
+                raise CommandNotConfirmed(NOT_CONFIRMED) from away
+            raise CommandNotSent(NO_RESPONSE) from away
         except InfrastructureUnavailable as missing:
             raise CommandNotSent(f"{missing.reason}; {missing.remedy}") from missing
         finally:

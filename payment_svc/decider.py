@@ -164,8 +164,10 @@ def decide(
             return refunded(payment)
 
         # refunds of a part, after the dispatch
-        case _, orders.RefundRequested():
-            return partial_refunds.grant(payment, message)
+        case _, orders.RefundRequested(refund_id=id_, amount=amount) if partial_refunds.may_be_granted(
+            payment, id_
+        ):
+            return partial_refunds.grant(payment, id_, amount, returned=message.returned)
         case _, payments.RefundPart(refund_id=id_):
             return partial_refunds.send(payment, id_)
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 from uuid import UUID
 
 from chassis.core.decision import Decision, OutOfTurn, RunEffect
-from contracts import orders, payments
+from contracts import payments
 from contracts.http.payments import PaymentStatus
-from contracts.values import Money
+from contracts.values import Money, ReturnedLine
 from payment_svc import payment as card
 from payment_svc.matching import refund_mismatch
 from payment_svc.payment import CardResult, PartialRefund, Payment
@@ -31,16 +31,20 @@ REFUND_AGAIN = "; if the customer has nothing back, send a new refund"
 RETURN_OUTSIDE = "; if the customer has nothing back, return the amount outside the shop"
 
 
-def grant(payment: Payment, requested: orders.RefundRequested) -> Decision[Payment]:
-    """Raises OutOfTurn before the capture: a refusal would be final."""
-    if _find(payment, requested.refund_id):
+def may_be_granted(payment: Payment, refund_id: UUID) -> bool:
+    """False before the capture, because a rejection would be final."""
+    return payment.status not in MAY_BE_CAPTURED_YET or _find(payment, refund_id) is not None
+
+
+def grant(
+    payment: Payment, refund_id: UUID, amount: Money, *, returned: tuple[ReturnedLine, ...]
+) -> Decision[Payment]:
+    if _find(payment, refund_id):
         return Decision(payment)  # the same refund under another message id
-    if payment.status in MAY_BE_CAPTURED_YET:
-        raise OutOfTurn(payment, requested)
-    if why := _why_not(payment, requested.amount):
-        return _refused(payment, requested.refund_id, why)
-    command = payments.RefundPart(order_id=payment.order_id, refund_id=requested.refund_id)
-    refund = PartialRefund(requested.refund_id, requested.amount, returned=requested.returned)
+    if why := _why_not(payment, amount):
+        return _refused(payment, refund_id, why)
+    command = payments.RefundPart(order_id=payment.order_id, refund_id=refund_id)
+    refund = PartialRefund(refund_id, amount, returned=returned)
     return Decision(replace(payment, refunds=(*payment.refunds, refund)), command)
 
 

@@ -28,7 +28,7 @@ from operations.orders.refund_form import (
     returned_lines,
 )
 from operations.web.forms import StaffForm, read_form
-from operations.web.staff_pages import StaffPages, get, post
+from operations.web.staff_pages import SENT_AGAIN, StaffPages, get, post
 
 _ON_A_PAGE = 20
 REASONS = {
@@ -82,10 +82,15 @@ class AttentionPages(StaffPages):
         command = _settlement(form, payment, _staff_id(request))
         if command is None:
             return await self._show(request, order_id, form, 422)
-        return await self._sent(request, order_id, command, said="settle")
+        if not await self._send(request, form, command):
+            return await self._show(request, order_id, form, 503)
+        return RedirectResponse(f"/ops/orders/{order_id}?said=settle", 303)
 
     async def refund(self, request: Request, order_id: Id) -> Response:
-        """The refund's id is created with the form, so that a form sent twice counts once."""
+        """The refund's id is created with the form, so that a form sent twice counts once.
+
+        A form that may have been sent is shown again with its id.
+        """
         form = await read_form(request)
         payment = await self._known_payment(order_id)
         order = await self._order(order_id)
@@ -110,13 +115,15 @@ class AttentionPages(StaffPages):
             )
         except ValidationError:
             raise HTTPException(422, "Nothing was sent. Open the page of the payment again.") from None
-        return await self._sent(request, order_id, command, said="refund")
+        if not await self._send(request, form, command):
+            return await self._show(request, order_id, form.with_value("refund_id", refund_id), 503)
+        return RedirectResponse(f"/ops/orders/{order_id}?said=refund", 303)
 
     async def _sent(self, request: Request, order_id: UUID, command: Command, *, said: str) -> Response:
         try:
             await self._tools.broker.send_command(command, str(current_user_id(request)))
         except CommandNotSent as error:
-            raise HTTPException(503, f"The command was not sent: {error}") from None
+            raise HTTPException(503, error.sentence(SENT_AGAIN)) from None
         return RedirectResponse(f"/ops/orders/{order_id}?said={said}", 303)
 
     async def _show(self, request: Request, order_id: UUID, form: StaffForm, status: int = 200) -> Response:

@@ -24,7 +24,7 @@ from operations.orders.diagrams import OrderDiagrams
 from operations.orders.stuck_orders import AGES, USUAL_AGE, PendingReason, StuckOrders
 from operations.orders.timeline_page import TimelinePage, timeline_page
 from operations.web.forms import StaffForm, read_form
-from operations.web.staff_pages import PageTools, StaffPages, get, post
+from operations.web.staff_pages import SENT_AGAIN, PageTools, StaffPages, get, post
 
 _TRACKING_HINT = "Nothing was sent. A tracking reference has 4 to 40 letters, digits and dashes."
 
@@ -109,7 +109,7 @@ class OrderPages(StaffPages):
             for command in commands:
                 await self._tools.broker.send_command(command, str(current_user_id(request)))
         except CommandNotSent as error:
-            raise HTTPException(503, f"The command was not sent: {error}") from None
+            raise HTTPException(503, error.sentence(SENT_AGAIN)) from None
 
     async def _explained(self, order_id: UUID) -> Explanation:
         return await explain_under(await self._stuck_orders.circumstances(), self._tools.http, str(order_id))

@@ -32,6 +32,9 @@ class StaffForm:
     def __getitem__(self, name: str) -> str:
         return self.given.get(name, "")
 
+    def with_value(self, name: str, value: str) -> "StaffForm":
+        return StaffForm({**self.given, name: value}, self.errors)
+
     @property
     def is_wrong(self) -> bool:
         return bool(self.errors)

@@ -26,6 +26,7 @@ from operations.web.forms import StaffForm
 from operations.web.templating import PageRenderer
 
 _WAIT_S_MAX, _POLL_S = 2.0, 0.1
+SENT_AGAIN = "sent again, it changes nothing more"
 
 Page = Callable[..., Awaitable[Response]]
 
@@ -66,7 +67,7 @@ class StaffPages(ABC):
         try:
             await self._tools.broker.send_command(command, str(current_user_id(request)))
         except CommandNotSent as error:
-            form.errors["form"] = f"Not sent: {error}"
+            form.errors["form"] = error.sentence("send this form again, and it counts once")
             return False
         return True
 

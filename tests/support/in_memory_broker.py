@@ -17,7 +17,14 @@ from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from journey.admin.dead_letters.oldest import Oldest
 from journey.admin.dead_letters.redrive import DROP, ActionResult, DeadLetterAction
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
-from operations.broker import Broker, CommandNotSent, QueueStats
+from operations.broker import (
+    NO_RESPONSE,
+    NOT_CONFIRMED,
+    Broker,
+    CommandNotConfirmed,
+    CommandNotSent,
+    QueueStats,
+)
 
 
 class InMemoryBroker(Broker):
@@ -26,7 +33,7 @@ class InMemoryBroker(Broker):
     def __init__(self, broker: MemoryBroker) -> None:
         self.broker = broker
         self.entries: list[audit_log.AuditEntry] = []
-        self.counts_away = self.away = False
+        self.counts_away = self.away = self.confirms_nothing = False
         self.overrides: dict[str, Traffic] = {}
         self.alarms: tuple[str, ...] = ()
         self.drift: list[str] = []
@@ -98,7 +105,7 @@ class InMemoryBroker(Broker):
 
     async def send_command(self, command: Command, by: str) -> None:
         if self.away:
-            raise CommandNotSent("the broker does not respond; nothing is lost, try again in a moment")
+            raise CommandNotSent(NO_RESPONSE)
         envelope = wrap(command, id=str(new_id()), source="operations", now=datetime.now(UTC))
         now, queue = datetime.now(UTC), f"{command.OWNER}.commands"
         self.entries.append(
@@ -108,10 +115,12 @@ class InMemoryBroker(Broker):
         )
         [error] = await MemoryBus(self.broker, OPERATOR).publish([envelope.wire_message(CATALOG)])
         assert error is None, error
+        if self.confirms_nothing:
+            raise CommandNotConfirmed(NOT_CONFIRMED)
 
     async def record_action(self, entry: audit_log.AuditEntry) -> None:
         if self.away:
-            raise CommandNotSent("the broker does not respond; nothing is lost, try again in a moment")
+            raise CommandNotSent(NO_RESPONSE)
         self.entries.append(entry)
 
     def arrive(self, wire_message: WireMessage) -> None:

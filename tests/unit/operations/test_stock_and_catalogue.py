@@ -228,6 +228,24 @@ async def test_a_rejected_publish_is_shown_and_can_be_repeated(
     assert "Not sent: the broker" in (await operations_app.send("/ops/catalogue", 503, **added)).text
 
 
+async def test_an_unconfirmed_receipt_is_repeated_under_its_id(
+    operations_app: OperationsApp,
+) -> None:
+    await operations_app.stocked()
+    given = {"sku": "KETTLE-BLUE", "quantity": "3", "receipt_id": str(new_id())}
+    operations_app.broker.confirms_nothing = True
+    shown = (await operations_app.send("/ops/stock/receipts", 503, **given)).text
+    assert "It is unknown whether it was sent" in shown and given["receipt_id"] in shown
+    corrected = {"sku": "KETTLE-BLUE", "change": "-1", "reason": "damage", "correction_id": str(new_id())}
+    shown = (await operations_app.send("/ops/stock/corrections", 503, **corrected)).text
+    assert "It is unknown whether it was sent" in shown and corrected["correction_id"] in shown
+    operations_app.broker.confirms_nothing = False
+    await operations_app.send("/ops/stock/receipts", **given)
+    await operations_app.send("/ops/stock/corrections", **corrected)
+    await operations_app.quiet()
+    assert 'data-label="Received" class="end num">102<' in await operations_app.page("/ops/stock")
+
+
 async def test_a_sent_command_stays_done_when_its_service_stops(
     operations_app: OperationsApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,7 +82,7 @@ def test_two_refunds_end_well_in_any_order(other: RefundOrder, refused_by: type[
 
 @pytest.mark.parametrize(("settle", "kept"), [(SETTLE_RELEASED, 2), (SETTLE_RETURNED, 0)])
 def test_the_goods_follow_what_staff_settle_in_any_order(settle: SettlePayment, kept: int) -> None:
-    """Nobody but payment_svc knows yet that the card provider's answer differs."""
+    """Only payment_svc knows yet that the card provider's answer differs."""
     provider = Provider(misreported=frozenset({f"part:{REFUND_ID}"}))
     here = dispatched(provider).carrying(REFUND_GOODS)
     while here.state("payments", PLACE.order_id).status is not PaymentStatus.NEEDS_RECONCILIATION:

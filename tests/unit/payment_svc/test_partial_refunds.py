@@ -127,7 +127,7 @@ def test_a_refund_of_the_lost_time_counts_before_others(behind: list[Any]) -> No
 
 
 @pytest.mark.parametrize("behind", [TO_CAPTURING, [*TO_CAPTURED, REFUND_REQUESTED]])
-def test_a_refusal_of_the_lost_time_moves_no_money(behind: list[Any]) -> None:
+def test_a_refund_refused_in_the_lost_time_stays_refused(behind: list[Any]) -> None:
     before = state_after(PAYMENTS, behind)
     refused = recall(before, REFUND_REFUSED, Context())
     assert refused.emits == () and refused.state == replace(before, refunds=())
@@ -249,7 +249,7 @@ def test_late_copies_change_nothing_after_no_money_moved() -> None:
     assert state_after(PAYMENTS, [*history, SETTLE_RELEASED]) == state_after(PAYMENTS, history)
 
 
-def test_a_settlement_before_the_answer_differs_changes_nothing() -> None:
+def test_a_settlement_before_the_result_differs_changes_nothing() -> None:
     early = [*TO_CAPTURED, GOODS_REQUESTED, SETTLE_RELEASED]
     assert isinstance(last_emitted(PAYMENTS, early), payments.ResolutionRefused)
     assert state_after(PAYMENTS, [*early, UNREADABLE]) == state_after(PAYMENTS, UNCLEAR)
@@ -266,7 +266,7 @@ def test_staff_see_what_is_wrong_with_each_unclear_refund() -> None:
 @pytest.mark.parametrize(
     "behind", [TO_CAPTURED, [*TO_CAPTURED, GOODS_REQUESTED], UNCLEAR], ids=["captured", "granted", "unclear"]
 )
-def test_a_settlement_of_a_refund_is_known_after_a_restore(behind: list[Any], settle: Any) -> None:
+def test_a_settled_refund_is_known_after_a_restore(behind: list[Any], settle: Any) -> None:
     """Also if the backup has no answer of the card provider, so that the payment is captured."""
     decision: Any = play(PAYMENTS.aggregate, state_after(PAYMENTS, UNCLEAR), settle, {})
     lost = state_after(PAYMENTS, behind)
@@ -277,7 +277,7 @@ def test_a_settlement_of_a_refund_is_known_after_a_restore(behind: list[Any], se
     assert isinstance(late, Decision) and late.emits == ()
 
 
-def test_a_settlement_of_a_refund_is_known_before_the_restored_capture() -> None:
+def test_a_settled_refund_is_known_before_the_restored_capture() -> None:
     decision: Any = play(PAYMENTS.aggregate, state_after(PAYMENTS, UNCLEAR), SETTLE_RETURNED, {})
     lost = state_after(PAYMENTS, TO_CAPTURING)
     for event in decision.emits:
@@ -287,7 +287,7 @@ def test_a_settlement_of_a_refund_is_known_before_the_restored_capture() -> None
     assert replace(captured.state, detail="") == replace(decision.state, detail="")
 
 
-def test_an_amount_that_was_not_refunded_is_returned_as_it_was_settled() -> None:
+def test_what_was_not_refunded_is_returned_as_settled() -> None:
     """After a settlement outside, a new refund would be refused."""
     other = requested(REST)
     never = card.NeverDone(f"{ORDER}:part:{OTHER_REFUND_ID}", "nothing was done")

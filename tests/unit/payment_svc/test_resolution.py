@@ -161,7 +161,7 @@ def test_an_older_result_does_not_end_the_repeated_void() -> None:
 
 
 @pytest.mark.parametrize("history", [NOT_VOIDED, NOT_REFUNDED, [*TO_FAILED, SETTLE, CARD_NOT_VOIDED]])
-def test_the_text_about_an_unanswered_request_names_a_remedy_that_works(history: list[Any]) -> None:
+def test_an_unanswered_request_names_a_remedy_that_works(history: list[Any]) -> None:
     detail = state_after(PAYMENTS, history).detail
     repeated = last_emitted(PAYMENTS, [*history, RETRY])
     assert ("have it repeated" in detail) == (not isinstance(repeated, payments.ResolutionRefused))

@@ -1,4 +1,7 @@
-"""Staff decide about an order whose payment failed: each command is sent once, and audited."""
+"""Staff decide about an order whose payment failed: each command is sent once, and audited.
+
+Long because each decision may be invalid, refused, unconfirmed or sent twice.
+"""
 
 import json
 import re
@@ -169,7 +172,7 @@ async def test_other_payments_of_an_earlier_payment_svc_are_left_out(
     assert listed(await operations_app.page("/ops/payments")) == [failed["order_id"]]
 
 
-async def test_the_page_says_what_a_settlement_does_to_an_unclear_refund(
+async def test_the_page_explains_settlements_of_an_unclear_refund(
     operations_app: OperationsApp,
 ) -> None:
     order_id = str(new_id())
@@ -214,6 +217,41 @@ async def test_refunds_of_parts_count_once_and_never_exceed_the_total(operations
     page = await decided(operations_app, f"{path}/refunds", **(hidden(again) | {"amount": "10"}))
     assert "only 9.90 EUR of 29.90 EUR are left to refund" in page
     assert operations_app.broker.entries[-1].type == orders.RefundOrder.TYPE
+
+
+@pytest.mark.parametrize("has_id", [True, False])
+async def test_an_unconfirmed_refund_is_repeated_under_its_id(
+    operations_app: OperationsApp, has_id: bool
+) -> None:
+    """The broker has it, so a new id would refund the amount again."""
+    path = await dispatched(operations_app)
+    form = {"amount": "5.00"} | (hidden(await operations_app.page(path)) if has_id else {"refund_id": ""})
+    operations_app.broker.confirms_nothing = True
+    shown = (await operations_app.send(f"{path}/refunds", 503, **form)).text
+    assert "It is unknown whether it was sent" in shown and 'value="5.00"' in shown
+    assert "send this form again, and it counts once" in shown
+    operations_app.broker.confirms_nothing = False
+    page = await decided(operations_app, f"{path}/refunds", **(hidden(shown) | {"amount": "5.00"}))
+    assert page.count("</a> PaymentPartRefunded</h3>") == 1
+    assert "24.90 EUR are left to refund" in await operations_app.page(path)
+
+
+async def test_unconfirmed_decisions_may_have_been_sent(operations_app: OperationsApp) -> None:
+    order_id = await needing_attention(operations_app)
+    path = f"/ops/orders/{order_id}"
+    settlement = {"reason": "paid", "amount": "29.90", "reference": "BANK-1"}
+    for sentence, confirms_nothing in (("It is unknown whether it was sent", True), ("Not sent", False)):
+        operations_app.broker.confirms_nothing = confirms_nothing
+        operations_app.broker.away = not confirms_nothing
+        for action, fields in (
+            ("dispatch", {}),
+            ("tracking", {"tracking": "PARCEL-1"}),
+            ("payment/retry", {}),
+            ("cancel", {}),
+            ("payment/settle", settlement),
+        ):
+            text = (await operations_app.send(f"{path}/{action}", 503, **fields)).text
+            assert sentence in text and "nothing is lost" not in text, action
 
 
 @pytest.mark.parametrize("amount", ["", "0", "-1", "1.234", "9" * 14])

@@ -1,4 +1,7 @@
-"""Which dead letters form a group, and which may be redriven: judged from their headers, without a broker."""
+"""Which dead letters form a group, and which may be redriven: judged from their headers, without a broker.
+
+Long because each reason not to redrive a message has its own cases.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -195,7 +198,7 @@ WITH_HORIZON = [AUTHORIZE, CAPTURE, VOID, REFUND, REFUND_PART]
 
 
 @pytest.mark.parametrize("command", WITH_HORIZON, ids=lambda command: type(command).__name__)
-def test_what_a_payment_waits_for_follows_from_what_payment_svc_shows(command: Message) -> None:
+def test_what_a_payment_waits_for_follows_from_its_view(command: Message) -> None:
     """Of each state in its decision table. The view does not say that staff have had a request repeated."""
     differing = set()
     for name, state in PAYMENTS.states.items():
