@@ -5,14 +5,19 @@ import os
 from pathlib import Path
 from unittest import mock
 
+import httpx
 import pytest
 from rich.console import Console
 
 from chassis.telemetry.program import program_version
+from journey.admin.endpoints import GATEWAY
 from journey.admin.instances import counts
 from journey.admin.registry import SERVICES
 from journey.cli import demo
+from journey.devenv import demo_users
 from journey.devenv.compose_shop import FILES, ComposeShop
+from journey.devenv.demo_customer import DemoCustomer
+from journey.devenv.infra.ports import free_ports, is_free
 from journey.devenv.process_shop import ROOT
 from tests.containers.engine import compose, containers, docker, inspected, is_short
 from tests.support.system_fixtures import OrderLoad, under_load
@@ -21,6 +26,7 @@ pytestmark = [pytest.mark.timeout(1800), pytest.mark.asyncio(loop_scope="package
 
 MORE = {"order_svc": 3, "payment_svc": 2}
 WAIT_S = 240.0
+GATEWAYS = 3
 NEXT = "99.0.0"
 UPDATED = ("order_svc",) if is_short() else tuple(SERVICES)
 LONG = pytest.mark.skipif(is_short(), reason="`make compose-test` runs it; the short form leaves it out")
@@ -64,6 +70,33 @@ async def test_instances_start_and_stop_under_load(compose_shop: ComposeShop, or
 def see(shop: ComposeShop, wanted: dict[str, int]) -> None:
     found = {service: counts(shop.endpoints.http).get(service, 0) for service in wanted}
     assert found == wanted
+
+
+@LONG
+async def test_gateways_share_a_range_of_ports(compose_shop: ComposeShop) -> None:
+    """As compose.yaml says. An order placed at one is followed at the others."""
+    ports = next(
+        f"{first}-{first + GATEWAYS - 1}"
+        for first in free_ports(50)
+        if all(is_free(first + more) for more in range(GATEWAYS))
+    )
+    url = f"http://127.0.0.1:{ports.partition('-')[0]}"
+    ada = (await demo_users.ensure(compose_shop)).customer
+    try:
+        with mock.patch.dict(os.environ, SHOP_PORT=ports, SHOP_URL=url, COMPOSE_FILE=FILES):
+            await compose("up", "--detach", "--wait", "--scale", f"{GATEWAY}={GATEWAYS}", GATEWAY)
+            listening = [
+                await compose("port", "--index", str(number), GATEWAY, "8000")
+                for number in range(1, GATEWAYS + 1)
+            ]
+        async with httpx.AsyncClient(timeout=30) as http:
+            each = [await DemoCustomer.logged_in(http, f"http://{where}", ada) for where in listening]
+            order_id = await each[0].place({"TEA-GREEN": 1}, "tok_visa")
+            followed = [[event async for event in customer.follow(order_id)] for customer in each]
+        assert len(set(listening)) == GATEWAYS
+        assert {events[-1]["status"] for events in followed} == {"confirmed"}
+    finally:
+        await compose_shop.set(GATEWAY)
 
 
 async def test_orders_end_while_notification_svc_is_stopped(
