@@ -13,8 +13,8 @@ from chassis.messaging.senders import senders
 from chassis.runtime import Effects, Runtime
 from contracts.catalog import CATALOG
 from journey.admin.registry import shop_topology
-from tests.support.eventually import until
 from tests.support.pending_message_factory import NOW
+from tests.support.settled import settled
 
 
 class ObservedService:
@@ -27,7 +27,6 @@ class ObservedService:
         bus = MemoryBus(self.broker, service.name)
         self.runtime = Runtime(service, bus, self.store, effects=effects, clock=lambda: self.now)
         self.runtime.timer_check_s = 0.01
-        self._inputs = (service.events_queue, service.commands_queue)
 
     def passes(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -51,12 +50,7 @@ class ObservedService:
         await self.settled()
 
     async def settled(self) -> None:
-        await until(self._unsettled, lambda count: count == 0)
-
-    def _unsettled(self) -> int:
-        waiting = sum(len(self.broker.queues[name]) for name in self._inputs)
-        held = sum(len(each._held) for name in self._inputs for each in self.broker.subscriptions[name])
-        return waiting + held
+        await settled(self.broker)
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from journey.devenv.infra.fake_smtp.store import Faults, Mailbox
 from journey.devenv.infra.model import MEMORY_URL, Infrastructure
 from journey.devenv.memory_shop import MemoryShop
 from journey.devenv.shop import seed
+from tests.support.settled import unsettled
 
 _LINK = re.compile(r"https?://[^\s\"<>]+")
 
@@ -49,14 +50,8 @@ class InMemoryShop(MemoryShop):
         ]
 
     def unsettled(self) -> int:
-        """How many messages a service holds, or wait for one.
-
-        A service settles a message after the broker has what it emits, so there is no gap between two hops.
-        Messages on the retry ladder do not count.
-        """
-        consumed = {queue: consumers for queue, consumers in self._broker.subscriptions.items() if consumers}
-        held = sum(len(each._held) for consumers in consumed.values() for each in consumers)
-        return held + sum(len(self._broker.queues[queue]) for queue in consumed)
+        """How many messages a service holds, or wait for one."""
+        return unsettled(self._broker)
 
     async def list(self, product: ListProduct) -> None:
         await self.send("operator", product)

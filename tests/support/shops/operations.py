@@ -2,7 +2,6 @@
 and a broker that counts calls and can be made unavailable.
 """
 
-import asyncio
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
@@ -42,11 +41,11 @@ from payment_svc.wiring import with_simulator
 from product_svc import api as product_api
 from tests.support.eventually import until
 from tests.support.in_memory_broker import InMemoryBroker
+from tests.support.settled import settled
 
 ADA = UUID("0198c0de-0000-7000-8000-00000000ada0")
 RUNNING = ("order_svc", "inventory_svc", "payment_svc", "product_svc")
 _KEY = Ed25519PrivateKey.generate()
-_WAIT_S = 60.0
 
 
 def operations_settings(**given: Any) -> OperationsSettings:
@@ -206,16 +205,7 @@ class OperationsApp:
 
     async def quiet(self) -> None:
         """Wait until the running services have no message waiting or in flight."""
-        calm = 0
-        async with asyncio.timeout(_WAIT_S):
-            while calm < 5:
-                await asyncio.sleep(0.01)
-                calm = 0 if any(self._busy(name) for name in RUNNING) else calm + 1
-
-    def _busy(self, service: str) -> bool:
-        batcher = self.runtimes[service]._dispatcher
-        waiting = (self.memory.queues[f"{service}.{kind}"] for kind in ("events", "commands"))
-        return any(waiting) or bool(batcher and batcher.in_flight)
+        await settled(self.memory)
 
     def dies(
         self, message: Message, service: str = "inventory_svc", error: Exception | None = None, **changes: Any

@@ -15,7 +15,7 @@ from contracts.products import ListProduct
 from contracts.values import Money
 from product_svc.api import routes
 from product_svc.service import product_service
-from tests.support.eventually import until
+from tests.support.settled import settled
 
 
 class ProductApp:
@@ -29,15 +29,10 @@ class ProductApp:
         self._staff = MemoryBus(self.broker, OPERATOR)
 
     async def send(self, *commands: Command) -> None:
-        """Returns when all commands are handled."""
+        """Returns when all commands are handled, and their events published."""
         wrapped = [wrap(c, id=str(new_id()), source=OPERATOR, now=self.runtime.clock()) for c in commands]
         assert not any(await self._staff.publish([envelope.wire_message(CATALOG) for envelope in wrapped]))
-        wanted = {envelope.id for envelope in wrapped}
-        skus = {command.subject for command in commands}
-        await until(
-            lambda: self.runtime.store.load("products", skus),
-            lambda loaded: wanted <= {id_ for sku in skus for id_ in loaded[sku].handled},
-        )
+        await settled(self.broker)
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         return await self.http.get(path, headers=headers)

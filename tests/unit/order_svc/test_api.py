@@ -20,8 +20,8 @@ from chassis.web import app
 from contracts.catalog import CATALOG
 from order_svc.api import routes
 from order_svc.service import order_service
-from tests.support.eventually import until
 from tests.support.messages import CUSTOMER, KETTLE, ORDER, OTHER_CUSTOMER, PLACE, PRICE_BOOK
+from tests.support.settled import settled
 from tests.unit.order_svc.decision_tables import ORDERS
 
 
@@ -54,10 +54,7 @@ async def send(runtime: Runtime, message: Message) -> None:
     envelope = wrap(message, id=str(new_id()), source=sender, now=runtime.clock())
     assert isinstance(runtime.bus, MemoryBus)
     assert await MemoryBus(runtime.bus.broker, sender).publish([envelope.wire_message(CATALOG)]) == [None]
-    key = envelope.subject
-    await until(
-        lambda: runtime.store.load("orders", [key]), lambda loaded: envelope.id in loaded[key].handled
-    )
+    await settled(runtime.bus.broker)
 
 
 async def test_a_placed_order_shows_lines_awaited_messages_and_deadline(
