@@ -26,7 +26,7 @@ from journey.admin.registry import SERVICES
 from payment_svc.provider import effect_handler
 from tests.simulation import virtual_time
 from tests.simulation.external_services import CardProvider, FakeMailServer, ProviderLine
-from tests.simulation.fake_broker import Broker, FakeConnection
+from tests.simulation.fake_broker import Broker, FakeConnection, waited_for
 from tests.simulation.fake_database import Disk
 from tests.simulation.faults import Counted, Kind, Moment, Plan, chance
 from tests.simulation.instance import Instance
@@ -164,7 +164,8 @@ class World:
             for dead_letter in self.broker.take_dead(name)
             if not self._is_fatal(dead_letter)
         ]
-        unexplained = [dead_letter for dead_letter in dead if not self._explains(dead_letter)]
+        explained = [each for each in dead if each.id in self.monitor.forged or self.broker.explains(each)]
+        unexplained = [each for each in dead if each not in explained and not waited_for(each, explained)]
         assert not unexplained, (
             f"a dead letter that nothing explains: {self.called(unexplained[0].wire_message)}"
         )
@@ -177,9 +178,6 @@ class World:
 
     def _is_fatal(self, dead_letter: DeadLetter) -> bool:
         return dead_letter.journey_id in self.fatal and dead_letter.error_type == PoisonMessage.__name__
-
-    def _explains(self, dead_letter: DeadLetter) -> bool:
-        return dead_letter.id in self.monitor.forged or self.broker.explains(dead_letter)
 
     async def _give_back(self, dead_letters: list[DeadLetter], after_s: float) -> None:
         self.jump(after_s)
