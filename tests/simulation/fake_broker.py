@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,6 @@ from chassis.bus.protocol import BusUnavailable, Delivery, Receive, Subscription
 from chassis.bus.retry_ladder import DEAD, REJECTED, RetryLadder
 from chassis.bus.topology_model import Topology
 from chassis.bus.topology_policies import given_up_key
-from chassis.core.decision import OutOfTurn
 from chassis.messaging.envelope import WireMessage
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from tests.simulation.channels import Consuming
@@ -133,15 +132,6 @@ class Broker(MemoryBroker):
         self.under_way -= 1
         for wire_message in wire_messages:
             self.route(wire_message)
-
-
-def waited_for(dead_letter: DeadLetter, others: Collection[DeadLetter]) -> bool:
-    """Whether it came out of turn because one of the others, about the same aggregate, is a dead letter."""
-    subject = dead_letter.wire_message.headers.get("subject")
-    return dead_letter.error_type == OutOfTurn.__name__ and any(
-        (each.service, each.wire_message.headers.get("subject")) == (dead_letter.service, subject)
-        for each in others
-    )
 
 
 class FakeConnection:

@@ -25,8 +25,9 @@ from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.registry import SERVICES
 from payment_svc.provider import effect_handler
 from tests.simulation import virtual_time
+from tests.simulation.dead_letter_causes import Causes
 from tests.simulation.external_services import CardProvider, FakeMailServer, ProviderLine
-from tests.simulation.fake_broker import Broker, FakeConnection, waited_for
+from tests.simulation.fake_broker import Broker, FakeConnection
 from tests.simulation.fake_database import Disk
 from tests.simulation.faults import Counted, Kind, Moment, Plan, chance
 from tests.simulation.instance import Instance
@@ -76,6 +77,7 @@ class World:
             effect_handler
         )
         self.monitor = monitor
+        self._causes = Causes(self.broker, monitor.forged)
         self.registered: set[str] = set()
         self.erased: set[str] = set()
         self.taken_down: Counter[str] = Counter()
@@ -164,11 +166,8 @@ class World:
             for dead_letter in self.broker.take_dead(name)
             if not self._is_fatal(dead_letter)
         ]
-        explained = [each for each in dead if each.id in self.monitor.forged or self.broker.explains(each)]
-        unexplained = [each for each in dead if each not in explained and not waited_for(each, explained)]
-        assert not unexplained, (
-            f"a dead letter that nothing explains: {self.called(unexplained[0].wire_message)}"
-        )
+        unexplained = [self.called(each.wire_message) for each in self._causes.unexplained(dead)]
+        assert not unexplained, f"a dead letter that nothing explains: {unexplained[0]}"
         given_back, self._given_back = (
             set(self._given_back),
             self._given_back | {_named(each) for each in dead},
@@ -196,6 +195,7 @@ class World:
             instance.dead = True
             self._absent += 1
             self._instances.remove(instance)
+            self._causes.crashed(instance.name)
             self.trace.note(instance.name, "crashes,", f"back in {back_after_s:.0f} s")
             self.go(self._replace(instance, back_after_s))
 
