@@ -106,7 +106,8 @@ class Growth:
     numbers: Any = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
-        self._processor = message_processor(self.service, self.store, clock=lambda: BEGAN)
+        self._now = BEGAN
+        self._processor = message_processor(self.service, self.store, clock=lambda: self._now)
 
     async def deliver(
         self, messages: Iterable[Any], sent_at: Callable[[int], datetime] | None = None
@@ -132,7 +133,8 @@ class Growth:
 
     def _work(self, message: Any, sent_at: Callable[[int], datetime] | None) -> PendingMessage:
         number = next(self.numbers)
-        at = sent_at(number) if sent_at else BEGAN + timedelta(milliseconds=number)
+        self._now = BEGAN + timedelta(milliseconds=number)  # or its messages would be those of a wrong clock
+        at = sent_at(number) if sent_at else self._now
         envelope = self.envelope(message, number, at)
         pending = PendingMessage(None, envelope, message, self.aggregate, self.key)  # type: ignore[arg-type]
         pending.times = LONGEST_TIMES
