@@ -15,6 +15,7 @@ from fastapi import APIRouter
 from chassis import telemetry
 from chassis.bus.protocol import Bus, Subscription
 from chassis.clock import Clock, utc_now
+from chassis.core.cancellation import cancel
 from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.core.dispatcher import Dispatcher
 from chassis.core.effects import EffectRunner
@@ -159,9 +160,7 @@ class Runtime:
         self.stopping.set()
         if self._effect_runner is not None:
             await self._effect_runner.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel(self._tasks)
         if self.faults is not None:
             await self.faults.close()
         await self._resources.aclose()

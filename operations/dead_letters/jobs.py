@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chassis import telemetry
 from chassis.clock import Clock
+from chassis.core.cancellation import cancel
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.redrive import REDRIVE, DeadLetterAction
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
@@ -147,9 +148,7 @@ class RedriveJobs:
             task.cancel()
 
     async def close(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await cancel(self._tasks.values())
 
     async def _execute(self, job: RedriveJob) -> None:
         service_lock = self._service_locks.setdefault(min(job.services), asyncio.Lock())

@@ -12,6 +12,7 @@ import httpx
 from chassis import telemetry
 from chassis.bus.protocol import BusUnavailable
 from chassis.clock import Clock
+from chassis.core.cancellation import cancel
 from chassis.telemetry.instruments import Label, gauge, own
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import AdminUnavailable
@@ -128,6 +129,4 @@ async def running(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)

@@ -11,6 +11,7 @@ import httpx
 
 from chassis import telemetry
 from chassis.clock import Clock
+from chassis.core.cancellation import cancel
 from journey.admin.broker.input_queues import by_input_queue
 from journey.admin.diagnosis.pending_messages import PendingDelivery
 from journey.admin.diagnosis.snapshot import Location, LocationKind, ShopSnapshot, locate
@@ -200,9 +201,7 @@ class StuckOrders:
     async def close(self) -> None:
         tasks = [self._counting] if self._counting is not None else []
         tasks += [self._search.task] if self._search is not None else []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
 
     async def _count(self) -> None:
         try:
