@@ -18,7 +18,7 @@ from chassis.core.working_copy import WorkingCopy, apply_decision
 from chassis.messaging.message import Message
 from chassis.store.protocol import HANDLED_MAX, UNCHANGED_MAX, Change, Loaded
 from contracts.values import Money
-from tests.support.growth_probe import BEGAN, BUGS, Growth, Scales
+from tests.support.growth_probe import APART, BEGAN, BUGS, Growth, Scales
 
 Number = int
 Kept = tuple[Number, Any, Any, Decision[Any]]  # the message, the state before it, and the decision
@@ -62,7 +62,7 @@ class Decided:
         aggregate, related_to = self.aggregate, self.aggregate.related
         keys = related_to.keys(self.state, message) if related_to else ()
         related = {key: self.around.get(key) or related_to.start(key) for key in keys} if related_to else {}
-        sent_at = BEGAN + timedelta(milliseconds=self.number)
+        sent_at = BEGAN + self.number * APART
         return aggregate.decide(self.state, message, Context(related, sent_at))
 
     @property
