@@ -40,8 +40,11 @@ _UNUSED: Any = {"amqp_url": "amqp://memory", "mongo_url": "mongodb://memory"}
 class MemoryShop:
     """Implements journey.devenv.shop.Shop. Stores survive the stop of a service, as a database would."""
 
-    def __init__(self, infrastructure: Infrastructure, deadline_s: float | None) -> None:
-        http, public = addresses.of_all(usual=True)
+    def __init__(
+        self, infrastructure: Infrastructure, deadline_s: float | None, *, own_ports: bool = False
+    ) -> None:
+        """`own_ports`: free ports instead of the usual ones, which shops of other processes may take too."""
+        http, public = addresses.of_all(usual=not own_ports)
         self.endpoints = ShopEndpoints(
             kind="memory",
             vhost="",

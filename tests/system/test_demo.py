@@ -31,7 +31,7 @@ async def test_the_demo_holds_its_promises_in_memory(real_infrastructure: Infras
         real_infrastructure.mailbox_url,
         "",
     )
-    shop = MemoryShop(found, deadline_s=demo.DEADLINE_S)
+    shop = MemoryShop(found, deadline_s=demo.DEADLINE_S, own_ports=True)
     console = Console(record=True, width=180)
     await shop.up(lambda text: None)
     try:

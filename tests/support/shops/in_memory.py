@@ -9,11 +9,10 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from contracts.products import ListProduct
 from gateway.settings import GatewaySettings
-from journey.devenv import addresses, demo_users
+from journey.devenv import demo_users
 from journey.devenv.infra import ports
 from journey.devenv.infra.fake_smtp.server import LOOPBACK, Receiver, listen_smtp
 from journey.devenv.infra.fake_smtp.store import Faults, Mailbox
@@ -29,11 +28,7 @@ class InMemoryShop(MemoryShop):
     """A MemoryShop on free ports, without rate limits."""
 
     def __init__(self, infrastructure: Infrastructure, deadline_s: float | None) -> None:
-        super().__init__(infrastructure, deadline_s)
-        http, public = addresses.of_all(usual=False)
-        self.endpoints = replace(
-            self.endpoints, http={name: http[name] for name in self.endpoints.http}, public=public
-        )
+        super().__init__(infrastructure, deadline_s, own_ports=True)
         self.mailbox = Mailbox(None)
         self.mail_faults = Faults()
         self.people: demo_users.DemoUsers

@@ -21,7 +21,7 @@ async def shop() -> AsyncIterator[MemoryShop]:
     found = Infrastructure(
         "memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, f"smtp://{NOWHERE}", f"http://{NOWHERE}", ""
     )
-    made = MemoryShop(found, None)
+    made = MemoryShop(found, None, own_ports=True)
     await made.up(lambda text: None)
     yield made
     await made.down(lambda text: None)

@@ -32,7 +32,7 @@ async def test_the_running_shop_keeps_its_switches(tmp_path: Path, monkeypatch: 
 
 async def test_services_of_the_shop_in_memory_can_be_paused() -> None:
     found = Infrastructure("memory", "", "", "", "smtp://127.0.0.1:1", "http://127.0.0.1:1", "")
-    shop = MemoryShop(found, None)
+    shop = MemoryShop(found, None, own_ports=True)
     shop.start("inventory_svc")
     await shop.ready(["inventory_svc"])
     try:
