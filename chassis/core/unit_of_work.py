@@ -61,8 +61,7 @@ class UnitOfWork:
 
     def _sent_at(self, cause: Envelope) -> datetime:
         """Otherwise a state that has the time of a wrong clock would count as newer than all that follows."""
-        now = self._clock()
-        return now + CLOCK_SKEW_MAX if cause.sent_at - now > CLOCK_SKEW_MAX else cause.sent_at
+        return min(cause.sent_at, self._clock() + CLOCK_SKEW_MAX)
 
     def apply(
         self,

@@ -28,15 +28,15 @@ def number_of(process: str) -> int:
     return int(process.partition(".")[2] or 1)
 
 
-def of_services(processes: Iterable[str]) -> list[str]:
-    """The instances of services alone, sorted likewise."""
-    return [process for process in scalable(processes) if service_of(process) in SERVICES]
-
-
 def scalable(processes: Iterable[str]) -> list[str]:
     """The instances of services and gateway, sorted by service and number; other processes are left out."""
     found = [process for process in processes if service_of(process) in SCALABLE]
     return sorted(found, key=lambda process: (SCALABLE.index(service_of(process)), number_of(process)))
+
+
+def of_services(processes: Iterable[str]) -> list[str]:
+    """Those of services alone."""
+    return [process for process in scalable(processes) if service_of(process) in SERVICES]
 
 
 def counts(processes: Iterable[str]) -> dict[str, int]:

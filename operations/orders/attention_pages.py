@@ -17,7 +17,6 @@ from contracts.http.payments import PaymentPage, PaymentView
 from contracts.payments import SettlementReason
 from contracts.values import Id
 from operations.access import current_user_id
-from operations.broker import CommandNotSent
 from operations.orders.refund_form import (
     PREFIXES,
     entered_amount,
@@ -28,7 +27,7 @@ from operations.orders.refund_form import (
     returned_lines,
 )
 from operations.web.forms import StaffForm, read_form
-from operations.web.staff_pages import SENT_AGAIN, StaffPages, get, post
+from operations.web.staff_pages import StaffPages, get, post
 
 _ON_A_PAGE = 20
 REASONS = {
@@ -120,10 +119,7 @@ class AttentionPages(StaffPages):
         return RedirectResponse(f"/ops/orders/{order_id}?said=refund", 303)
 
     async def _sent(self, request: Request, order_id: UUID, command: Command, *, said: str) -> Response:
-        try:
-            await self._tools.broker.send_command(command, str(current_user_id(request)))
-        except CommandNotSent as error:
-            raise HTTPException(503, error.sentence(SENT_AGAIN)) from None
+        await self._send_all(request, command)
         return RedirectResponse(f"/ops/orders/{order_id}?said={said}", 303)
 
     async def _show(self, request: Request, order_id: UUID, form: StaffForm, status: int = 200) -> Response:

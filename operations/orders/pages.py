@@ -17,14 +17,12 @@ from contracts.values import Id
 from journey.admin.diagnosis.explain import Explanation, explain_under
 from journey.admin.diagnosis.timeline import build_timeline
 from journey.admin.diagnosis.waterfall import Waterfall, build_waterfall
-from operations.access import current_user_id
-from operations.broker import CommandNotSent
 from operations.orders.delivery import DeliveryReader
 from operations.orders.diagrams import OrderDiagrams
 from operations.orders.stuck_orders import AGES, USUAL_AGE, PendingReason, StuckOrders
 from operations.orders.timeline_page import TimelinePage, timeline_page
 from operations.web.forms import StaffForm, read_form
-from operations.web.staff_pages import SENT_AGAIN, PageTools, StaffPages, get, post
+from operations.web.staff_pages import PageTools, StaffPages, get, post
 
 _TRACKING_HINT = "Nothing was sent. A tracking reference has 4 to 40 letters, digits and dashes."
 
@@ -93,7 +91,7 @@ class OrderPages(StaffPages):
         if form["tracking"]:
             # before the dispatch, so that the mail about the dispatch contains the reference
             commands.insert(0, _tracking(order_id, form))
-        await self._send_all(request, commands)
+        await self._send_all(request, *commands)
         if form["back"] == "stock":
             return RedirectResponse(f"/ops/stock?{urlencode({'dispatched': str(order_id)})}#picking", 303)
         return RedirectResponse(f"/ops/orders/{order_id}?said=dispatch", 303)
@@ -101,15 +99,8 @@ class OrderPages(StaffPages):
     async def track(self, request: Request, order_id: Id) -> Response:
         """Note the tracking reference of a dispatched order; a later one replaces it."""
         command = _tracking(order_id, await read_form(request))
-        await self._send_all(request, [command])
+        await self._send_all(request, command)
         return RedirectResponse(f"/ops/orders/{order_id}?said=tracking", 303)
-
-    async def _send_all(self, request: Request, commands: Iterable[Command]) -> None:
-        try:
-            for command in commands:
-                await self._tools.broker.send_command(command, str(current_user_id(request)))
-        except CommandNotSent as error:
-            raise HTTPException(503, error.sentence(SENT_AGAIN)) from None
 
     async def _explained(self, order_id: UUID) -> Explanation:
         return await explain_under(await self._stuck_orders.circumstances(), self._tools.http, str(order_id))

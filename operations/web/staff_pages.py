@@ -26,7 +26,6 @@ from operations.web.forms import StaffForm
 from operations.web.templating import PageRenderer
 
 _WAIT_S_MAX, _POLL_S = 2.0, 0.1
-SENT_AGAIN = "sent again, it changes nothing more"
 
 Page = Callable[..., Awaitable[Response]]
 
@@ -70,6 +69,17 @@ class StaffPages(ABC):
             form.errors["form"] = error.sentence("send this form again, and it counts once")
             return False
         return True
+
+    async def _send_all(self, request: Request, *commands: Command) -> None:
+        """Send the commands of buttons as the current user: no form could show an error.
+
+        Raises HTTPException if the broker does not confirm one.
+        """
+        try:
+            for command in commands:
+                await self._tools.broker.send_command(command, str(current_user_id(request)))
+        except CommandNotSent as error:
+            raise HTTPException(503, error.sentence("sent again, it changes nothing more")) from None
 
     async def _record(
         self, request: Request, action: str, *, type: str, service: str, undone: str, reason: str = ""

@@ -26,6 +26,7 @@ from journey.admin.diagnosis import doctor
 from journey.admin.registry import CONSUMING_SERVICES
 from journey.devenv.shop import register
 from tests.support.eventually import until
+from tests.support.settled import unsettled
 from tests.support.shops.in_memory import InMemoryShop
 
 SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE")
@@ -99,8 +100,8 @@ class SetBack:
         """Wait until the doctor finds nothing, and no message is in progress."""
 
         async def broken() -> dict[str, Any]:
-            if unsettled := self.shop.unsettled():
-                return {"all messages are settled": unsettled}
+            if waiting := unsettled(self.shop._broker):
+                return {"all messages are settled": waiting}
             async with httpx.AsyncClient(timeout=20) as http:
                 findings = await doctor.settled(http, self.shop.endpoints.http, self.shop.dead, wait_s=0)
             return {each.promise: each.broken[:3] for each in findings if not each.holds}

@@ -14,6 +14,7 @@ from chassis.telemetry import span_ids, tracing
 from chassis.telemetry.otlp import OtlpRecorder
 from tests.support.eventually import until
 from tests.support.otlp_receiver import ReceivedSpan, ReceivedSpans
+from tests.support.settled import settled
 from tests.support.shops.gateway import DELIVERY
 from tests.support.shops.in_memory import InMemoryShop, run_in_memory_shop
 
@@ -76,7 +77,7 @@ class TracedShop:
 
     async def settled(self) -> None:
         """Wait until no message is in progress."""
-        await until(self.shop.unsettled, lambda count: count == 0)
+        await settled(self.broker)
 
     def flushed(self) -> bool:
         """Export what waits in this process."""

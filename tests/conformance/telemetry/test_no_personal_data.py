@@ -27,6 +27,7 @@ from journey.admin.registry import CONSUMING_SERVICES
 from tests.support.canaries import BAGGAGE, Telemetry, examples, knock, leaks, wire_messages
 from tests.support.eventually import until
 from tests.support.otlp_receiver import http_receiver
+from tests.support.settled import unsettled
 from tests.support.shops.gateway import GatewayFixture
 from tests.support.shops.in_memory import InMemoryShop, run_in_memory_shop
 
@@ -197,7 +198,7 @@ async def _messages_of_all_types(shop: InMemoryShop, written: Telemetry) -> None
 
     for _ in range(3):  # a message waits on the retry ladder for 0.6 s
         await asyncio.sleep(0.7)
-        await until(shop.unsettled, lambda count: count == 0, within_s=WAIT_S)
+        await until(lambda: unsettled(shop._broker), lambda count: count == 0, within_s=WAIT_S)
     malformed_and_forged = 3
 
     def with_fewer_dead_letters() -> list[str]:

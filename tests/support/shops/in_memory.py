@@ -19,7 +19,6 @@ from journey.devenv.infra.fake_smtp.store import Faults, Mailbox
 from journey.devenv.infra.model import MEMORY_URL, Infrastructure
 from journey.devenv.memory_shop import MemoryShop
 from journey.devenv.shop import seed
-from tests.support.settled import unsettled
 
 _LINK = re.compile(r"https?://[^\s\"<>]+")
 
@@ -43,10 +42,6 @@ class InMemoryShop(MemoryShop):
         return [
             link for mail in mails for link in _LINK.findall(mail.body("plain")) if link.startswith(self.url)
         ]
-
-    def unsettled(self) -> int:
-        """How many messages a service holds, or wait for one."""
-        return unsettled(self._broker)
 
     async def list(self, product: ListProduct) -> None:
         await self.send("operator", product)
