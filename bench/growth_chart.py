@@ -4,6 +4,7 @@ On the left the throughput in relation to one instance of each service, one dot 
 CPU time of an order by component.
 """
 
+import math
 import statistics
 import sys
 from collections.abc import Iterator, Mapping
@@ -51,11 +52,11 @@ def _description(growth: Growth) -> str:
 def _throughput(growth: Growth) -> Iterator[str]:
     left, right = _LEFT_PANEL
     counts = growth.counts
-    highest = max(max(growth.ratios(count)) for count in counts) * 1.15
+    highest = _round_up(max(max(growth.ratios(count)) for count in counts))
     spacing = (right - left) / len(counts)
     xs = {count: left + spacing * (index + 0.5) for index, count in enumerate(counts)}
     yield _text(left, 30, "orders/s in relation to one instance of each", "title")
-    yield from _axis(_LEFT_PANEL, highest, "{:.1f}")
+    yield from _axis(_LEFT_PANEL, highest)
     for count, x in xs.items():
         yield _text(x, _BOTTOM + 20, str(count), anchor="middle")
         for ratio in growth.ratios(count):
@@ -71,11 +72,11 @@ def _cpu(growth: Growth) -> Iterator[str]:
     left, right = _RIGHT_PANEL
     counts, names = growth.counts, components(growth)
     costs = {count: growth.cpu_ms(count) for count in counts}
-    highest = max(sum(cost.values()) for cost in costs.values()) * 1.1
+    highest = _round_up(max(sum(cost.values()) for cost in costs.values()) * 1.1)
     spacing = (right - left) / len(counts)
     colours = {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(names)}
     yield _text(left, 30, "CPU time of an order, ms", "title")
-    yield from _axis(_RIGHT_PANEL, highest, "{:.0f}")
+    yield from _axis(_RIGHT_PANEL, highest)
     for index, count in enumerate(counts):
         x = left + spacing * (index + 0.2)
         yield from _bar(x, spacing * 0.6, costs[count], highest=highest, colours=colours)
@@ -101,14 +102,20 @@ def _bar(
     yield _text(x + width / 2, _y(below, highest) - 6, f"{below:.1f}", anchor="middle")
 
 
-def _axis(panel: tuple[int, int], highest: float, form: str) -> Iterator[str]:
+def _axis(panel: tuple[int, int], highest: float) -> Iterator[str]:
     left, right = panel
     for tick in range(_TICKS + 1):
         value = highest * tick / _TICKS
         y = _y(value, highest)
         style = "grid" if tick else "axis"
         yield f'<line class="{style}" x1="{left}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>'
-        yield _text(left - 8, y + 4, form.format(value), anchor="end")
+        yield _text(left - 8, y + 4, f"{value:.3g}", anchor="end")
+
+
+def _round_up(value: float) -> float:
+    """The next number above `value` whose ticks have few digits."""
+    unit = 10.0 ** math.floor(math.log10(value))
+    return next(unit * factor for factor in (1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 12) if unit * factor > value)
 
 
 def _y(value: float, highest: float) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import statistics
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,15 +76,14 @@ class PlainShop:
         await _forget(self._system, self.endpoints.vhost, f"plain_{self._run}_")
 
 
-async def own_shop(state_dir: Path, log: Log) -> ProcessShop:
+async def own_shop(state_dir: Path, log: Log, settings: Mapping[str, str] | None = None) -> ProcessShop:
     """A shop for this benchmark only, as empty as the plain one.
 
     Data of earlier orders, and messages queued for a stopped gateway, would slow down one side.
     """
     name = f"bench_{uuid4().hex[:8]}"
-    system = ProcessShop(
-        state_dir, await resolve.obtain(state_dir, log=log), vhost=name, database_prefix=f"{name}_"
-    )
+    infrastructure = await resolve.obtain(state_dir, log=log)
+    system = ProcessShop(state_dir, infrastructure, vhost=name, database_prefix=f"{name}_", settings=settings)
     await system.up(log)
     await _without_web(system, name)
     return system

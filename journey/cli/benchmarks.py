@@ -26,6 +26,15 @@ def bench(
     growth: Annotated[
         Path | None, typer.Option(help="measure 1, 2 and 4 instances instead; write JSON here, and a chart")
     ] = None,
+    provider_ms: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=10_000,
+            help="how long the simulated card provider takes for each call",
+            show_default="5",
+        ),
+    ] = None,
 ) -> None:
     """Benchmark the shop against a plain program with the same journey.
 
@@ -34,7 +43,12 @@ def bench(
 
     async def go() -> bool:
         was_up = recorded(state_dir()) is not None
-        shop = await running_shop(state_dir()) if was_up else await bench_.own_shop(state_dir(), log)
+        if was_up and provider_ms is not None:
+            raise UsageError("--provider-ms needs a shop of the benchmark's own: run `journey down` first")
+        settings = {} if provider_ms is None else {"SIMULATOR_LATENCY_MS": str(provider_ms)}
+        shop = (
+            await running_shop(state_dir()) if was_up else await bench_.own_shop(state_dir(), log, settings)
+        )
         if not isinstance(shop, ProcessShop):
             raise UsageError("bench needs local processes: `journey down`, then `journey bench` starts them")
         try:

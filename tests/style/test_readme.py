@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from bench.growth import Growth
+from bench.growth_chart import draw
 from tests.browser.screenshots import DOCUMENT_SCREENSHOTS
 from tests.support.source_files import ROOT
 
@@ -14,12 +16,24 @@ SCREENSHOT_BYTES_MAX = 150_000
 
 
 def test_documents_show_the_screenshots_that_make_screenshots_writes() -> None:
-    shown = [
-        str((document.parent / screenshot).relative_to(ROOT))
+    assert sorted(illustrations(".png")) == sorted(each.file for each in DOCUMENT_SCREENSHOTS)
+
+
+def test_documents_show_growth_as_its_measurements_draw_it() -> None:
+    charts = [ROOT / file for file in illustrations(".svg")]
+    assert sorted(charts) == sorted(file.with_suffix(".svg") for file in (ROOT / "docs").glob("growth*.json"))
+    for chart in charts:
+        assert chart.read_text() == draw(Growth.read(chart.with_suffix(".json"))), chart
+
+
+def illustrations(suffix: str) -> list[str]:
+    """The files with this suffix that README and docs show."""
+    return [
+        str((document.parent / file).relative_to(ROOT))
         for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
-        for screenshot in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", document.read_text())
+        for file in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", document.read_text())
+        if file.endswith(suffix)
     ]
-    assert sorted(shown) == sorted(each.file for each in DOCUMENT_SCREENSHOTS)
 
 
 @pytest.mark.parametrize("file", [each.file for each in DOCUMENT_SCREENSHOTS])
