@@ -188,7 +188,7 @@ class OrderDispatched(Event, owner=ORDER, type="order.dispatched.v1", subject="o
 class RefundRequested(Event, owner=ORDER, type="order.refund_requested.v1", subject="order_id"):
     """Staff refund a part of a dispatched order; payment_svc decides whether so much is left.
 
-    `returned`: what the refund is for. The goods are booked when the amount is refunded.
+    `returned`: what the refund is for. The goods are booked when the amount is refunded, or settled outside.
     """
 
     order_id: Id
@@ -212,11 +212,15 @@ class RefundNotPossible(Event, owner=ORDER, type="order.refund_not_possible.v1",
 
 
 class GoodsReturned(Event, owner=ORDER, type="order.goods_returned.v1", subject="order_id"):
-    """A refund with returned goods is carried out; inventory_svc books them once for each refund."""
+    """A refund with returned goods is carried out; inventory_svc books them once for each refund.
+
+    `settled_outside`: no money moved here; staff give it back where they have settled the payment.
+    """
 
     order_id: Id
     refund_id: Id
     returned: ReturnedLines
+    settled_outside: bool = False
 
 
 class TrackingRecorded(Event, owner=ORDER, type="order.tracking_recorded.v1", subject="order_id"):

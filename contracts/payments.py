@@ -234,12 +234,14 @@ class RefundRefused(Event, owner=PAYMENT, type="payment.refund_refused.v1", subj
     """A refund of a part was refused, or not carried out by the card provider, perhaps as staff found out; no
     money moved.
 
-    `detail`: the reason, for staff.
+    `detail`: the reason, for staff. `settled_outside`: staff have settled the payment outside and give money
+    back there; the goods of the refund come back all the same.
     """
 
     order_id: Id
     refund_id: Id
     detail: str
+    settled_outside: bool = False
 
 
 class PaymentFailed(Event, owner=PAYMENT, type="payment.failed.v1", subject="order_id"):

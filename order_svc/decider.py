@@ -117,6 +117,10 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
             return refunds.request(order, message)
         case _, payments.PaymentPartRefunded(refund_id=id_) if refund := refunds.find(order, id_):
             return refunds.finish(order, refund)
+        case _, payments.RefundRefused(refund_id=id_, settled_outside=True) if (
+            refund := refunds.find(order, id_)
+        ) and refund.returned:
+            return refunds.return_goods(order, refund)
         case _, payments.RefundRefused(refund_id=id_) if refund := refunds.find(order, id_):
             return refunds.refuse(order, refund)
 

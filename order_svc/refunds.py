@@ -1,6 +1,7 @@
 """Refunds of a part of a dispatched order, by an amount or by the goods that come back. Pure functions.
 
-payment_svc decides about the money. A refund in progress holds its pieces, so that none is refunded twice.
+payment_svc decides about the money, and says if it was settled outside. A refund in progress holds its
+pieces, so that none is refunded twice.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from chassis.core.decision import Decision, OutOfTurn
 from contracts import orders
-from contracts.http.orders import RefundStatus
+from contracts.http.orders import BOOKED, RefundStatus
 from contracts.orders import RefundRefuseReason
 from contracts.values import PricedLine, quantities
 from order_svc.order import Order, OrderRefund
@@ -60,12 +61,22 @@ def finish(order: Order, refund: OrderRefund) -> Decision[Order]:
     if refund.status is RefundStatus.DONE:
         return Decision(order)
     done = with_status(order, refund, RefundStatus.DONE)
-    if not refund.returned:
+    if not refund.returned or refund.status in BOOKED:
         return Decision(done)
     returned = orders.GoodsReturned(
         order_id=order.order_id, refund_id=refund.refund_id, returned=refund.returned
     )
     return Decision(done, returned)
+
+
+def return_goods(order: Order, refund: OrderRefund) -> Decision[Order]:
+    """The payment was settled outside: staff give the money back there, and the goods come back here."""
+    if refund.status is not RefundStatus.REQUESTED:
+        return Decision(order)
+    returned = orders.GoodsReturned(
+        order_id=order.order_id, refund_id=refund.refund_id, returned=refund.returned, settled_outside=True
+    )
+    return Decision(with_status(order, refund, RefundStatus.GOODS_ONLY), returned)
 
 
 def refuse(order: Order, refund: OrderRefund) -> Decision[Order]:
@@ -135,6 +146,7 @@ def recall(order: Order, event: Recalled) -> Decision[Order]:
         case orders.RefundRequested() if order.dispatched:
             return Decision(with_requested(order, event))
         case orders.GoodsReturned(refund_id=id_) if refund := find(order, id_):
-            return Decision(with_status(order, refund, RefundStatus.DONE))
+            status = RefundStatus.GOODS_ONLY if event.settled_outside else RefundStatus.DONE
+            return Decision(with_status(order, refund, status))
         case _:
             raise OutOfTurn(order, event)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from chassis.core.decision import Decision, OutOfTurn, RunEffect
 from contracts import payments
-from contracts.http.payments import PaymentStatus
+from contracts.http.payments import UNRESOLVED, PaymentStatus
 from contracts.values import Money, ReturnedLine
 from payment_svc import payment as card
 from payment_svc.matching import refund_mismatch
@@ -29,6 +29,14 @@ def refundable_minor(payment: Payment) -> int:
 # What staff do about a part that was not carried out. A request is not repeated under its id.
 REFUND_AGAIN = "; if the customer has nothing back, send a new refund"
 RETURN_OUTSIDE = "; if the customer has nothing back, return the amount outside the shop"
+SETTLED_OUTSIDE = (
+    "no money moves here, because the payment was settled outside; return the amount in the same way"
+)
+
+
+def is_settled_outside(payment: Payment) -> bool:
+    """Whether staff give money back outside: the card provider may not have what they settled there."""
+    return bool(payment.settlements)
 
 
 def may_be_granted(payment: Payment, refund_id: UUID) -> bool:
@@ -43,6 +51,8 @@ def grant(
         return Decision(payment)  # the same refund under another message id
     if why := _why_not(payment, amount):
         return _refused(payment, refund_id, why)
+    if is_settled_outside(payment):
+        return _refused(payment, refund_id, SETTLED_OUTSIDE, settled_outside=True)
     command = payments.RefundPart(order_id=payment.order_id, refund_id=refund_id)
     refund = PartialRefund(refund_id, amount, returned=returned)
     return Decision(replace(payment, refunds=(*payment.refunds, refund)), command)
@@ -50,9 +60,8 @@ def grant(
 
 def _why_not(payment: Payment, amount: Money) -> str:
     if payment.status is not PaymentStatus.CAPTURED:
-        return f"the payment is {payment.status.replace('_', ' ')}"
-    if payment.settlements:
-        return "the payment was settled outside; return the amount in the same way"
+        remedy = "; decide about it, then send a new refund" if payment.status in UNRESOLVED else ""
+        return f"the payment is {payment.status.replace('_', ' ')}{remedy}"
     if amount.currency != payment.total.currency:
         return f"the order is in {payment.total.currency}"
     if amount.is_zero:
@@ -94,8 +103,9 @@ def finish(payment: Payment, refund: PartialRefund, result: PartResult) -> Decis
     if refund.done:
         return Decision(payment)  # the effect ran twice
     if isinstance(result, card.NeverDone):
-        remedy = RETURN_OUTSIDE if payment.settlements else REFUND_AGAIN
-        return _refused(without(payment, refund), refund.refund_id, result.detail + remedy)
+        outside = is_settled_outside(payment)
+        why = result.detail + (RETURN_OUTSIDE if outside else REFUND_AGAIN)
+        return _refused(without(payment, refund), refund.refund_id, why, settled_outside=outside)
     done = with_done(payment, refund)
     return Decision(done, part_refunded(done, refund))
 
@@ -153,12 +163,18 @@ def recall(payment: Payment, event: Recalled) -> Decision[Payment]:
             return Decision(payment)
 
 
-def part_refused(payment: Payment, refund_id: UUID, detail: str) -> payments.RefundRefused:
-    return payments.RefundRefused(order_id=payment.order_id, refund_id=refund_id, detail=detail)
+def part_refused(
+    payment: Payment, refund_id: UUID, detail: str, *, settled_outside: bool = False
+) -> payments.RefundRefused:
+    return payments.RefundRefused(
+        order_id=payment.order_id, refund_id=refund_id, detail=detail, settled_outside=settled_outside
+    )
 
 
-def _refused(payment: Payment, refund_id: UUID, detail: str) -> Decision[Payment]:
-    return Decision(payment, part_refused(payment, refund_id, detail))
+def _refused(
+    payment: Payment, refund_id: UUID, detail: str, *, settled_outside: bool = False
+) -> Decision[Payment]:
+    return Decision(payment, part_refused(payment, refund_id, detail, settled_outside=settled_outside))
 
 
 def _find(payment: Payment, refund_id: UUID) -> PartialRefund | None:

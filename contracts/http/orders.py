@@ -27,11 +27,22 @@ class OrderStatus(StrEnum):
 
 
 class RefundStatus(StrEnum):
-    """`requested`: payment_svc has not decided yet. `refused`: no money moved, and no goods are booked."""
+    """`requested`: payment_svc has not decided yet. `refused`: no money moved, and no goods are booked.
+
+    `goods_only`: the goods are booked, and no money moved here, because the payment was settled outside.
+    Staff give the money back there.
+    """
 
     REQUESTED = "requested"
     DONE = "done"
     REFUSED = "refused"
+    GOODS_ONLY = "goods_only"
+
+
+BOOKED = frozenset({RefundStatus.DONE, RefundStatus.GOODS_ONLY})
+"""The goods of a refund with one of these statuses are booked as returned."""
+# What staff read about a refund that is `goods_only`.
+GIVE_BACK_OUTSIDE = "settled outside: no money moved here; give back outside what the customer paid"
 
 
 class OrderRefundView(BaseModel):

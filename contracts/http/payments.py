@@ -85,6 +85,11 @@ class PaymentView(BaseModel):
         return self.status in UNRESOLVED
 
     @property
+    def settled_outside(self) -> bool:
+        """Whether a refund moves no money here: only goods come back by it."""
+        return self.status is PaymentStatus.CAPTURED and bool(self.settlements)
+
+    @property
     def release_unclear(self) -> bool:
         """The payment is settled, but the card may still have a hold."""
         return self.hold is Hold.UNCLEAR

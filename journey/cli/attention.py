@@ -28,6 +28,7 @@ attention_app = typer.Typer(
     name="attention", help="Decide about an order whose payment needs staff.", no_args_is_help=True
 )
 refund_app = typer.Typer()
+_OUTSIDE = "settled outside: no money moves here; give back outside what the customer paid"
 Staff = Annotated[UUID, typer.Option("--by", help="user id of the staff member who decides")]
 
 
@@ -72,6 +73,8 @@ def show(order: UUID) -> None:
         console.print(f"{payment.status}, {payment.total}{detail}", markup=False)
         for settlement in payment.settlements:
             console.print(f"  settled outside: {settlement}", markup=False)
+        if payment.settled_outside:
+            console.print(f"  a refund books pieces only; {_OUTSIDE}")
         for refund in payment.refunds:
             console.print(f"  refund of {refund.amount}{refund.progress}")
         if payment.may_retry:
@@ -143,8 +146,15 @@ def refund(
         returned = (*_returned(to_stock, ReturnTo.STOCK), *_returned(written_off, ReturnTo.WRITTEN_OFF))
         if not returned and not amount:
             raise UsageError("give an --amount, or pieces with --to-stock or --written-off SKU=QUANTITY")
-        currency = (await _payment(order)).total.currency
-        money = _money(amount, currency) if amount else await _price(order, returned)
+        payment = await _payment(order)
+        if payment.settled_outside and not returned:
+            raise UsageError(
+                "the payment was settled outside: give the amount back there; a refund here is for pieces, "
+                "with --to-stock or --written-off"
+            )
+        if payment.settled_outside:
+            console.print(_OUTSIDE)
+        money = _money(amount, payment.total.currency) if amount else await _price(order, returned)
         refund_id = id_ or new_id()
         command = checked(
             orders.RefundOrder,

@@ -125,7 +125,7 @@ class AttentionPages(StaffPages):
     async def _show(self, request: Request, order_id: UUID, form: StaffForm, status: int = 200) -> Response:
         payment = await self._known_payment(order_id)
         left = refundable(payment)
-        order = await self._order(order_id) if left else None
+        order = await self._order(order_id) if left or payment.settled_outside else None
         return self._render(
             request,
             "payment.html",
@@ -139,7 +139,7 @@ class AttentionPages(StaffPages):
             refund_id=form["refund_id"] or str(new_id()),
             refundable=left,
             items=refundable_items(order) if order and order.status is OrderStatus.DISPATCHED else (),
-            is_silent=left is not None and order is None,
+            is_silent=order is None,
             prefixes=PREFIXES,
         )
 

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse
 
 from chassis.messaging.message import Command
 from contracts import orders
-from contracts.http.orders import OrderStatus
+from contracts.http.orders import GIVE_BACK_OUTSIDE, OrderStatus
 from contracts.values import Id
 from journey.admin.diagnosis.explain import Explanation, explain_under
 from journey.admin.diagnosis.timeline import build_timeline
@@ -79,6 +79,7 @@ class OrderPages(StaffPages):
             numbers={each.id: each.number for each in messages},
             chosen=message,
             said=said,
+            give_back_outside=GIVE_BACK_OUTSIDE,
             deliveries=await self._deliveries.load(request, [order_id]),
             may_dispatch=explanation.status == OrderStatus.CONFIRMED,
             is_dispatched=explanation.status == OrderStatus.DISPATCHED,

@@ -69,6 +69,10 @@ def refund_amount(
     form: StaffForm, payment: PaymentView, order: OrderView | None, returned: tuple[ReturnedLine, ...]
 ) -> Money:
     """The amount that was entered, or else the price of the pieces. The form may have an error for it."""
+    if payment.settled_outside and not returned:
+        form.errors["amount"] = (
+            "Enter a number of pieces. The payment was settled outside: give an amount back there."
+        )
     if order is None or not returned:
         amount = entered_amount(form, payment)
         if amount.is_zero:

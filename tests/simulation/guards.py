@@ -478,6 +478,16 @@ GUARDS = (
         lambda: _changed("inventory_svc", "reservations", _returned_early),
         ("goods returned",),
     ),
+    Guard(
+        "goods return if their payment was settled outside",
+        _without(order_svc.refunds, "return_goods", order_svc.refunds.refuse),
+        ("goods returned outside",),
+    ),
+    Guard(
+        "no refund by card if the payment was settled outside",
+        _without(payment_svc.partial_refunds, "is_settled_outside", lambda _: False),
+        ("goods returned outside",),
+    ),
     # commands that a person repeats, under another message id
     Guard(
         "an order is placed once",

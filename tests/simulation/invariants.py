@@ -15,7 +15,7 @@ from chassis.store.protocol import Change
 from contracts import inventory, orders, payments
 from contracts.catalog import NAMES
 from contracts.http.inventory import CorrectionStatus
-from contracts.http.orders import OrderStatus, RefundStatus
+from contracts.http.orders import BOOKED, OrderStatus, RefundStatus
 from contracts.notifications import MailKind
 from contracts.orders import CancellationRefused, DeadlinePassed, DispatchRefused, PlacementRefused
 from contracts.values import ReturnTo
@@ -77,6 +77,7 @@ class Monitor:
         self._emitted: dict[str, tuple[Any, ...]] = {}
         self._ids: dict[tuple[Any, ...], str] = {}
         self._once: dict[tuple[str, ...], str] = {}  # the id of each event of _ONCE
+        self.settled_outside: set[str] = set()  # ids of refunds of which staff give the money back outside
         self._tracking: dict[tuple[str, str], str] = {}  # order, reference -> when staff sent it last
 
     def saved(self, service: str, change: Change) -> None:
@@ -122,6 +123,9 @@ class Monitor:
         if wire_message.type == orders.RecordTracking.TYPE and id_ not in self.forged:
             sent = (str(wire_message.headers["subject"]), json.loads(wire_message.body)["tracking"])
             self._tracking[sent] = max(self._tracking.get(sent, ""), str(wire_message.headers["time"]))
+        if wire_message.type == payments.RefundRefused.TYPE and id_ not in self.forged:
+            refused = json.loads(wire_message.body)
+            self.settled_outside |= {refused["refund_id"]} if refused["settled_outside"] else set()
         headers = {
             key: wire_message.headers.get(key) for key in ("subject", "time", "causation_id", "traceparent")
         }
@@ -164,6 +168,7 @@ def at_rest(world: World) -> Iterator[str]:
     yield from _mails(world)
     yield from _catalogue(world)
     yield from _counted(world)
+    yield from _given_back_outside(world)
     yield from _welcomed(world)
     yield from _erased(world)
 
@@ -282,11 +287,27 @@ def _counted(world: World) -> Iterator[str]:
             expected[correction["sku"]] += correction["change"]
     for order in world.disks["order_svc"].everything().get("orders", {}).values():
         for refund in order["refunds"]:
-            for line in refund["returned"] if refund["status"] == RefundStatus.DONE else ():
+            for line in refund["returned"] if refund["status"] in BOOKED else ():
                 expected[line["sku"]] -= line["quantity"] if line["to"] == ReturnTo.WRITTEN_OFF else 0
     for sku, shelf in inventory.get("shelves", {}).items():
         if shelf["received"] != expected[sku]:
             yield f"{sku}: {shelf['received']} received, but {expected[sku]} were delivered and corrected"
+
+
+def _given_back_outside(world: World) -> Iterator[str]:
+    """A refund of a payment that was settled outside books its goods, and moves no money here. The doctor
+    compares what is booked.
+    """
+    for key, order in world.disks["order_svc"].everything().get("orders", {}).items():
+        for refund in order["refunds"]:
+            id_ = refund["refund_id"]
+            is_outside = id_ in world.monitor.settled_outside
+            if (refund["status"] == RefundStatus.GOODS_ONLY) != (is_outside and bool(refund["returned"])):
+                yield f"a refund of {world.name(key)} is {refund['status']}, settled outside: {is_outside}"
+            if is_outside and f"{key}:part:{id_}" in world.provider.book:
+                yield f"the card provider refunded what was settled outside for {world.name(key)}"
+            if is_outside and world.post.taken[key, f"{MailKind.PAYMENT_REFUNDED}:{id_}"]:
+                yield f"a mail says that {world.name(key)} is refunded, but it is settled outside"
 
 
 def _welcomed(world: World) -> Iterator[str]:

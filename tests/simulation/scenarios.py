@@ -11,6 +11,7 @@ from uuid import UUID
 
 from chassis.bus.rabbitmq_subscription import PROBATION_S
 from chassis.core.definition import ServiceDefinition
+from chassis.messaging.message import Event
 from chassis.store.protocol import Change, Loaded
 from contracts import inventory, orders, payments
 from contracts.http.orders import OrderStatus
@@ -241,6 +242,27 @@ async def _goods_returned(world: World) -> None:
     await world.send(placing(world, 1, TEA, CUP))
 
 
+async def _goods_returned_outside(world: World) -> None:
+    """Staff settle a capture that failed. Refunds arrive before and after, and while the two cross; each is
+    sent twice.
+    """
+    dispatch = orders.DispatchOrder(order_id=order_id(1))
+    for confirmed in (orders.OrderConfirmed, orders.OrderResolved):
+        world.called_later(confirmed, partial(world.soon, dispatch, OPERATOR))
+    world.called_later(payments.PaymentFailed, partial(world.soon, settling(1), OPERATOR))
+    to_stock, written_off = ((piece(TEA, to),) for to in ReturnTo)
+    refunds: tuple[tuple[orders.RefundOrder, type[Event], type[Event]], ...] = (
+        (refunding(1, 1, 200, to_stock), orders.OrderDispatched, payments.PaymentResolved),
+        (refunding(1, 2, 200, written_off), payments.PaymentFailed, orders.OrderResolved),
+        (refunding(1, 3, 200, to_stock), payments.PaymentResolved, orders.OrderResolved),
+        (refunding(1, 4, 20), payments.PaymentResolved, orders.OrderResolved),
+    )
+    for refund, *events in refunds:
+        for event in events:
+            world.called_later(event, partial(world.soon, refund, OPERATOR))
+    await world.send(placing(world, 1, TEA, card="tok_capture_refused"))
+
+
 async def _cancelled_by_staff(world: World) -> None:
     for event in (orders.OrderNeedsAttention, orders.OrderCancelled):
         world.called_later(event, partial(world.soon, cancelling_as_staff(1), OPERATOR))
@@ -289,6 +311,9 @@ SCENARIOS = {
         Scenario("capture repeated", _capture_repeated, frozenset({OrderStatus.CONFIRMED}), SAGA),
         Scenario("refunded in parts", _refunded_in_parts, frozenset({OrderStatus.DISPATCHED}), SAGA),
         Scenario("goods returned", _goods_returned, frozenset({OrderStatus.DISPATCHED}), SAGA),
+        Scenario(
+            "goods returned outside", _goods_returned_outside, frozenset({OrderStatus.DISPATCHED}), SAGA
+        ),
         Scenario("settled", _settled, frozenset({OrderStatus.CONFIRMED}), SAGA),
         Scenario("cancelled by staff", _cancelled_by_staff, _ANY_CANCEL, SAGA),
         Scenario("settled or cancelled", _settled_or_cancelled, _ANY_CANCEL | {OrderStatus.CONFIRMED}, SAGA),

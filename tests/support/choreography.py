@@ -12,7 +12,7 @@ from typing import Any
 from chassis.core.decision import RunEffect
 from chassis.messaging.message import Command, Event, Message
 from contracts import orders, payments
-from contracts.http.orders import RefundStatus
+from contracts.http.orders import BOOKED, RefundStatus
 from contracts.http.payments import PaymentStatus
 from contracts.payments import DeclineReason
 from contracts.values import NOTHING, quantities
@@ -241,7 +241,7 @@ def broken_promises(world: World) -> Iterator[str]:
 
 
 def _unbalanced_refunds(order: Any, reservation: Any, payment: Any) -> Iterator[str]:
-    """Goods come back if their refund is done, and only then; each piece once."""
+    """Goods come back if their refund is done or settled outside, and only then; each piece once."""
     if any(refund.status is RefundStatus.REQUESTED for refund in order.refunds):
         yield "a refund is in progress for ever"
     done = [refund for refund in order.refunds if refund.status is RefundStatus.DONE]
@@ -249,8 +249,9 @@ def _unbalanced_refunds(order: Any, reservation: Any, payment: Any) -> Iterator[
         refund.refund_id for refund in payment.refunds if refund.done
     }:
         yield "order_svc and payment_svc disagree about a refund"
-    due = {refund.refund_id: refund.returned for refund in done if refund.returned}
-    if due != {booked.refund_id: booked.returned for booked in reservation.returns}:
+    booked = [refund for refund in order.refunds if refund.status in BOOKED]
+    due = {refund.refund_id: refund.returned for refund in booked if refund.returned}
+    if due != {each.refund_id: each.returned for each in reservation.returns}:
         yield "order_svc and inventory_svc disagree about goods that came back"
     returned = quantities(line for goods in due.values() for line in goods)
     if any(count > quantities(order.lines)[sku] for sku, count in returned.items()):

@@ -12,6 +12,7 @@ from inventory_svc.stock import Shelf
 from notification_svc import mail as post
 from order_svc.price import Price
 from payment_svc import payment as card
+from payment_svc.partial_refunds import SETTLED_OUTSIDE
 
 ORDER = UUID("01980000-0000-7000-8000-000000000001")
 RECEIPT = UUID("01980000-0000-7000-8000-000000000002")
@@ -118,6 +119,10 @@ GOODS_RETURNED = orders.GoodsReturned(order_id=ORDER, refund_id=REFUND_ID, retur
 GOODS_RETURNED_AGAIN = GOODS_RETURNED.model_copy(update={"refund_id": OTHER_REFUND_ID})
 REFUND_REFUSED = payments.RefundRefused(
     order_id=ORDER, refund_id=REFUND_ID, detail="only 9.00 EUR of 64.00 EUR are left to refund"
+)
+GOODS_RETURNED_OUTSIDE = GOODS_RETURNED.model_copy(update={"settled_outside": True})
+REFUND_SETTLED_OUTSIDE = payments.RefundRefused(
+    order_id=ORDER, refund_id=REFUND_ID, detail=SETTLED_OUTSIDE, settled_outside=True
 )
 REFUND_TOO_MUCH = orders.RefundRequested(
     order_id=ORDER,

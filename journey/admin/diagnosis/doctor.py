@@ -13,7 +13,7 @@ from datetime import datetime
 
 import httpx
 
-from journey.admin.diagnosis import promises
+from journey.admin.diagnosis import promises, returns
 from journey.admin.diagnosis.order_lists import Lists
 from journey.admin.diagnosis.promises import BrokenPromises, Early, Finding, OnEarly, Pieces, Views
 
@@ -23,6 +23,10 @@ _AGAIN_S = 0.5
 _REPEATED_S = 5.0  # a longer audit is not repeated: only its suspects are checked again
 _EXPIRED = (
     "older orders may have expired, so the stock may count more pieces as sold than the remaining orders"
+)
+_OUTSIDE = (
+    "refunds of goods only, settled outside: {count}, e.g. of order {order}; no money moved here: give it "
+    "back outside. Whether the customer has it is not checked"
 )
 _LEFT_OUT = "sold pieces are not compared with all orders; run `journey doctor` without --recent"
 
@@ -59,6 +63,9 @@ class Examination:
         self._by_order = BrokenPromises()
         self._besides = BrokenPromises()
         self._suspects: list[str] = []
+        self._goods_only: dict[
+            str, int
+        ] = {}  # order id -> refunds of which staff give the money back outside
         self._rules = promises.KEPT_FOR_EVER
         self.orders = 0
 
@@ -71,7 +78,14 @@ class Examination:
         left_out = (
             _LEFT_OUT if self._since is not None else _EXPIRED if self._rules.any_gone("orders") else ""
         )
-        return promises.findings(self._besides, self._by_order, {promises.STOCK: left_out})
+        outside = (
+            _OUTSIDE.format(count=sum(self._goods_only.values()), order=min(self._goods_only))
+            if self._goods_only
+            else ""
+        )
+        return promises.findings(
+            self._besides, self._by_order, {promises.STOCK: left_out, promises.MONEY: outside}
+        )
 
     async def run(self, dead: Mapping[str, int], alarms: Sequence[str]) -> None:
         """Raises httpx.HTTPError or InfrastructureUnavailable if a service does not respond."""
@@ -133,6 +147,8 @@ class Examination:
 
     def _look_at(self, order_id: str, views: Views) -> None:
         broken = self._early.broken(promises.of_order(order_id, views, self._rules))
+        if views.order is not None and (goods_only := returns.goods_only(views.order)):
+            self._goods_only[order_id] = len(goods_only)
         if self._by_order.enter(broken) and len(self._suspects) < _SUSPECTS_MAX:
             self._suspects.append(order_id)
         self._on_progress(self)

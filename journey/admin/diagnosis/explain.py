@@ -11,8 +11,9 @@ from typing import Any
 
 import httpx
 
-from contracts.http.orders import OrderStatus
+from contracts.http.orders import GIVE_BACK_OUTSIDE, OrderStatus, RefundStatus
 from contracts.orders import PlaceOrder
+from contracts.values import Money
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis import snapshot
 from journey.admin.diagnosis.journey_history import JourneyHistory, fetch
@@ -139,6 +140,11 @@ class Explanation:
             )
         if not found and self.status == OrderStatus.CONFIRMED:
             found.append(f"to dispatch the parcel: `journey dispatch {self.order_id}`")
+        found += [
+            f"the refund of {Money.model_validate(refund['amount'])} is {GIVE_BACK_OUTSIDE}"
+            for refund in (self.order or {}).get("refunds", ())
+            if refund["status"] == RefundStatus.GOODS_ONLY
+        ]
         if self.status == OrderStatus.NEEDS_ATTENTION:
             found.append(
                 f"`journey attention show {self.order_id}` says what staff can do: have the request "

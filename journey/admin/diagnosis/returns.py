@@ -4,21 +4,28 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from contracts.http.orders import RefundStatus
+from contracts.http.orders import BOOKED, RefundStatus
 from contracts.http.payments import PaymentStatus
 from contracts.values import Money
 
 Json = dict[str, Any]
+# Whether payment_svc has carried out a refund that order_svc shows so. It has none that is `goods_only`.
+_IS_DONE = {RefundStatus.REQUESTED: False, RefundStatus.DONE: True}
 
 
 def returned_pieces(order: Json) -> Counter[str]:
     """The pieces of each article that are no longer sold: back in the stock, or written off."""
-    return by_sku(line for refund in _done(order) for line in refund["returned"])
+    return by_sku(line for refund in _booked(order) for line in refund["returned"])
+
+
+def goods_only(order: Json) -> list[str]:
+    """The ids of its refunds of which staff give the money back outside. No book says whether they have."""
+    return [each["refund_id"] for each in order.get("refunds", ()) if _is_goods_only(each)]
 
 
 def of_goods(order_id: str, order: Json, reservation: Json | None) -> Iterator[str]:
     """How order_svc and inventory_svc disagree about the goods that came back."""
-    due = {refund["refund_id"]: _destinations(refund) for refund in _done(order) if refund["returned"]}
+    due = {refund["refund_id"]: _destinations(refund) for refund in _booked(order) if refund["returned"]}
     booked = {each["refund_id"]: _destinations(each) for each in (reservation or {}).get("returns", ())}
     for refund_id in sorted(due.keys() | booked.keys()):
         expected, found = due.get(refund_id), booked.get(refund_id)
@@ -51,12 +58,18 @@ def of_money(order_id: str, order: Json, payment: Json) -> Iterator[str]:
         if ours is None:
             amount = _amount(granted[refund_id])
             yield f"order {order_id}: payment_svc refunds {amount} ({refund_id}), unknown to order_svc"
+        elif theirs is None and _is_goods_only(ours):
+            if not payment.get("settlements"):
+                yield (
+                    f"order {order_id}: order_svc has the refund {refund_id} of {_amount(ours)} as settled "
+                    "outside, but its payment is not"
+                )
         elif theirs is None:
             yield (
                 f"order {order_id}: order_svc has the refund {refund_id} of {_amount(ours)} as "
                 f"{ours['status']}, unknown to payment_svc"
             )
-        elif ours["amount"] != theirs["amount"] or (ours["status"] == RefundStatus.DONE) != theirs["done"]:
+        elif ours["amount"] != theirs["amount"] or _IS_DONE.get(ours["status"]) is not theirs["done"]:
             done = "done" if theirs["done"] else "not done"
             yield (
                 f"order {order_id}: order_svc has the refund {refund_id} of {_amount(ours)} as "
@@ -64,8 +77,12 @@ def of_money(order_id: str, order: Json, payment: Json) -> Iterator[str]:
             )
 
 
-def _done(order: Json) -> list[Json]:
-    return [refund for refund in order.get("refunds", ()) if refund["status"] == RefundStatus.DONE]
+def _booked(order: Json) -> list[Json]:
+    return [refund for refund in order.get("refunds", ()) if refund["status"] in BOOKED]
+
+
+def _is_goods_only(refund: Json) -> bool:
+    return bool(refund["status"] == RefundStatus.GOODS_ONLY)
 
 
 def by_sku(lines: Iterable[Json]) -> Counter[str]:

@@ -20,6 +20,7 @@ from tests.support.messages import (
     REFUND_GOODS,
     REFUND_GOODS_AGAIN,
     REFUND_ID,
+    SETTLE,
     SETTLE_RELEASED,
     SETTLE_RETURNED,
     TOTAL,
@@ -78,6 +79,32 @@ def test_two_refunds_end_well_in_any_order(other: RefundOrder, refused_by: type[
     assert {0, 2} <= kept, "in some worlds both mugs came back, in others none"
     assert refused == {refused_by}
     assert (("done", "refused") in {statuses for statuses, _ in ends}) == (refused_by is RefundRefused)
+
+
+def test_goods_return_whether_staff_settle_before_or_after() -> None:
+    """Nothing is captured. A refund that payment_svc knows before the settlement is refused, and leaves its
+    pieces to the next one; after the settlement the goods come back, and no money moves.
+    """
+    ends: set[tuple[bool, tuple[str, ...]]] = set()
+    for here in explored_worlds(dispatched(Provider(captures=False)).carrying(SETTLE).carrying(REFUND_GOODS)):
+        if not here.quiet:
+            continue
+        is_settled = bool(here.state("payments", PLACE.order_id).settlements)
+        statuses = _statuses_of_refunds(here)
+        ends.add((is_settled, statuses))
+        if is_settled:
+            again = explored_worlds(here.carrying(REFUND_GOODS_AGAIN))
+            later = {_statuses_of_refunds(there) for there in again if there.quiet}
+            assert later == {tuple(sorted({*statuses, "goods_only"}))}
+    assert ends == {(True, ("goods_only",)), (True, ("refused",)), (False, ("refused",))}
+
+
+def _statuses_of_refunds(here: World) -> tuple[str, ...]:
+    """The goods are back exactly if a refund is for goods only, and never with money."""
+    statuses = tuple(sorted(str(each.status) for each in here.state("orders", PLACE.order_id).refunds))
+    assert here.states["shelves", MUG].sold == (0 if RefundStatus.GOODS_ONLY in statuses else 2)
+    assert PaymentPartRefunded not in here.emitted
+    return statuses
 
 
 @pytest.mark.parametrize(("settle", "kept"), [(SETTLE_RELEASED, 2), (SETTLE_RETURNED, 0)])

@@ -23,6 +23,7 @@ from tests.support.messages import (
     FREE_PRICE_BOOK,
     GOODS_REQUESTED,
     GOODS_RETURNED,
+    GOODS_RETURNED_OUTSIDE,
     KETTLE,
     MISMATCHED,
     MUG,
@@ -39,6 +40,7 @@ from tests.support.messages import (
     REFUND_ORDER,
     REFUND_REFUSED,
     REFUND_REQUESTED,
+    REFUND_SETTLED_OUTSIDE,
     REFUND_TOO_MANY_PIECES,
     RESERVED,
     RESOLVED,
@@ -177,11 +179,14 @@ def test_staff_may_lower_the_amount_but_not_raise_it() -> None:
         assert emitted(ORDERS, [*TO_DISPATCHED, command])[-1] == "RefundRequested"
 
 
-@pytest.mark.parametrize("results", [[], [False]], ids=["in progress", "done"])
-def test_a_piece_is_refunded_once(results: list[bool]) -> None:
+@pytest.mark.parametrize(
+    "results", [[], [PART_REFUNDED], [REFUND_SETTLED_OUTSIDE]], ids=["in progress", "done", "goods only"]
+)
+def test_a_piece_is_refunded_once(results: list[Any]) -> None:
     """A refund in progress counts, too."""
     first = refunding(line(KETTLE, 2, ReturnTo.WRITTEN_OFF), number=1)
-    before = [*TO_DISPATCHED, first, *(result_of(first, refused=refused) for refused in results)]
+    ended = (result.model_copy(update={"refund_id": first.refund_id}) for result in results)
+    before = [*TO_DISPATCHED, first, *ended]
     second = refunding(line(KETTLE, 1), number=2)
     reason, detail = why_refused([*before, second])
     assert reason is RefundRefuseReason.ALREADY_RETURNED and "0 of 2 are left" in detail
@@ -210,7 +215,11 @@ def test_free_pieces_have_no_price_to_refund() -> None:
 # copies, and messages that cross
 
 
-@pytest.mark.parametrize("result", [[], [PART_REFUNDED], [REFUND_REFUSED]], ids=["open", "done", "refused"])
+@pytest.mark.parametrize(
+    "result",
+    [[], [PART_REFUNDED], [REFUND_REFUSED], [REFUND_SETTLED_OUTSIDE]],
+    ids=["open", "done", "refused", "goods only"],
+)
 @pytest.mark.parametrize(
     "again", [REFUND_GOODS, REFUND_ORDER, REFUND_TOO_MANY_PIECES.model_copy(update={"refund_id": REFUND_ID})]
 )
@@ -221,11 +230,11 @@ def test_a_refund_id_counts_once(result: list[Any], again: orders.RefundOrder) -
     assert state_after(ORDERS, [*history, again]) == state_after(ORDERS, history)
 
 
-@pytest.mark.parametrize("first", [PART_REFUNDED, REFUND_REFUSED])
-@pytest.mark.parametrize("late", [PART_REFUNDED, REFUND_REFUSED])
+@pytest.mark.parametrize("first", [PART_REFUNDED, REFUND_REFUSED, REFUND_SETTLED_OUTSIDE])
+@pytest.mark.parametrize("late", [PART_REFUNDED, REFUND_REFUSED, REFUND_SETTLED_OUTSIDE])
 def test_goods_return_once_whatever_arrives_later(first: Any, late: Any) -> None:
     names = emitted(ORDERS, [*TO_DISPATCHED, REFUND_GOODS, first, late])
-    assert names.count("GoodsReturned") == (PART_REFUNDED in (first, late))
+    assert names.count("GoodsReturned") == (PART_REFUNDED in (first, late) or first is REFUND_SETTLED_OUTSIDE)
 
 
 def test_two_refunds_may_be_finished_in_any_order() -> None:
@@ -255,7 +264,7 @@ def test_a_result_may_arrive_while_the_order_needs_attention() -> None:
         assert {"GoodsReturned", "OrderNeedsAttention"} <= set(names)
 
 
-@pytest.mark.parametrize("result", [PART_REFUNDED, REFUND_REFUSED])
+@pytest.mark.parametrize("result", [PART_REFUNDED, REFUND_REFUSED, REFUND_SETTLED_OUTSIDE])
 def test_a_result_of_an_unknown_refund_waits(result: payments.PaymentPartRefunded) -> None:
     """order_svc's database was set back: its own event makes the refund known again."""
     with pytest.raises(OutOfTurn):
@@ -266,6 +275,8 @@ def test_a_result_of_an_unknown_refund_waits(result: payments.PaymentPartRefunde
     assert recall(order, GOODS_RETURNED, Context()).state == state_after(
         ORDERS, [*TO_DISPATCHED, REFUND_GOODS, PART_REFUNDED]
     )
+    outside = recall(order, GOODS_RETURNED_OUTSIDE, Context()).state
+    assert outside == state_after(ORDERS, [*TO_DISPATCHED, REFUND_GOODS, REFUND_SETTLED_OUTSIDE])
 
 
 def test_an_order_has_a_limited_number_of_refunds() -> None:

@@ -16,7 +16,13 @@ from contracts.http.payments import PaymentStatus
 from contracts.payments import Effect, SettlementReason
 from contracts.values import Money
 from payment_svc import payment as card
-from payment_svc.partial_refunds import REFUND_AGAIN, REFUNDS_MAX, RETURN_OUTSIDE, refundable_minor
+from payment_svc.partial_refunds import (
+    REFUND_AGAIN,
+    REFUNDS_MAX,
+    RETURN_OUTSIDE,
+    SETTLED_OUTSIDE,
+    refundable_minor,
+)
 from payment_svc.payment import Payment
 from payment_svc.provider_responses import parse_response
 from payment_svc.resolution import recall
@@ -26,6 +32,8 @@ from tests.support.messages import (
     CARD_AUTHORIZED,
     CARD_CAPTURE_REFUSED,
     CARD_CAPTURED,
+    CARD_CAPTURED_HALF,
+    CARD_NOT_VOIDED,
     CARD_PART_HALF,
     CARD_PART_NOT_DONE,
     CARD_PART_REFUNDED,
@@ -43,6 +51,7 @@ from tests.support.messages import (
     REFUND_PART,
     REFUND_REFUSED,
     REFUND_REQUESTED,
+    REFUND_SETTLED_OUTSIDE,
     REFUND_TOO_MUCH,
     RELEASED_OUTSIDE,
     RESERVED,
@@ -61,6 +70,9 @@ TO_CAPTURING: list[Any] = [PLACED, RESERVED, CARD_AUTHORIZED, CONFIRMED]
 TO_CAPTURED: list[Any] = [*TO_CAPTURING, CARD_CAPTURED]
 TO_FAILED: list[Any] = [*TO_CAPTURING, CARD_CAPTURE_REFUSED]
 REFUNDED: list[Any] = [*TO_CAPTURED, REFUND_REQUESTED, CARD_PART_REFUNDED]
+
+
+UNREADABLE_OTHER = card.UnusableResponse(f"{ORDER}:part:{OTHER_REFUND_ID}", "it cannot be read")
 
 
 def requested(amount: Money, refund_id: UUID = OTHER_REFUND_ID) -> orders.RefundRequested:
@@ -144,9 +156,54 @@ def test_a_refund_of_an_unknown_payment_is_not_recalled(event: Any) -> None:
 def test_only_captured_money_is_refunded() -> None:
     for history, why in (
         (TO_FAILED, "failed"),
-        ([*TO_FAILED, SETTLE], "settled outside; return the amount in the same way"),
+        ([*TO_FAILED, SETTLE], "was settled outside; return the amount in the same way"),
     ):
         assert why in why_refused([*history, REFUND_REQUESTED])
+
+
+MISMATCHED_CAPTURE: list[Any] = [*TO_CAPTURING, CARD_CAPTURED_HALF]
+SETTLED = {
+    "capture failed": [*TO_FAILED, SETTLE],
+    "release unclear": [*TO_FAILED, SETTLE, CARD_NOT_VOIDED],
+    "part captured": [*MISMATCHED_CAPTURE, SETTLE],
+    "captured at the provider": [*MISMATCHED_CAPTURE, SETTLE_RELEASED],
+    "another refund unclear": [*TO_CAPTURED, requested(PART), UNREADABLE_OTHER, SETTLE_RETURNED],
+}
+
+
+@pytest.mark.parametrize("history", SETTLED.values(), ids=SETTLED)
+@pytest.mark.parametrize("request_", [REFUND_REQUESTED, GOODS_REQUESTED], ids=["amount", "goods"])
+def test_a_refund_of_a_settled_payment_moves_no_money(
+    history: list[Any], request_: orders.RefundRequested
+) -> None:
+    """Whatever the provider captured. order_svc learns why, so that it can book the goods."""
+    assert why_refused([*history, request_]) == SETTLED_OUTSIDE
+    refused = last_emitted(PAYMENTS, [*history, request_])
+    assert refused == REFUND_SETTLED_OUTSIDE
+    assert emitted(PAYMENTS, [*history, request_, REFUND_PART])[-1] == "RefundRefused", "nothing is requested"
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        (requested(POUNDS), "the order is in EUR"),
+        (requested(FREE), "at least one minor unit"),
+        (REFUND_TOO_MUCH, "left to refund"),
+    ],
+)
+def test_a_wrong_amount_of_a_settled_payment_is_refused(request_: orders.RefundRequested, why: str) -> None:
+    """Then no goods are booked, either."""
+    refused = last_emitted(PAYMENTS, [*TO_FAILED, SETTLE, request_])
+    assert why in refused.detail and not refused.settled_outside
+
+
+@pytest.mark.parametrize("history", [TO_FAILED, MISMATCHED_CAPTURE])
+def test_a_refund_before_the_settlement_names_the_remedy(history: list[Any]) -> None:
+    early = [*history, GOODS_REQUESTED]
+    refused = last_emitted(PAYMENTS, early)
+    assert refused.detail.endswith("decide about it, then send a new refund") and not refused.settled_outside
+    later = GOODS_REQUESTED.model_copy(update={"refund_id": OTHER_REFUND_ID})
+    assert last_emitted(PAYMENTS, [*early, SETTLE, later]).settled_outside
 
 
 def test_a_payment_has_a_limited_number_of_refunds() -> None:
@@ -292,7 +349,18 @@ def test_what_was_not_refunded_is_returned_as_settled() -> None:
     other = requested(REST)
     never = card.NeverDone(f"{ORDER}:part:{OTHER_REFUND_ID}", "nothing was done")
     history = [*TO_CAPTURED, GOODS_REQUESTED, other, UNREADABLE, SETTLE_RETURNED, never]
-    assert last_emitted(PAYMENTS, history).detail == f"{never.detail}{RETURN_OUTSIDE}"
+    refused = last_emitted(PAYMENTS, history)
+    assert refused.detail == f"{never.detail}{RETURN_OUTSIDE}" and refused.settled_outside
+
+
+def test_a_restored_payment_refuses_the_same_refund_again() -> None:
+    """Its own event recalls the settlement before the request comes again."""
+    decision: Any = play(PAYMENTS.aggregate, state_after(PAYMENTS, TO_FAILED), SETTLE, {})
+    lost = state_after(PAYMENTS, TO_FAILED)
+    for event in (decision.emits[-1], REFUND_SETTLED_OUTSIDE):
+        lost = recall(lost, event, Context()).state
+    again = play(PAYMENTS.aggregate, lost, GOODS_REQUESTED, {})
+    assert isinstance(again, Decision) and again.emits == (REFUND_SETTLED_OUTSIDE,)
 
 
 def test_the_goods_of_a_refund_are_in_its_event() -> None:

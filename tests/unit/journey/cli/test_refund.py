@@ -72,6 +72,29 @@ def test_staff_may_give_the_amount(sent: list[RefundOrder]) -> None:
     assert sent[0].refund_id != sent[1].refund_id
 
 
+SETTLED_OUTSIDE = {"settlements": [{"reason": "paid", "amount": TOTAL.model_dump(), "reference": "BANK-815"}]}
+
+
+def test_pieces_of_a_settled_payment_move_no_money(
+    sent: list[RefundOrder], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attention.refund(ORDER, by=STAFF, to_stock=["KETTLE-BLUE=1"])
+    assert "settled outside" not in capsys.readouterr().out
+    for name, value in SETTLED_OUTSIDE.items():
+        monkeypatch.setitem(PAYMENT, name, value)
+    attention.refund(ORDER, by=STAFF, to_stock=["KETTLE-BLUE=1"])
+    assert "settled outside: no money moves here" in capsys.readouterr().out
+    assert len(sent) == 2
+    with pytest.raises(typer.Exit):
+        attention.refund(ORDER, by=STAFF, amount="5.00")
+    output = capsys.readouterr()
+    assert "give the amount back there" in " ".join((output.out + output.err).split())
+    assert len(sent) == 2
+    attention.show(ORDER)
+    shown = capsys.readouterr().out
+    assert "settled outside: paid 64.00 EUR under BANK-815" in shown and "a refund books pieces only" in shown
+
+
 @pytest.mark.parametrize(
     ("order", "arguments", "expected"),
     [

@@ -292,6 +292,33 @@ async def test_pieces_return_to_the_stock_or_are_written_off(operations_app: Ope
     assert (entry.type, entry.by) == (orders.RefundOrder.TYPE, str(ADA))
 
 
+async def test_pieces_of_a_settled_payment_return_without_money(operations_app: OperationsApp) -> None:
+    await operations_app.stocked()
+    order_id = await operations_app.ordered(quantity=2, card="tok_capture_refused")
+    path = f"/ops/orders/{order_id}/payment"
+    settlement = {"reason": "paid", "amount": "59.80", "reference": "BANK-1"}
+    await decided(operations_app, f"{path}/settle", **settlement)
+    page = await operations_app.page(path)
+    assert "Pieces of a dispatched order can come back here" in page and f"stock-{SKU}" not in page
+    await operations_app.send_command(orders.DispatchOrder(order_id=order_id))
+    before, page = await shelf(operations_app), await operations_app.page(path)
+    assert "so no money moves here" in page and "Refund a part" not in page
+    form = hidden(page)
+    wrong = (await operations_app.send(f"{path}/refunds", 422, **(form | {"amount": "5"}))).text
+    assert "The payment was settled outside: give an amount back there." in wrong
+    for _ in range(2):
+        page = await decided(operations_app, f"{path}/refunds", **(form | {f"stock-{SKU}": "1"}))
+    for name in ("RefundRefused", "GoodsReturned", "StockReturned"):
+        assert page.count(f"</a> {name}</h3>") == 1, name
+    assert "PaymentPartRefunded" not in page
+    assert "settled outside: no money moved here; give back outside what the customer paid" in page
+    after = await shelf(operations_app)
+    assert (after["available"] - before["available"], after["sold"] - before["sold"]) == (1, -1)
+    assert "1 of 2 not refunded yet" in await operations_app.page(path)
+    operations_app.services.away.add("order_svc")
+    assert "but order_svc does not respond" in await operations_app.page(path)
+
+
 async def test_staff_may_lower_the_amount(operations_app: OperationsApp) -> None:
     path = await dispatched(operations_app)
     form = hidden(await operations_app.page(path)) | {f"stock-{SKU}": "1", "amount": "10"}

@@ -26,7 +26,7 @@ def granted(*, id_: str = "R", done: bool = True, **other: Any) -> Json:
     return {"refund_id": id_, "amount": EUR_14, "done": done} | other
 
 
-def views(refunds: list[Json], returns: list[Json], grants: list[Json], payment: str = "captured") -> Views:
+def views(refunds: list[Json], returns: list[Json], grants: list[Json], **payment: Any) -> Views:
     order = {
         "status": str(OrderStatus.DISPATCHED),
         "total": {"amount_minor": 6400, "currency": "EUR"},
@@ -34,7 +34,7 @@ def views(refunds: list[Json], returns: list[Json], grants: list[Json], payment:
         "refunds": refunds,
     }
     reservation = {"status": "dispatched", "lines": LINES, "returns": returns}
-    return Views(order, reservation, {"status": payment, "refunds": grants}, ledger=None)
+    return Views(order, reservation, {"status": "captured", "refunds": grants} | payment, ledger=None)
 
 
 def findings(promise: str, *given: Any, **named: Any) -> list[str]:
@@ -96,13 +96,35 @@ def test_amounts_that_differ_are_reported(refunds: list[Json], grants: list[Json
     assert sentence in found
 
 
+OUTSIDE = refund(TO_STOCK, status="goods_only")
+SETTLEMENTS = [{"reason": "paid", "amount": EUR_14, "reference": "BANK-1"}]
+
+
+def test_goods_only_are_booked_after_a_settlement() -> None:
+    assert findings(STOCK, [OUTSIDE], [booked(TO_STOCK)], [], settlements=SETTLEMENTS) == []
+    assert findings(MONEY, [OUTSIDE], [booked(TO_STOCK)], [], settlements=SETTLEMENTS) == []
+    [found] = findings(STOCK, [OUTSIDE], [], [], settlements=SETTLEMENTS)
+    assert "1 × MUG (stock) came back, but inventory_svc has booked nothing" in found
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_money_that_moved_for_goods_only_is_reported(done: bool) -> None:
+    found = findings(MONEY, [OUTSIDE], [], [granted(done=done)], settlements=SETTLEMENTS)
+    assert any("as goods_only, payment_svc 14.00 EUR" in each for each in found)
+
+
+def test_goods_only_without_a_settlement_is_reported() -> None:
+    [found] = findings(MONEY, [OUTSIDE], [], [])
+    assert "the refund R of 14.00 EUR as settled outside, but its payment is not" in found
+
+
 def test_an_unfinished_refund_is_reported_once() -> None:
     [found] = findings(MONEY, [refund(status="requested")], [], [granted(done=False)])
     assert "is not done" in found
 
 
 def test_staff_decide_about_an_unclear_refund_first() -> None:
-    [found] = findings(MONEY, [refund(status="requested")], [], [granted()], payment="needs_reconciliation")
+    [found] = findings(MONEY, [refund(status="requested")], [], [granted()], status="needs_reconciliation")
     assert "needs reconciliation" in found
 
 
