@@ -94,9 +94,14 @@ async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:
 
 async def copies_in_mailbox(shop: Shop, kind: MailKind = MailKind.ORDER_CONFIRMED) -> Callable[[UUID], int]:
     """A function of an order id: the number of copies of its mail in the mailbox, by Message-ID."""
-    async with httpx.AsyncClient(base_url=shop.endpoints.mailbox_url, timeout=30, verify=tls()) as http:
-        found = Counter(await _message_ids(http))
+    found = await message_ids(shop)
     return lambda about: found[derived_id("mail", about, kind)]
+
+
+async def message_ids(shop: Shop) -> Counter[str]:
+    """The Message-IDs in the mailbox, without the domain: how many copies of each mail there are."""
+    async with httpx.AsyncClient(base_url=shop.endpoints.mailbox_url, timeout=30, verify=tls()) as http:
+        return Counter(await _message_ids(http))
 
 
 async def _message_ids(http: httpx.AsyncClient) -> list[str]:

@@ -1,11 +1,13 @@
-"""Customers who keep ordering during all faults."""
+"""Customers who keep ordering during all faults, and staff who refund parts of some orders."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
 
 from chassis.clock import utc_now
+from chassis.messaging.envelope import OPERATOR
 from contracts import orders
 from journey.client import Client, NotSent
 from journey.devenv.process_shop import ProcessShop
@@ -23,10 +25,20 @@ class Shoppers(OrderLoad):
     def __init__(self, system: ProcessShop, customers: list[UUID], seed: int) -> None:
         super().__init__(system, customers, seed)
         self.placed: dict[UUID, datetime] = {}  # when the broker confirmed the order
+        self.kept: list[UUID] = []  # by customers who do not cancel
         self.unsent = 0
 
     def client(self) -> Client:
         return Client(self.system.endpoints.amqp_url("client"), listen=False, patience_s=WAIT_S_MAX)
+
+    @asynccontextmanager
+    async def staff_at_work(self) -> AsyncIterator[None]:
+        url = self.system.endpoints.amqp_url(OPERATOR)
+        async with (
+            Client(url, name=OPERATOR, listen=False, patience_s=WAIT_S_MAX) as client,
+            self.staff.at_work(self.kept, client.send),
+        ):
+            yield
 
     async def keep_ordering(self, client: Client, per_second: float, enough: Callable[[], bool]) -> None:
         """Each order is a task: one that waits for the broker does not delay the others."""
@@ -46,6 +58,8 @@ class Shoppers(OrderLoad):
             self.placed[command.order_id] = utc_now()
             if self.random.random() < CHANGES_OF_MIND:
                 await self._cancel(client, command)
+            else:
+                self.kept.append(command.order_id)
         except NotSent:  # the client got an error and may ask for the order's status; no outcome is expected
             del self.expected[command.order_id]
             self.placed.pop(command.order_id, None)

@@ -1,4 +1,5 @@
-"""Each service's database is set back while customers keep ordering; then the broker loses everything.
+"""Each service's database is set back while customers keep ordering and staff refund parts; then the broker
+loses everything.
 
 Afterwards nothing may be lost or duplicated, as after all other faults.
 """
@@ -89,10 +90,11 @@ async def _drill(shoppers: Remembering, directory: Path, log: Log) -> list[Injec
         struck.append(await _timed("broker: everything lost", _lose_the_broker(shoppers, log)))
         done.set()
 
-    async with shoppers.client() as client, asyncio.TaskGroup() as both:
+    async with shoppers.client() as client, shoppers.staff_at_work(), asyncio.TaskGroup() as both:
         both.create_task(drill())
         both.create_task(shoppers.keep_ordering(client, ORDERS_PER_SECOND, done.is_set))
     again = await shoppers.send_again()
+    await shoppers.staff.repeat()
     log(f"{len(shoppers.placed)} orders placed; customers sent {again} of them again")
     return struck
 

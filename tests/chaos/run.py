@@ -102,7 +102,7 @@ async def _under_fire(
 
     restarting = asyncio.create_task(fleet.restart_ended())
     try:
-        async with shoppers.client() as client, asyncio.TaskGroup() as both:
+        async with shoppers.client() as client, shoppers.staff_at_work(), asyncio.TaskGroup() as both:
             both.create_task(strike_on())
             both.create_task(shoppers.keep_ordering(client, plan.orders_per_second, enough))
     finally:

@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,8 @@ from uuid import UUID, uuid4
 import pytest
 from rich.console import Console
 
+from chassis.messaging.identity import derived_id
+from contracts.notifications import MailKind
 from tests.chaos.environment import Fault
 from tests.chaos.invariants import CheckResult, doubled, longest_gap, lost, mails
 from tests.chaos.report import InjectedFault, Outcome, show, show_total
@@ -91,13 +94,24 @@ def test_a_double_capture_or_refund_is_reported(status: str, effects: list[str],
     assert (order_id in doubled(world)) is is_doubled
 
 
+def test_each_refund_of_a_part_counts_by_itself() -> None:
+    order_id = uuid4()
+    refunds = [{"status": "done", "amount": {"amount_minor": 30}} for _ in range(2)]
+    parts = [
+        {**moved(order_id, "refunded"), "key": f"{order_id}:part:{uuid4()}", "amount": {"amount_minor": 30}}
+        for _ in range(2)
+    ]
+    ledger = [moved(order_id, "captured"), *parts]
+    world = World(orders={str(order_id): {**order("dispatched"), "refunds": refunds}}, ledger=ledger)
+    assert not doubled(world)
+    ledger.append(parts[0])
+    assert order_id in doubled(world)
+
+
 def test_an_ended_order_without_its_mail_is_reported() -> None:
     reported, untold = uuid4(), uuid4()
-    sentences = list(
-        mails(
-            {reported: "confirmed", untold: "cancelled"}, {reported: 1}.__getitem__, {untold: 0}.__getitem__
-        )
-    )
+    message_ids = Counter({derived_id("mail", reported, MailKind.ORDER_CONFIRMED): 1})
+    sentences = list(mails({reported: "confirmed", untold: "cancelled"}, message_ids))
     assert sentences == [f"order {untold} is cancelled, but its mail is missing"]
 
 

@@ -1,10 +1,14 @@
 """Checks the invariants of journey/admin/diagnosis/promises.py in memory."""
 
+import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from journey.admin.diagnosis import promises
+import httpx
+
+from journey.admin.diagnosis import order_lists, promises
 from journey.admin.diagnosis.promises import BrokenPromises, Finding, Pieces, Views
 
 Json = dict[str, Any]
@@ -21,6 +25,29 @@ class World:
     ledger: list[Json] = field(default_factory=list)
     mails: list[Json] = field(default_factory=list)
     dead: dict[str, int] = field(default_factory=dict)
+
+
+async def read_world(
+    http: httpx.AsyncClient, addresses: Mapping[str, str], dead: Mapping[str, int] | None = None
+) -> World:
+    """Everything that the services store. Raises httpx.HTTPError if one does not respond."""
+    read = order_lists.Lists(http, addresses).read
+
+    async def all_of(path: str) -> list[Json]:
+        return [item async for item in read(path)]
+
+    orders, shelves, reservations, payments, ledger, mails = await asyncio.gather(
+        *map(all_of, ("/orders", "/stock", "/reservations", "/payments", "/provider/ledger", "/mails"))
+    )
+    return World(
+        orders={order["order_id"]: order for order in orders},
+        shelves=shelves,
+        reservations={reservation["order_id"]: reservation for reservation in reservations},
+        payments={payment["order_id"]: payment for payment in payments},
+        ledger=ledger,
+        mails=mails,
+        dead=dict(dead or {}),
+    )
 
 
 def examine(world: World) -> list[Finding]:

@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from chassis.bus.protocol import BusUnavailable
-from chassis.messaging.identity import new_id
+from chassis.messaging.identity import derived_id, new_id
 from contracts import orders
 from contracts.catalog import NAMES
+from contracts.notifications import MailKind
 from contracts.values import OrderLine
 from journey.admin import paging
 from journey.admin.diagnosis import doctor
@@ -23,13 +24,15 @@ from journey.admin.ssl_context import tls
 from journey.client import Client
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ProcessShop
-from journey.devenv.shop import copies_in_mailbox, register, seed
+from journey.devenv.shop import message_ids, register, seed
 from tests.support.eventually import until
 from tests.support.infrastructure import fresh_system
+from tests.support.staff_load import StaffLoad
 
 SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOCK-WALL")
 
 CONNECTED_S_MAX = 120.0
+_LAST_MAIL = {"confirmed": MailKind.ORDER_CONFIRMED, "dispatched": MailKind.ORDER_DISPATCHED}
 
 
 class OrderLoad:
@@ -40,6 +43,10 @@ class OrderLoad:
         self.customers = customers
         self.random = random.Random(seed)
         self.expected: dict[UUID, str] = {}
+        self.staff = StaffLoad(system, self.expected)
+
+    def of_status(self, status: str) -> list[UUID]:
+        return [order_id for order_id, expected in self.expected.items() if expected == status]
 
     async def place(self, count: int) -> None:
         commands = [self.command() for _ in range(count)]
@@ -91,7 +98,7 @@ class OrderLoad:
             await until(lambda: self._wrong(http), lambda wrong: not wrong, within_s=wait_s)
 
     async def one_mail_each(self, wait_s: float, *, copies_max: int = 1) -> int:
-        """Each confirmed order has its mail. Returns the number of additional copies."""
+        """Each confirmed or dispatched order has its last mail. Returns the number of additional copies."""
         counts = await until(lambda: self._mailed(copies_max), lambda counts: not counts[0], within_s=wait_s)
         return sum((copies - 1) * number for copies, number in counts.items())
 
@@ -103,10 +110,12 @@ class OrderLoad:
         assert not broken
 
     async def _mailed(self, copies_max: int) -> Counter[int]:
-        """Number of mail copies -> number of confirmed orders with so many."""
-        copies = await copies_in_mailbox(self.system)
+        """Number of mail copies -> number of confirmed or dispatched orders with so many."""
+        found = await message_ids(self.system)
         counts = Counter(
-            copies(order_id) for order_id, status in self.expected.items() if status == "confirmed"
+            found[derived_id("mail", order_id, _LAST_MAIL[status])]
+            for order_id, status in self.expected.items()
+            if status in _LAST_MAIL
         )
         assert max(counts) <= copies_max, f"copies of a mail -> orders: {dict(counts)}"
         return counts
@@ -143,13 +152,18 @@ async def placing(order_load: OrderLoad, count: int = 60, pause_s: float = 0.2) 
 async def under_load(
     order_load: OrderLoad, count: int = 60, pause_s: float = 0.2, *, wait_s: float = 300.0
 ) -> AsyncIterator[None]:
-    """Like `placing`. Then each order ends as it should and has one mail, and nothing is a dead letter."""
-    async with placing(order_load, count, pause_s):
+    """Like `placing`, and staff refund parts of some orders.
+
+    Then each order ends as it should and has one mail, each refund counts once, and nothing is a dead letter.
+    """
+    async with placing(order_load, count, pause_s), order_load.staff.at_work():
         yield
+    await order_load.staff.all_served(wait_s=wait_s)
     await order_load.all_end_as_expected(wait_s=wait_s)
     await order_load.one_mail_each(wait_s=wait_s)
+    await order_load.staff.refunds_agree(wait_s=wait_s)
     await order_load.doctor_agrees()
-    print(f"{len(order_load.expected)} orders ended as they should")
+    print(f"{len(order_load.expected)} orders and {len(order_load.staff.orders)} refunded ones ended well")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from journey.admin.registry import SERVICES
 from journey.client import Client, NotSent
 from journey.devenv.process_shop import ProcessShop
 from tests.support.eventually import until
+from tests.support.staff_load import REFUNDS
 from tests.support.system_fixtures import OrderLoad
 from tests.system.test_backfill import WAIT_S_MAX, journey
 
@@ -50,11 +51,18 @@ class PatientSender:
 
 
 async def test_a_lost_broker_loses_and_doubles_nothing(system: ProcessShop, order_load: OrderLoad) -> None:
-    sender = PatientSender(order_load)
+    sender, staff = PatientSender(order_load), order_load.staff
+    await sender.place(20)
+    await order_load.all_end_as_expected(wait_s=WAIT_S_MAX)
+    dispatched = order_load.of_status("confirmed")[:5]
+    staff.take(dispatched, refunds=2)
+    await staff.all_served(wait_s=WAIT_S_MAX)
     await sender.place(40)
     await system.stop("payment_svc")  # whose queues hold events when they are lost
+    staff.take(dispatched, REFUNDS)
+    await staff.serve()
     await sender.place(20)
-    await until(lambda: len(order_load.expected) == 60)
+    await until(lambda: len(order_load.expected) == 80)
     await asyncio.sleep(1)
 
     async with system.admin as admin:
@@ -65,7 +73,10 @@ async def test_a_lost_broker_loses_and_doubles_nothing(system: ProcessShop, orde
     output = await journey(system, "republish", "--since", "1h")
     assert "documents of order_svc" in output
     await sender.place_unknown()
+    await staff.repeat()
+    await staff.all_served(wait_s=WAIT_S_MAX)
     await order_load.all_end_as_expected(wait_s=WAIT_S_MAX)
     await order_load.one_mail_each(wait_s=WAIT_S_MAX)
+    await staff.refunds_agree(wait_s=WAIT_S_MAX)
     await order_load.doctor_agrees()
     assert "same status in order_svc" in await journey(system, "replay", "--check")
