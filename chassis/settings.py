@@ -12,12 +12,16 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis import tls
+from chassis.bus.topology_policies import JOURNAL_KEPT
 from chassis.connection_urls import is_public, password_of, user_of, uses_tls, with_option, with_password
 from chassis.core.definition import DEFAULT_TTL
 from chassis.messaging.partitions import parse_partitions
 from chassis.telemetry.instruments import DEFAULT_PREFIX
 
 DEFAULT_RECOVERY_WINDOW = timedelta(days=7)
+# How long the consequences of a command may be under way, through dead letters and through staff: as long as
+# the journal shows them. It includes the differences of clocks.
+UNDER_WAY_MAX = JOURNAL_KEPT
 
 
 class Settings(BaseSettings):
@@ -209,6 +213,21 @@ class Settings(BaseSettings):
     def client_tls(self) -> ssl.SSLContext:
         """For HTTP clients of other services."""
         return tls.client_context(self.tls_ca_file)
+
+
+def within_retention(days: int, info: ValidationInfo) -> int:
+    """Validates a setting that says for how many days commands about an ended aggregate are accepted.
+
+    Raises ValueError if the aggregate could expire before their consequences arrive.
+    """
+    kept = info.data.get("retention_days")  # missing if it is wrong itself
+    if kept is not None and days + UNDER_WAY_MAX.days > kept:
+        raise ValueError(
+            f"it is {days} and RETENTION_DAYS is {kept}, but messages may be under way for "
+            f"{UNDER_WAY_MAX.days} days more; set RETENTION_DAYS to {days + UNDER_WAY_MAX.days} at least, or "
+            f"this to {kept - UNDER_WAY_MAX.days} at most"
+        )
+    return days
 
 
 def password_in(file: Path) -> str:

@@ -65,6 +65,7 @@ class RefundRefuseReason(StrEnum):
     ALREADY_RETURNED = "already_returned"
     AMOUNT_TOO_HIGH = "amount_too_high"
     TOO_MANY_REFUNDS = "too_many_refunds"
+    RETURN_WINDOW_ENDED = "return_window_ended"
 
 
 class PlaceOrder(Command, owner=ORDER, type="order.place.v1", subject="order_id", asked_by=("gateway",)):
@@ -103,7 +104,7 @@ class RefundOrder(Command, owner=ORDER, type="order.refund.v1", subject="order_i
     """Refund a part of an order that has been dispatched. The refund's id ensures that it counts once.
 
     `returned`: the pieces that the refund is for, and where each goes; none if it is only an amount. The
-    amount is at most their price.
+    amount is at most their price. The command with pieces must be sent within the return window.
     """
 
     order_id: Id
@@ -116,9 +117,7 @@ class RefundOrder(Command, owner=ORDER, type="order.refund.v1", subject="order_i
 class RecordTracking(
     Command, owner=ORDER, type="order.record_tracking.v1", subject="order_id", sender=Sender.STAFF
 ):
-    """Note the carrier's tracking reference of the order's parcel; one that is sent later replaces it,
-    whatever the order of arrival.
-    """
+    """Note the carrier's tracking reference of the order's parcel; the one that was sent last counts."""
 
     order_id: Id
     tracking: Tracking

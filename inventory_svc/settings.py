@@ -1,9 +1,12 @@
 """The settings of inventory_svc, in addition to those of every service."""
 
-from pydantic import Field, ValidationInfo, field_validator
+from typing import Annotated
 
-from chassis.settings import Settings
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from chassis.settings import Settings, within_retention
 from contracts.http.inventory import LOW_STOCK_MAX, USUAL_LOW_STOCK
+from contracts.http.orders import USUAL_RETURN_DAYS
 
 
 class InventorySettings(Settings):
@@ -14,6 +17,14 @@ class InventorySettings(Settings):
         ge=0,
         le=LOW_STOCK_MAX,
         description="an article is low in stock while at most so many pieces are available",
+    )
+    # order_svc decides by it; here it only ensures that reservations are kept for so long.
+    return_days: Annotated[int, AfterValidator(within_retention)] = Field(
+        USUAL_RETURN_DAYS,
+        ge=1,
+        validate_default=True,
+        description="days after the dispatch until which goods can come back by a refund; the same for "
+        "order_svc and inventory_svc",
     )
     inventory_fault_sku: str = Field(
         "", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1"

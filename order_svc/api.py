@@ -1,5 +1,6 @@
 """The read API of orders and prices. Changes are requested by commands over the broker."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from chassis.web.app import Limit
 from chassis.web.problems import ALWAYS, problem_response, problem_responses
 from contracts.http.orders import OrderPage, OrderRefundView, OrderSearchPage, OrderStatus, OrderView
 from contracts.values import Day, Id, Money, Sku
+from order_svc.decider import RETURN_WINDOW
 from order_svc.finding import OrderFinder, OrderQuery
 from order_svc.order import Order
 from order_svc.price import Price
@@ -33,7 +35,7 @@ class PriceView(BaseModel):
     price: Money | None
 
 
-def routes(runtime: Runtime) -> APIRouter:
+def routes(runtime: Runtime, return_window: timedelta = RETURN_WINDOW) -> APIRouter:
     router = APIRouter(tags=["orders"], responses=ALWAYS)
     finder = OrderFinder(runtime)
 
@@ -53,7 +55,7 @@ def routes(runtime: Runtime) -> APIRouter:
             number, customer_id, status, sku=sku, placed_from=placed_from, placed_until=placed_until
         )
         found = await finder.find(query, after=after, limit=limit)
-        items = [_order_view(loaded) for loaded in found.orders]
+        items = [_order_view(loaded, return_window) for loaded in found.orders]
         return OrderSearchPage(items=items, next=found.next or None, complete=found.is_complete)
 
     @router.get("/orders/{order_id}", response_model=OrderView, responses=problem_responses(404))
@@ -61,7 +63,7 @@ def routes(runtime: Runtime) -> APIRouter:
         """One order."""
         loaded = (await runtime.store.load("orders", [str(order_id)]))[str(order_id)]
         return (
-            _order_view(loaded)
+            _order_view(loaded, return_window)
             if loaded.state
             else problem_response(404, "No such order", f"there is no order {order_id}")
         )
@@ -83,7 +85,7 @@ def routes(runtime: Runtime) -> APIRouter:
             limit=limit + 1,
             newest_first=not oldest_first,
         )
-        items = [_order_view(loaded) for loaded in found[:limit]]
+        items = [_order_view(loaded, return_window) for loaded in found[:limit]]
         return OrderPage(items=items, next=items[-1].order_id if len(found) > limit else None)
 
     @router.get("/prices/{sku}", response_model=PriceView, responses=problem_responses(404))
@@ -98,7 +100,7 @@ def routes(runtime: Runtime) -> APIRouter:
     return router
 
 
-def _order_view(loaded: Loaded) -> OrderView:
+def _order_view(loaded: Loaded, return_window: timedelta) -> OrderView:
     assert loaded.state is not None
     order: Order = _orders.load(loaded.state)
     return OrderView(
@@ -121,6 +123,7 @@ def _order_view(loaded: Loaded) -> OrderView:
             )
             for refund in order.refunds
         ),
+        returnable_until=order.returnable_until(return_window),
         detail=order.detail,
         placed_at=placed_at_of(loaded.state),
         changed_at=loaded.changed_at,

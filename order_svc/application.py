@@ -1,9 +1,14 @@
 """What order_svc runs: its definition and its routes."""
 
-from pydantic import Field
+from datetime import timedelta
+from functools import partial
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from chassis.application import Application, ApplicationParts, OpenStore
-from chassis.settings import Settings
+from chassis.settings import Settings, within_retention
+from contracts.http.orders import USUAL_RETURN_DAYS
 from order_svc.api import routes
 from order_svc.service import DEADLINE_S, order_service
 
@@ -12,10 +17,19 @@ class OrderSettings(Settings):
     order_deadline_s: float = Field(
         DEADLINE_S, gt=0, le=7 * 86_400, description="seconds until an undecided order is cancelled"
     )
+    return_days: Annotated[int, AfterValidator(within_retention)] = Field(
+        USUAL_RETURN_DAYS,
+        ge=1,
+        validate_default=True,
+        description="days after the dispatch until which goods can come back by a refund; the same for "
+        "order_svc and inventory_svc",
+    )
 
 
 def build(settings: OrderSettings, _: OpenStore) -> ApplicationParts:
-    return ApplicationParts(order_service(settings.order_deadline_s, settings.ttl), routes)
+    return_window = timedelta(days=settings.return_days)
+    service = order_service(settings.order_deadline_s, settings.ttl, return_window)
+    return ApplicationParts(service, partial(routes, return_window=return_window))
 
 
 APPLICATION = Application(OrderSettings, build)

@@ -6,10 +6,11 @@ Long because every message has its rule in every status.
 """
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from chassis.core.decision import UNKNOWN_TIME, Context, Decision, OutOfTurn
 from contracts import inventory, orders, payments
-from contracts.http.orders import OrderStatus
+from contracts.http.orders import USUAL_RETURN_DAYS, OrderStatus
 from contracts.orders import CancelReason, RefuseReason, StaffRefuseReason
 from order_svc import refunds
 from order_svc.order import CANCEL_REQUESTS_MAX, Order
@@ -45,10 +46,13 @@ Recalled = (
     | orders.OrderResolved
     | refunds.Recalled
 )
+RETURN_WINDOW = timedelta(days=USUAL_RETURN_DAYS)
 _UNDER_WAY = frozenset({OrderStatus.PLACED, OrderStatus.CONFIRMED, OrderStatus.NEEDS_ATTENTION})
 
 
-def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[Order]:
+def decide(
+    order: Order, message: Handles, context: Context[Price], *, return_window: timedelta = RETURN_WINDOW
+) -> Decision[Order]:
     match order.status, message:
         # placing an order
         case OrderStatus.NEW, orders.PlaceOrder():
@@ -91,7 +95,7 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
 
         # the warehouse
         case OrderStatus.CONFIRMED, orders.DispatchOrder():
-            return dispatch(order)
+            return dispatch(order, context)
         case _, orders.DispatchOrder() if order.dispatched:
             return Decision(order, remember=False)
         case OrderStatus.CANCELLED | OrderStatus.REJECTED, orders.DispatchOrder():
@@ -114,7 +118,7 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
 
         # a refund of a part; before the dispatch, a cancellation refunds all of it
         case _, orders.RefundOrder():
-            return refunds.request(order, message)
+            return refunds.request(order, message, sent_at=context.sent_at, return_window=return_window)
         case _, payments.PaymentPartRefunded(refund_id=id_) if refund := refunds.find(order, id_):
             return refunds.finish(order, refund)
         case _, payments.RefundRefused(refund_id=id_, settled_outside=True) if (
@@ -224,11 +228,25 @@ def cancel(order: Order, reason: CancelReason) -> Decision[Order]:
     return Decision(replace(order, status=OrderStatus.CANCELLED, cancel_reason=reason), cancelled)
 
 
-def dispatch(order: Order) -> Decision[Order]:
+def dispatch(order: Order, context: Context[Price]) -> Decision[Order]:
     dispatched = orders.OrderDispatched(order_id=order.order_id, customer_id=order.customer_id)
     # the tracking reference first: notification_svc writes it into the mail about the dispatch
     news = (tracking_recorded(order, order.tracking), dispatched) if order.tracking else (dispatched,)
-    return Decision(replace(order, status=OrderStatus.DISPATCHED, dispatched=True), *news)
+    return Decision(with_dispatch(order, context), *news)
+
+
+def with_dispatch(order: Order, context: Context[object]) -> Order:
+    return replace(
+        order,
+        status=OrderStatus.DISPATCHED,
+        dispatched=True,
+        dispatched_at=dispatch_time(order, context.sent_at),
+    )
+
+
+def dispatch_time(order: Order, sent_at: datetime) -> datetime | None:
+    """No order is dispatched before it is placed: the clock that says so is behind."""
+    return None if sent_at == UNKNOWN_TIME else max(sent_at, order.placed_at or sent_at)
 
 
 def is_outdated(order: Order, context: Context[Price]) -> bool:
@@ -318,7 +336,7 @@ def recall(order: Order, event: Recalled, context: Context[object]) -> Decision[
         case OrderStatus.CONFIRMED, orders.TrackingRecorded(tracking=tracking):  # emitted before the dispatch
             return Decision(replace(order, tracking=tracking))
         case OrderStatus.CONFIRMED, orders.OrderDispatched():
-            return Decision(replace(order, status=OrderStatus.DISPATCHED, dispatched=True))
+            return Decision(with_dispatch(order, context))
         case _, orders.TrackingRecorded(tracking=tracking) if order.dispatched:
             return Decision(replace(order, tracking=tracking))
         case OrderStatus.CONFIRMED | OrderStatus.DISPATCHED, orders.OrderNeedsAttention(detail=detail):

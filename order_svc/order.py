@@ -1,7 +1,7 @@
 """The state of an order."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from contracts import order_saga, orders
@@ -39,6 +39,9 @@ class Order:
     stock_reserved: bool = False
     payment_authorized: bool = False
     dispatched: bool = False
+    # The beginning of the return window. None if it is not dispatched; or if the command had no time that can
+    # be read, or an earlier version recorded it: then the window has no end.
+    dispatched_at: datetime | None = None
     cancel_reason: CancelReason | None = None
     reject_reason: RejectReason | None = None
     # As text: why it was rejected, how a provider's result differed, or what needs attention.
@@ -64,6 +67,10 @@ class Order:
             command.lines
         )
         return self.customer_id == command.customer_id and same_goods
+
+    def returnable_until(self, return_window: timedelta) -> datetime | None:
+        """The end of the return window; None if it has none."""
+        return None if self.dispatched_at is None else (self.dispatched_at + return_window).astimezone(UTC)
 
     @property
     def awaits(self) -> list[str]:

@@ -6,6 +6,7 @@ pieces, so that none is refunded twice.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.core.decision import Decision, OutOfTurn
@@ -28,9 +29,20 @@ def is_repeated(order: Order, command: orders.RefundOrder) -> bool:
     return find(order, command.refund_id) is not None
 
 
-def request(order: Order, command: orders.RefundOrder) -> Decision[Order]:
+def request(
+    order: Order, command: orders.RefundOrder, *, sent_at: datetime, return_window: timedelta
+) -> Decision[Order]:
     if is_repeated(order, command):
         return Decision(order)
+    until = order.returnable_until(return_window)
+    if command.returned and until is not None and is_late(sent_at, until):
+        return _not_possible(
+            order,
+            command,
+            RefundRefuseReason.RETURN_WINDOW_ENDED,
+            f"pieces could come back until {until:%Y-%m-%d %H:%M} UTC; give the amount back without them, "
+            "and correct the stock",
+        )
     why = next(_why_not(order, command), None)
     if why is not None:
         return _not_possible(order, command, *why)
@@ -44,6 +56,11 @@ def request(order: Order, command: orders.RefundOrder) -> Decision[Order]:
         returned=returned,
     )
     return Decision(with_requested(order, requested), requested)
+
+
+def is_late(sent_at: datetime, until: datetime) -> bool:
+    """It counts when staff sent the command, not when it is handled. One without a time is never late."""
+    return sent_at > until
 
 
 def with_requested(order: Order, requested: orders.RefundRequested) -> Order:
@@ -102,7 +119,7 @@ def _refused(order: Order) -> Iterator[OrderRefund]:
 
 
 def _why_not(order: Order, command: orders.RefundOrder) -> Iterator[tuple[RefundRefuseReason, str]]:
-    """Every reason to refuse it, with what staff have to change."""
+    """Every reason to refuse it but the return window, with what staff have to change."""
     if not order.dispatched:
         yield RefundRefuseReason.NOT_DISPATCHED, ""
     if len(order.refunds) >= REFUNDS_MAX and not any(_refused(order)):

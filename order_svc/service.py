@@ -2,13 +2,16 @@
 
 from collections.abc import Collection
 from datetime import timedelta
+from functools import partial, update_wrapper
 from typing import get_args
 from uuid import UUID
 
 from chassis.core.deadline import Deadline
+from chassis.core.decision import Decider
 from chassis.core.definition import DEFAULT_TTL, Aggregate, RelatedAggregates, ServiceDefinition
 from chassis.core.recall import Recall
 from chassis.messaging.message import Message
+from chassis.store.conditions import IndexPath
 from contracts import orders, payments
 from contracts.catalog import CATALOG
 from contracts.http.orders import OrderStatus
@@ -28,15 +31,31 @@ def _priced_skus(order: Order, message: Message) -> Collection[str]:
 ENDED = frozenset({OrderStatus.NEW, OrderStatus.DISPATCHED, OrderStatus.CANCELLED, OrderStatus.REJECTED})
 
 
-def order_service(deadline_s: float = DEADLINE_S, ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
-    """`deadline_s`: seconds until an undecided order is cancelled.
+_INDEXES: tuple[IndexPath, ...] = (
+    "customer_id",
+    "status",
+    REVERSED_ID,
+    SORT_KEY,
+    *((path, SORT_KEY) for path in ("customer_id", "status", "lines.sku")),
+)
 
-    `ttl`: how long an ended order stays in the database.
+
+def _decider(return_window: timedelta) -> Decider[Order]:
+    return update_wrapper(partial(decider.decide, return_window=return_window), decider.decide)
+
+
+def order_service(
+    deadline_s: float = DEADLINE_S,
+    ttl: timedelta = DEFAULT_TTL,
+    return_window: timedelta = decider.RETURN_WINDOW,
+) -> ServiceDefinition:
+    """`deadline_s`: seconds until an undecided order is cancelled. `ttl`: how long an ended one stays stored.
+    `return_window`: how long after the dispatch its goods can come back.
     """
     placed_orders = Aggregate(
         kind="orders",
         start=Order(),
-        decide=decider.decide,
+        decide=_decider(return_window),
         handles=get_args(decider.Handles),
         created_by=(orders.PlaceOrder,),
         related=RelatedAggregates("prices", start=lambda sku: Price(), keys=_priced_skus, read_only=True),
@@ -45,13 +64,7 @@ def order_service(deadline_s: float = DEADLINE_S, ttl: timedelta = DEFAULT_TTL) 
             waiting=lambda order: order.status is OrderStatus.PLACED,
             make_command=lambda key: orders.DeadlinePassed(order_id=UUID(key)),
         ),
-        indexes=(
-            "customer_id",
-            "status",
-            REVERSED_ID,
-            SORT_KEY,
-            *((path, SORT_KEY) for path in ("customer_id", "status", "lines.sku")),
-        ),
+        indexes=_INDEXES,
         derived=SEARCH_FIELDS,
         open_statuses=frozenset({OrderStatus.PLACED}),
         ttl=ttl,

@@ -10,6 +10,9 @@ from pydantic import BaseModel, Field
 from contracts.orders import CancelReason, RejectReason
 from contracts.values import Money, OrderLine, PricedLine, ReturnedLine, quantities
 
+# For how many days after the dispatch goods can come back, unless the setting RETURN_DAYS says otherwise.
+USUAL_RETURN_DAYS = 30
+
 
 class OrderStatus(StrEnum):
     """`new`: not placed yet.
@@ -70,11 +73,19 @@ class OrderView(BaseModel):
     refunds: tuple[OrderRefundView, ...] = Field(
         default=(), description="the refunds of parts, with the goods that they are for"
     )
+    returnable_until: datetime | None = Field(
+        default=None,
+        description="until when a refund may be for pieces that come back; null if it is not dispatched, or "
+        "its dispatch has no known time: then there is no limit",
+    )
     detail: str = Field(description="why it was rejected, or what needs attention, as text")
     placed_at: datetime | None = Field(
         default=None, description="when it was placed; null if it is not, or that is not known yet"
     )
     changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
+
+    def return_window_ended(self, now: datetime) -> bool:
+        return self.returnable_until is not None and now > self.returnable_until
 
     def left_to_return(self) -> dict[str, int]:
         """The pieces of each article that no refund is for yet."""

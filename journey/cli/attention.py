@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import typer
 
+from chassis.clock import utc_now
 from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
@@ -154,7 +155,8 @@ def refund(
             )
         if payment.settled_outside:
             console.print(_OUTSIDE)
-        money = _money(amount, payment.total.currency) if amount else await _price(order, returned)
+        price = await _price(order, returned) if returned else None
+        money = price if price and not amount else _money(amount, payment.total.currency)
         refund_id = id_ or new_id()
         command = checked(
             orders.RefundOrder,
@@ -192,7 +194,7 @@ def _returned(lines: list[str] | None, to: ReturnTo) -> tuple[ReturnedLine, ...]
 
 
 async def _price(order_id: UUID, returned: tuple[ReturnedLine, ...]) -> Money:
-    """What the customer paid for these pieces. Raises UsageError."""
+    """What the customer paid for these pieces. Raises UsageError, also if they can no longer come back."""
     found = await _read("order_svc", f"/orders/{order_id}")
     if found is None:
         raise UsageError(f"there is no order {order_id}; `journey orders` lists orders")
@@ -200,6 +202,11 @@ async def _price(order_id: UUID, returned: tuple[ReturnedLine, ...]) -> Money:
     known = [line.sku for line in order.lines]
     if other := next((line.sku for line in returned if line.sku not in known), None):
         raise UsageError(f"{other} is not in the order; it has {', '.join(known)}")
+    if order.return_window_ended(utc_now()):
+        raise UsageError(
+            f"pieces could come back until {order.returnable_until:%Y-%m-%d %H:%M} UTC; refund an --amount "
+            "without them, and correct the stock with `journey correct`"
+        )
     return order.price_of(returned)
 
 

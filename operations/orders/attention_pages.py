@@ -97,7 +97,7 @@ class AttentionPages(StaffPages):
             raise HTTPException(503, "Nothing was sent: order_svc does not respond; try again in a moment.")
         if order and form["refund_id"] in {str(refund.refund_id) for refund in order.refunds}:
             return RedirectResponse(f"/ops/orders/{order_id}?said=refund", 303)  # the form was sent twice
-        returned = returned_lines(form, order) if order else ()
+        returned = returned_lines(form, order, self._tools.clock()) if order else ()
         amount = refund_amount(form, payment, order, returned)
         refund_id = form["refund_id"] or str(new_id())
         if form.is_wrong:
@@ -126,6 +126,7 @@ class AttentionPages(StaffPages):
         payment = await self._known_payment(order_id)
         left = refundable(payment)
         order = await self._order(order_id) if left or payment.settled_outside else None
+        is_late = order is not None and order.return_window_ended(self._tools.clock())
         return self._render(
             request,
             "payment.html",
@@ -138,7 +139,11 @@ class AttentionPages(StaffPages):
             reasons=REASONS,
             refund_id=form["refund_id"] or str(new_id()),
             refundable=left,
-            items=refundable_items(order) if order and order.status is OrderStatus.DISPATCHED else (),
+            items=refundable_items(order)
+            if order and order.status is OrderStatus.DISPATCHED and not is_late
+            else (),
+            returnable_until=order.returnable_until if order else None,
+            is_late=is_late,
             is_silent=order is None,
             prefixes=PREFIXES,
         )

@@ -1,6 +1,7 @@
 """The form that refunds a part of an order: an amount, or pieces that come back or are written off."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from markupsafe import Markup
 
@@ -50,8 +51,14 @@ def names_goods(form: StaffForm) -> bool:
     return any(form[name] for name in form.given if name.startswith(tuple(PREFIXES.values())))
 
 
-def returned_lines(form: StaffForm, order: OrderView) -> tuple[ReturnedLine, ...]:
+def returned_lines(form: StaffForm, order: OrderView, now: datetime) -> tuple[ReturnedLine, ...]:
     """The chosen pieces. The form has an error for each number that is not possible."""
+    if names_goods(form) and order.return_window_ended(now):
+        form.errors["amount"] = (
+            f"Pieces could come back until {order.returnable_until:%Y-%m-%d %H:%M} UTC. Give the "
+            "amount back without them, and correct the stock."
+        )
+        return ()
     lines: list[ReturnedLine] = []
     for sku, left in order.left_to_return().items():
         for to, prefix in PREFIXES.items():
@@ -70,8 +77,8 @@ def refund_amount(
 ) -> Money:
     """The amount that was entered, or else the price of the pieces. The form may have an error for it."""
     if payment.settled_outside and not returned:
-        form.errors["amount"] = (
-            "Enter a number of pieces. The payment was settled outside: give an amount back there."
+        form.errors.setdefault(
+            "amount", "Enter a number of pieces. The payment was settled outside: give an amount back there."
         )
     if order is None or not returned:
         amount = entered_amount(form, payment)

@@ -13,13 +13,16 @@ from chassis import telemetry
 from chassis.core.definition import ServiceDefinition, TooOld
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.origin import HANDED_BACK, Origin
+from chassis.settings import UNDER_WAY_MAX
 from contracts import orders
 from contracts.catalog import NAMES
 from contracts.http.inventory import ReservationStatus as Goods
 from contracts.http.orders import OrderStatus
+from contracts.values import ReturnTo
+from order_svc.decider import RETURN_WINDOW
 from tests.simulation import invariants, scenarios, virtual_time
 from tests.simulation.faults import Listed
-from tests.simulation.scenarios import SAGA, TEA, cancelling, order_id, placing
+from tests.simulation.scenarios import SAGA, TEA, cancelling, order_id, piece, placing, refunding
 from tests.simulation.world import OPERATOR, TOPOLOGY, Size, World
 
 KEPT = timedelta(days=60)  # the minimum that can be configured
@@ -154,6 +157,60 @@ async def redriven(world: World) -> None:
             )
     await settled(world)
     assert effects(world) == before and len(dead(world)) == len(dead_letters)
+
+
+def the_days_pass(world: World, days: int) -> None:
+    world.jump(days * 86_400.0)
+    for disk in world.disks.values():
+        disk.expire(world.clock())
+
+
+async def a_dispatched_order(world: World, number: int) -> None:
+    await world.send(placing(world, number, TEA))
+    await settled(world)
+    await world.send(orders.DispatchOrder(order_id=order_id(number)), OPERATOR)
+    await settled(world)
+
+
+def test_no_reservation_expires_while_its_goods_may_come_back() -> None:
+    """The last refund in time is decided on the last day, and waits for inventory_svc for as long as it may.
+
+    A day later only an amount is refunded, also of an order whose reservation has expired.
+    """
+
+    async def weeks(world: World) -> None:
+        for number in (1, 2):
+            await a_dispatched_order(world, number)
+        back = (piece(TEA, ReturnTo.STOCK),)
+        the_days_pass(world, RETURN_WINDOW.days - 1)
+        world.take_down("inventory_svc", (UNDER_WAY_MAX - timedelta(hours=1)).total_seconds())
+        await world.send(refunding(1, 1, 100, back), OPERATOR)
+        await asyncio.sleep(60)
+        the_days_pass(world, 2)
+        await world.send(refunding(2, 2, 100, back), OPERATOR)
+        await world.send(refunding(2, 3, 100), OPERATOR)
+        await asyncio.sleep(60)
+        the_days_pass(world, UNDER_WAY_MAX.days - 2)
+        await settled(world)
+        states = effects(world)[3]
+        assert states["inventory_svc"]["shelves"][TEA]["sold"] == 1
+        assert refund_statuses(world, 1) == ["done"] and refund_statuses(world, 2) == ["done"]
+        the_days_pass(world, 10)
+        assert str(order_id(2)) not in effects(world)[3]["inventory_svc"]["reservations"]
+        await world.send(refunding(2, 4, 100, back), OPERATOR)
+        await world.send(refunding(2, 5, 100), OPERATOR)
+        await settled(world)
+        assert refund_statuses(world, 2) == ["done", "done"]
+        refused = [each for each in world.broker.tapped if each.type == orders.RefundNotPossible.TYPE]
+        assert len(refused) == 2 and all(b"return_window_ended" in each.body for each in refused)
+        assert not dead(world)
+
+    play(weeks)
+
+
+def refund_statuses(world: World, number: int) -> list[str]:
+    stored = effects(world)[3]["order_svc"]["orders"][str(order_id(number))]
+    return [refund["status"] for refund in stored["refunds"]]
 
 
 def test_unfinished_aggregates_do_not_expire() -> None:

@@ -23,7 +23,7 @@ from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command, Message
 from chassis.messaging.senders import CLIENT
-from chassis.runtime import Runtime
+from chassis.runtime import Effects, Routes, Runtime
 from chassis.web.app import create_app as service_application
 from contracts import inventory, orders, products
 from contracts.catalog import CATALOG
@@ -137,12 +137,13 @@ class OperationsApp:
         )
 
     def _service(self, name: str, host: str = "") -> Runtime:
-        routes, effects = {
+        parts: dict[str, tuple[Routes, Effects | None]] = {
             "order_svc": (order_api.routes, None),
             "inventory_svc": (inventory_api.routes, None),
             "payment_svc": with_simulator(SimulatedProvider(MemoryStore(), latency_ms=1)),
             "product_svc": (product_api.routes, None),
-        }[name]
+        }
+        routes, effects = parts[name]
         faults = FaultSwitches() if self._allow_faults else None
         bus = MemoryBus(self.memory, name)
         runtime = Runtime(SERVICES[name](), bus, MemoryStore(), effects=effects, faults=faults)

@@ -4,13 +4,15 @@ from datetime import timedelta
 
 import pytest
 
+from chassis.application import application_of
 from chassis.bus.topology_policies import JOURNAL_AGE, JOURNAL_KEPT
 from chassis.core.definition import CLOCK_MARGIN
 from chassis.recovery_window import MARGIN, require_recoverable, shortfalls
 from chassis.service_process import run
-from chassis.settings import DEFAULT_RECOVERY_WINDOW, BadSettings, Settings
+from chassis.settings import DEFAULT_RECOVERY_WINDOW, UNDER_WAY_MAX, BadSettings, Settings, load_settings
 from journey.admin.registry import CONSUMING_SERVICES
 from order_svc.service import order_service
+from tests.support.applications import SETTINGS
 
 WEEK = timedelta(days=7)
 
@@ -38,6 +40,22 @@ def test_a_service_does_not_start_with_contradicting_settings() -> None:
     settings = Settings(amqp_url="amqp://order_svc@x", mongo_url="mongodb://x", recovery_window_days=30)
     with pytest.raises(BadSettings, match="RECOVERY_WINDOW_DAYS"):
         run(order_service(), settings)
+
+
+@pytest.mark.parametrize("service", ["order_svc", "inventory_svc"])
+def test_a_return_window_beyond_the_retention_is_refused(service: str) -> None:
+    """A refund on the last day may be under way for a while, and its reservation must still be there."""
+    kind, month = application_of(service).settings, UNDER_WAY_MAX.days
+    for return_days, retention_days in ((30, 60), (60 - month, 60), (3_650 - month, 3_650)):
+        load_settings(kind, **SETTINGS, return_days=return_days, retention_days=retention_days)
+    load_settings(kind, **SETTINGS, retention_days=60)  # the default window fits each permitted retention
+    with pytest.raises(BadSettings) as refused:
+        load_settings(kind, **SETTINGS, return_days=31, retention_days=60)
+    text = str(refused.value)
+    assert "RETURN_DAYS: " in text and "RETENTION_DAYS is 60" in text
+    assert "set RETENTION_DAYS to 61 at least, or this to 30 at most" in text
+    with pytest.raises(BadSettings, match="RETENTION_DAYS: "):
+        load_settings(kind, **SETTINGS, return_days=31, retention_days=59)
 
 
 def test_the_brokers_policy_has_the_age_that_the_check_uses() -> None:

@@ -1,5 +1,6 @@
 """`journey refund` sends one command, with the amount that was given or the price of the pieces."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -93,6 +94,27 @@ def test_pieces_of_a_settled_payment_move_no_money(
     attention.show(ORDER)
     shown = capsys.readouterr().out
     assert "settled outside: paid 64.00 EUR under BANK-815" in shown and "a refund books pieces only" in shown
+
+
+@pytest.mark.parametrize("amount", ["", "5.00"])
+def test_pieces_that_come_back_too_late_name_the_remedy(
+    amount: str,
+    sent: list[RefundOrder],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(PLACED, "returnable_until", "2031-05-20T12:00:00Z")
+    monkeypatch.setattr(attention, "utc_now", lambda: datetime(2031, 5, 20, 12, tzinfo=UTC))
+    attention.refund(ORDER, by=STAFF, amount=amount, to_stock=["KETTLE-BLUE=1"])
+    monkeypatch.setattr(attention, "utc_now", lambda: datetime(2031, 5, 20, 12, 1, tzinfo=UTC))
+    with pytest.raises(typer.Exit) as ended:
+        attention.refund(ORDER, by=STAFF, amount=amount, to_stock=["KETTLE-BLUE=1"])
+    assert ended.value.exit_code == 2
+    output = capsys.readouterr()
+    text = " ".join((output.out + output.err).split())
+    assert "until 2031-05-20 12:00 UTC" in text and "--amount" in text and "journey correct" in text
+    attention.refund(ORDER, by=STAFF, amount="5.00")
+    assert [len(command.returned) for command in sent] == [1, 0]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import httpx
 import pytest
 
 from chassis.messaging.identity import new_id
+from chassis.store.protocol import Change
 from contracts import orders, payments
+from contracts.values import Money, ReturnedLine, ReturnTo
 from operations.orders import attention_pages
 from tests.support.shops.operations import ADA, OperationsApp, hidden
 
@@ -315,8 +317,59 @@ async def test_pieces_of_a_settled_payment_return_without_money(operations_app: 
     after = await shelf(operations_app)
     assert (after["available"] - before["available"], after["sold"] - before["sold"]) == (1, -1)
     assert "1 of 2 not refunded yet" in await operations_app.page(path)
+    await dispatched_long_ago(operations_app, path)
+    late = await operations_app.page(path)
+    assert "correct the stock for what came back" in late and f"stock-{SKU}" not in late
+    again = hidden(page) | {"refund_id": "", f"stock-{SKU}": "1"}
+    refused = (await operations_app.send(f"{path}/refunds", 422, **again)).text
+    assert "Give the amount back without them" in refused
     operations_app.services.away.add("order_svc")
     assert "but order_svc does not respond" in await operations_app.page(path)
+
+
+async def dispatched_long_ago(operations_app: OperationsApp, path: str) -> None:
+    """Change the time of the order's dispatch: its return window has ended."""
+    order_id, store = path.split("/")[3], operations_app.runtimes["order_svc"].store
+    [loaded] = (await store.load("orders", [order_id])).values()
+    assert loaded.state is not None and loaded.state["dispatched_at"] is not None
+    assert await store.save([Change(loaded, {**loaded.state, "dispatched_at": "2026-01-02T10:00:00Z"})])
+
+
+async def test_after_the_return_window_only_an_amount_is_refunded(operations_app: OperationsApp) -> None:
+    path = await dispatched(operations_app)
+    page = await operations_app.page(path)
+    assert "Pieces can come back until" in page
+    form = hidden(page) | {f"stock-{SKU}": "1"}
+    await dispatched_long_ago(operations_app, path)
+    response = await operations_app.send(f"{path}/refunds", 422, **form)
+    assert '<a href="#amount">' in response.text and 'id="amount-wrong"' in response.text
+    assert (
+        "Pieces could come back until 2026-02-01 10:00 UTC. Give the amount back without them"
+        in response.text
+    )
+    assert f"stock-{SKU}" not in response.text and "Correct the stock" in response.text
+    assert operations_app.broker.entries[-1].type != orders.RefundOrder.TYPE
+    page = await decided(operations_app, f"{path}/refunds", **hidden(response.text), amount="10")
+    assert "PaymentPartRefunded" in page and "GoodsReturned" not in page
+
+
+async def test_order_svc_refuses_pieces_after_the_return_window(operations_app: OperationsApp) -> None:
+    """Whatever a page shows: the messages of the order name the reason and the remedy."""
+    path = await dispatched(operations_app)
+    await dispatched_long_ago(operations_app, path)
+    order_id = UUID(path.split("/")[3])
+    await operations_app.send_command(
+        orders.RefundOrder(
+            order_id=order_id,
+            refund_id=new_id(),
+            staff_id=ADA,
+            amount=Money(amount_minor=100, currency="EUR"),
+            returned=(ReturnedLine(sku=SKU, quantity=1, to=ReturnTo.STOCK),),
+        )
+    )
+    page = await operations_app.page(f"/ops/orders/{order_id}")
+    assert "</a> RefundNotPossible</h3>" in page and "return_window_ended" in page
+    assert "give the amount back without them, and correct the stock" in page
 
 
 async def test_staff_may_lower_the_amount(operations_app: OperationsApp) -> None:

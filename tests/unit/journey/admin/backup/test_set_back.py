@@ -115,8 +115,10 @@ def effects_of(drill: SetBack) -> set[int]:
     return {len(each) for each in ids.values()}
 
 
-# No event has the time of a customer's command. Of two messages that ended an order alike, the order is lost.
-UNKNOWABLE = {"placed_at", "sort_key", "stock_reserved", "payment_authorized", "confirmed", "cancelled"}
+# No event has the time of a command of customers or staff; its own is a moment later. Of two messages that
+# ended an order alike, the order is lost.
+UNKNOWABLE = {"placed_at", "sort_key", "dispatched_at"}
+UNKNOWABLE |= {"stock_reserved", "payment_authorized", "confirmed", "cancelled"}
 
 
 def states(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

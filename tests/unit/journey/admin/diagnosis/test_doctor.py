@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
-from chassis.runtime import Runtime
+from chassis.runtime import Routes, Runtime
 from chassis.store.protocol import Change
 from chassis.web import app
 from inventory_svc import api as inventory_api
@@ -60,7 +60,7 @@ class FakeServices(httpx.AsyncBaseTransport):
         self.apps: dict[str, httpx.ASGITransport] = {}
 
     async def open(self) -> None:
-        routes = {
+        routes: dict[str, Routes] = {
             "order_svc": order_api.routes,
             "inventory_svc": inventory_api.routes,
             "payment_svc": self._payment_routes,
