@@ -193,6 +193,12 @@ async def test_the_page_explains_settlements_of_an_unclear_refund(
         operations_app.services.odd["payment_svc"] = json.dumps(payment | {"refunds": refunds}).encode()
         page = await operations_app.page(f"/ops/orders/{order_id}/payment")
         assert ("7.00 EUR, unclear" in page) == ("it ends as not carried out" in page) == unclear
+        assert ("the amount can be refunded again" in page) == unclear
+    earlier = {"reason": "paid", "amount": part["amount"], "reference": "BANK-1"}
+    settled = payment | {"refunds": [part | {"unclear": True}], "settlements": [earlier]}
+    operations_app.services.odd["payment_svc"] = json.dumps(settled).encode()
+    page = await operations_app.page(f"/ops/orders/{order_id}/payment")
+    assert "refunded again" not in page and "a new refund books items only" in page
 
 
 async def test_without_payment_svc_the_list_names_it(operations_app: OperationsApp) -> None:
@@ -305,6 +311,7 @@ async def test_pieces_of_a_settled_payment_return_without_money(operations_app: 
     await operations_app.send_command(orders.DispatchOrder(order_id=order_id))
     before, page = await shelf(operations_app), await operations_app.page(path)
     assert "so no money moves here" in page and "Refund a part" not in page
+    assert "Pieces can come back until" in page and "an amount alone" not in page
     form = hidden(page)
     wrong = (await operations_app.send(f"{path}/refunds", 422, **(form | {"amount": "5"}))).text
     assert "The payment was settled outside: give an amount back there." in wrong
@@ -338,7 +345,7 @@ async def dispatched_long_ago(operations_app: OperationsApp, path: str) -> None:
 async def test_after_the_return_window_only_an_amount_is_refunded(operations_app: OperationsApp) -> None:
     path = await dispatched(operations_app)
     page = await operations_app.page(path)
-    assert "Pieces can come back until" in page
+    assert "Pieces can come back until" in page and "an amount alone can be refunded later" in page
     form = hidden(page) | {f"stock-{SKU}": "1"}
     await dispatched_long_ago(operations_app, path)
     response = await operations_app.send(f"{path}/refunds", 422, **form)
