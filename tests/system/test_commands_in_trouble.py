@@ -19,7 +19,7 @@ from journey.devenv.process_shop import ProcessShop
 from tests.support.cli_runner import run_journey
 from tests.support.eventually import until
 from tests.support.system_fixtures import OrderLoad
-from tests.system.test_operator_errors import COMMANDS, LIBRARY, STARTING
+from tests.system.test_operator_errors import BACKUPS, COMMANDS, LIBRARY, STARTING
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -73,7 +73,11 @@ async def all_commands(system: ProcessShop, order_id: UUID, customer: UUID) -> d
     )  # as `journey up` writes it
 
     async def run(command: str) -> tuple[int, str]:
-        placeholders = {COMMANDS["explain"][0]: str(order_id), COMMANDS["place"][2]: str(customer)}
+        placeholders = {
+            COMMANDS["explain"][0]: str(order_id),
+            COMMANDS["place"][2]: str(customer),
+            BACKUPS: str(system.state_dir / BACKUPS),
+        }
         parts = [argument for argument in command.split() if argument not in ("for", "a", "new", "customer")]
         arguments = [placeholders.get(argument, argument) for argument in COMMANDS[command]]
         async with at_once:
