@@ -155,7 +155,7 @@ def refund(
             )
         if payment.settled_outside:
             console.print(_OUTSIDE)
-        price = await _price(order, returned) if returned else None
+        price = await _price(order, returned, repeated=id_ is not None) if returned else None
         money = price if price and not amount else _money(amount, payment.total.currency)
         refund_id = id_ or new_id()
         command = checked(
@@ -193,8 +193,12 @@ def _returned(lines: list[str] | None, to: ReturnTo) -> tuple[ReturnedLine, ...]
     return tuple(ReturnedLine(sku=line.sku, quantity=line.quantity, to=to) for line in parsed)
 
 
-async def _price(order_id: UUID, returned: tuple[ReturnedLine, ...]) -> Money:
-    """What the customer paid for these pieces. Raises UsageError, also if they can no longer come back."""
+async def _price(order_id: UUID, returned: tuple[ReturnedLine, ...], *, repeated: bool) -> Money:
+    """What the customer paid for these pieces. Raises UsageError, also if they can no longer come back.
+
+    A repeated command may have arrived in time, so order_svc decides about it: a new refund without the
+    pieces would be a second one.
+    """
     found = await _read("order_svc", f"/orders/{order_id}")
     if found is None:
         raise UsageError(f"there is no order {order_id}; `journey orders` lists orders")
@@ -202,7 +206,7 @@ async def _price(order_id: UUID, returned: tuple[ReturnedLine, ...]) -> Money:
     known = [line.sku for line in order.lines]
     if other := next((line.sku for line in returned if line.sku not in known), None):
         raise UsageError(f"{other} is not in the order; it has {', '.join(known)}")
-    if order.return_window_ended(utc_now()):
+    if not repeated and order.return_window_ended(utc_now()):
         raise UsageError(
             f"pieces could come back until {order.returnable_until:%Y-%m-%d %H:%M} UTC; refund an --amount "
             "without them, and correct the stock with `journey correct`"

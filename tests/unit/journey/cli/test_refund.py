@@ -117,6 +117,15 @@ def test_pieces_that_come_back_too_late_name_the_remedy(
     assert [len(command.returned) for command in sent] == [1, 0]
 
 
+def test_a_repeated_refund_is_left_to_order_svc(
+    sent: list[RefundOrder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PLACED, "returnable_until", "2031-05-20T12:00:00Z")
+    monkeypatch.setattr(attention, "utc_now", lambda: datetime(2031, 5, 21, tzinfo=UTC))
+    attention.refund(ORDER, by=STAFF, to_stock=["KETTLE-BLUE=1"], id_=UUID(int=7))
+    assert [command.refund_id for command in sent] == [UUID(int=7)]
+
+
 @pytest.mark.parametrize(
     ("order", "arguments", "expected"),
     [
