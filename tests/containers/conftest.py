@@ -58,4 +58,6 @@ async def order_load(compose_shop: ComposeShop) -> OrderLoad:
     seed_ = random.randrange(10**6)
     print(f"seed of the orders: {seed_}")
     await compose_shop.locate()
-    return OrderLoad(cast(Any, compose_shop), await register(compose_shop, ["Ada", "Grace"]), seed_)
+    load = OrderLoad(cast(Any, compose_shop), await register(compose_shop, ["Ada", "Grace"]), seed_)
+    await load.staff.take_stock()
+    return load

@@ -34,6 +34,7 @@ class StaffLoad:
     """Staff look at an order, and send what it does not show yet: again and again, with the same ids.
 
     So a command that is lost with the broker is repeated. `expected`: the statuses of all orders of the load.
+    It expects a new shop; in one where staff have worked before, call `take_stock` first.
     """
 
     def __init__(self, shop: Shop, expected: dict[UUID, str]) -> None:
@@ -49,6 +50,10 @@ class StaffLoad:
             self._expected[order_id] = OrderStatus.DISPATCHED
             self.orders.setdefault(order_id, RefundedOrder()).wanted = refunds
             self._open.add(order_id)
+
+    async def take_stock(self) -> None:
+        """What the shelves have received so far, less what was written off."""
+        self.received = Counter({shelf["sku"]: shelf["received"] for shelf in (await self._world()).shelves})
 
     async def receive(self, sku: str, quantity: int) -> None:
         self.received[sku] += quantity
@@ -81,9 +86,7 @@ class StaffLoad:
 
     async def disagreements(self, world: World | None = None, *, copies_max: int = 1) -> list[str]:
         """`world`: what all services store; by default it is read now."""
-        if world is None:
-            async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
-                world = await read_world(http, await responding(http, self._shop.endpoints.http))
+        world = world or await self._world()
         mails = await message_ids(self._shop)
         found = [
             *refund_checks.of_ledger(world),
@@ -116,6 +119,10 @@ class StaffLoad:
             self.take(chosen, REFUNDS)
             await self.serve(send)
             await asyncio.sleep(_ROUND_S)
+
+    async def _world(self) -> World:
+        async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
+            return await read_world(http, await responding(http, self._shop.endpoints.http))
 
     async def _send(self, *commands: Command) -> None:
         await self._shop.send(OPERATOR, *commands)
