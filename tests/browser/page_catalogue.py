@@ -15,6 +15,7 @@ from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.identity import new_id
 from contracts.inventory import CorrectionReason, CorrectStock
 from contracts.orders import DispatchOrder, RecordTracking, RefundOrder
+from contracts.payments import Settlement, SettlementReason, SettlePayment
 from contracts.values import Money, ReturnedLine, ReturnTo
 from journey.admin.diagnosis.snapshot import oldest_dead_letters
 from journey.admin.ssl_context import tls
@@ -113,6 +114,7 @@ class PageCatalogue:
             CataloguedPage("ops-payment-refund", f"/ops/orders/{self.orders['dispatched']}/payment", "staff"),
             CataloguedPage("ops-order-returned", f"/ops/orders/{self.orders['returned']}", "staff"),
             CataloguedPage("ops-payment-returned", f"/ops/orders/{self.orders['returned']}/payment", "staff"),
+            CataloguedPage("ops-payment-settled", f"/ops/orders/{self.orders['settled']}/payment", "staff"),
             CataloguedPage("ops-order-stuck", f"/ops/orders/{self.orders['stuck']}", "staff"),
             CataloguedPage("ops-stock", "/ops/stock", "staff"),
             CataloguedPage("ops-stock-correction", "/ops/stock/corrections?sku=TEA-GREEN", "staff"),
@@ -136,12 +138,16 @@ async def filled_catalogue(shop: BrowserShop) -> PageCatalogue:
             "attention": await shop.order(program, "CUP-WHITE", card="tok_capture_refused"),
             "dispatched": await shop.order(program, "CUP-WHITE"),
             "returned": await shop.order(program, "CUP-WHITE", 2),
+            "settled": await shop.order(program, "CUP-WHITE", card="tok_capture_refused"),
         }
         for name in ("confirmed", "refunded", "dispatched", "returned"):
             await shop.wait_for_state(program, made[name], "confirmed")
         await shop.wait_for_state(program, made["declined"], "cancelled")
-        await shop.wait_for_state(program, made["attention"], "needs_attention")
-        for name in ("dispatched", "returned"):
+        for name in ("attention", "settled"):
+            await shop.wait_for_state(program, made[name], "needs_attention")
+        await settle(shop, catalogue.staff, made["settled"])
+        await shop.wait_for_state(program, made["settled"], "confirmed")
+        for name in ("dispatched", "returned", "settled"):
             await dispatch(shop, made[name])
             await shop.wait_for_state(program, made[name], "dispatched")
         await refund_part(shop, catalogue.staff, made["dispatched"])
@@ -180,6 +186,14 @@ async def refund_part(shop: BrowserShop, staff: Person, order_id: str, *returned
         returned=returned,
     )
     await shop.system.send(OPERATOR, refund)
+
+
+async def settle(shop: BrowserShop, staff: Person, order_id: str) -> None:
+    """The customer of a white cup has paid another way."""
+    paid = Money(amount_minor=890, currency="EUR")
+    settlement = Settlement(reason=SettlementReason.PAID, amount=paid, reference="BANK-4711")
+    settled = SettlePayment(order_id=UUID(order_id), staff_id=staff.user_id, settlement=settlement)
+    await shop.system.send(OPERATOR, settled)
 
 
 async def correct_stock(shop: BrowserShop) -> dict[str, str]:
