@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from chassis.settings import Settings, within_retention
 from contracts.http.inventory import LOW_STOCK_MAX, USUAL_LOW_STOCK
-from contracts.http.orders import USUAL_RETURN_DAYS
+from contracts.http.orders import USUAL_RETURN_DAYS, ReturnDays
 
 
 class InventorySettings(Settings):
@@ -19,12 +19,8 @@ class InventorySettings(Settings):
         description="an article is low in stock while at most so many pieces are available",
     )
     # order_svc decides by it; here it only ensures that reservations are kept for so long.
-    return_days: Annotated[int, AfterValidator(within_retention)] = Field(
-        USUAL_RETURN_DAYS,
-        ge=1,
-        validate_default=True,
-        description="days after the dispatch until which goods can come back by a refund; the same for "
-        "order_svc and inventory_svc",
+    return_days: Annotated[ReturnDays, AfterValidator(within_retention)] = Field(
+        USUAL_RETURN_DAYS, validate_default=True
     )
     inventory_fault_sku: str = Field(
         "", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1"

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from chassis.application import Application, ApplicationParts, OpenStore
 from chassis.settings import Settings, within_retention
-from contracts.http.orders import USUAL_RETURN_DAYS
+from contracts.http.orders import USUAL_RETURN_DAYS, ReturnDays
 from order_svc.api import routes
 from order_svc.service import DEADLINE_S, order_service
 
@@ -17,12 +17,8 @@ class OrderSettings(Settings):
     order_deadline_s: float = Field(
         DEADLINE_S, gt=0, le=7 * 86_400, description="seconds until an undecided order is cancelled"
     )
-    return_days: Annotated[int, AfterValidator(within_retention)] = Field(
-        USUAL_RETURN_DAYS,
-        ge=1,
-        validate_default=True,
-        description="days after the dispatch until which goods can come back by a refund; the same for "
-        "order_svc and inventory_svc",
+    return_days: Annotated[ReturnDays, AfterValidator(within_retention)] = Field(
+        USUAL_RETURN_DAYS, validate_default=True
     )
 
 

@@ -34,16 +34,7 @@ def request(
 ) -> Decision[Order]:
     if is_repeated(order, command):
         return Decision(order)
-    until = order.returnable_until(return_window)
-    if command.returned and until is not None and is_late(sent_at, until):
-        return _not_possible(
-            order,
-            command,
-            RefundRefuseReason.RETURN_WINDOW_ENDED,
-            f"pieces could come back until {until:%Y-%m-%d %H:%M} UTC; give the amount back without them, "
-            "and correct the stock",
-        )
-    why = next(_why_not(order, command), None)
+    why = next(_why_not(order, command, sent_at=sent_at, return_window=return_window), None)
     if why is not None:
         return _not_possible(order, command, *why)
     titles = {line.sku: line.title for line in order.lines}
@@ -56,11 +47,6 @@ def request(
         returned=returned,
     )
     return Decision(with_requested(order, requested), requested)
-
-
-def is_late(sent_at: datetime, until: datetime) -> bool:
-    """It counts when staff sent the command, not when it is handled. One without a time is never late."""
-    return sent_at > until
 
 
 def with_requested(order: Order, requested: orders.RefundRequested) -> Order:
@@ -118,8 +104,18 @@ def _refused(order: Order) -> Iterator[OrderRefund]:
     return (refund for refund in order.refunds if refund.status is RefundStatus.REFUSED)
 
 
-def _why_not(order: Order, command: orders.RefundOrder) -> Iterator[tuple[RefundRefuseReason, str]]:
-    """Every reason to refuse it but the return window, with what staff have to change."""
+def _why_not(
+    order: Order, command: orders.RefundOrder, *, sent_at: datetime, return_window: timedelta
+) -> Iterator[tuple[RefundRefuseReason, str]]:
+    """Every reason to refuse it, with what staff have to change."""
+    until = order.returnable_until(return_window)
+    # It counts when staff sent the command, not when it is handled. One without a time is never late.
+    if command.returned and until is not None and sent_at > until:
+        yield (
+            RefundRefuseReason.RETURN_WINDOW_ENDED,
+            f"pieces could come back until {until:%Y-%m-%d %H:%M} UTC; give the amount back without them, "
+            "and correct the stock",
+        )
     if not order.dispatched:
         yield RefundRefuseReason.NOT_DISPATCHED, ""
     if len(order.refunds) >= REFUNDS_MAX and not any(_refused(order)):

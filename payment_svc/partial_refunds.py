@@ -50,9 +50,9 @@ def grant(
     if _find(payment, refund_id):
         return Decision(payment)  # the same refund under another message id
     if why := _why_not(payment, amount):
-        return _refused(payment, refund_id, why)
+        return Decision(payment, part_refused(payment, refund_id, why))
     if is_settled_outside(payment):
-        return _refused(payment, refund_id, SETTLED_OUTSIDE, settled_outside=True)
+        return Decision(payment, part_refused(payment, refund_id, SETTLED_OUTSIDE, settled_outside=True))
     command = payments.RefundPart(order_id=payment.order_id, refund_id=refund_id)
     refund = PartialRefund(refund_id, amount, returned=returned)
     return Decision(replace(payment, refunds=(*payment.refunds, refund)), command)
@@ -105,7 +105,8 @@ def finish(payment: Payment, refund: PartialRefund, result: PartResult) -> Decis
     if isinstance(result, card.NeverDone):
         outside = is_settled_outside(payment)
         why = result.detail + (RETURN_OUTSIDE if outside else REFUND_AGAIN)
-        return _refused(without(payment, refund), refund.refund_id, why, settled_outside=outside)
+        refused = part_refused(payment, refund.refund_id, why, settled_outside=outside)
+        return Decision(without(payment, refund), refused)
     done = with_done(payment, refund)
     return Decision(done, part_refunded(done, refund))
 
@@ -169,12 +170,6 @@ def part_refused(
     return payments.RefundRefused(
         order_id=payment.order_id, refund_id=refund_id, detail=detail, settled_outside=settled_outside
     )
-
-
-def _refused(
-    payment: Payment, refund_id: UUID, detail: str, *, settled_outside: bool = False
-) -> Decision[Payment]:
-    return Decision(payment, part_refused(payment, refund_id, detail, settled_outside=settled_outside))
 
 
 def _find(payment: Payment, refund_id: UUID) -> PartialRefund | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -10,7 +11,15 @@ from pydantic import BaseModel, Field
 from contracts.orders import CancelReason, RejectReason
 from contracts.values import Money, OrderLine, PricedLine, ReturnedLine, quantities
 
-# For how many days after the dispatch goods can come back, unless the setting RETURN_DAYS says otherwise.
+ReturnDays = Annotated[
+    int,
+    Field(
+        ge=1,
+        description="days after the dispatch until which goods can come back by a refund; the same for "
+        "order_svc and inventory_svc",
+    ),
+]
+"""The setting RETURN_DAYS."""
 USUAL_RETURN_DAYS = 30
 
 

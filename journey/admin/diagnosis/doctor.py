@@ -7,6 +7,7 @@ check: dead letters, alarms, stock, and then the first orders that are not at re
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -63,9 +64,7 @@ class Examination:
         self._by_order = BrokenPromises()
         self._besides = BrokenPromises()
         self._suspects: list[str] = []
-        self._goods_only: dict[
-            str, int
-        ] = {}  # order id -> refunds of which staff give the money back outside
+        self._goods_only = Counter[str]()  # order id -> refunds of which staff give the money back outside
         self._rules = promises.KEPT_FOR_EVER
         self.orders = 0
 
@@ -78,11 +77,9 @@ class Examination:
         left_out = (
             _LEFT_OUT if self._since is not None else _EXPIRED if self._rules.any_gone("orders") else ""
         )
-        outside = (
-            _OUTSIDE.format(count=sum(self._goods_only.values()), order=min(self._goods_only))
-            if self._goods_only
-            else ""
-        )
+        outside = ""
+        if self._goods_only:
+            outside = _OUTSIDE.format(count=self._goods_only.total(), order=min(self._goods_only))
         return promises.findings(
             self._besides, self._by_order, {promises.STOCK: left_out, promises.MONEY: outside}
         )

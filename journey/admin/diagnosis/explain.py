@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 
-from contracts.http.orders import GIVE_BACK_OUTSIDE, OrderStatus, RefundStatus
+from contracts.http.orders import GIVE_BACK_OUTSIDE, OrderStatus
 from contracts.orders import PlaceOrder
 from contracts.values import Money
 from journey.admin.dead_letters.dead_letter import DeadLetter
-from journey.admin.diagnosis import snapshot
+from journey.admin.diagnosis import returns, snapshot
 from journey.admin.diagnosis.journey_history import JourneyHistory, fetch
 from journey.admin.diagnosis.pending_messages import (
     CONSUMERS_BY_TYPE,
@@ -142,8 +142,7 @@ class Explanation:
             found.append(f"to dispatch the parcel: `journey dispatch {self.order_id}`")
         found += [
             f"the refund of {Money.model_validate(refund['amount'])} is {GIVE_BACK_OUTSIDE}"
-            for refund in (self.order or {}).get("refunds", ())
-            if refund["status"] == RefundStatus.GOODS_ONLY
+            for refund in returns.goods_only(self.order or {})
         ]
         if self.status == OrderStatus.NEEDS_ATTENTION:
             found.append(

@@ -18,9 +18,9 @@ def returned_pieces(order: Json) -> Counter[str]:
     return by_sku(line for refund in _booked(order) for line in refund["returned"])
 
 
-def goods_only(order: Json) -> list[str]:
-    """The ids of its refunds of which staff give the money back outside. No book says whether they have."""
-    return [each["refund_id"] for each in order.get("refunds", ()) if _is_goods_only(each)]
+def goods_only(order: Json) -> list[Json]:
+    """Its refunds of which staff give the money back outside. No book says whether they have."""
+    return [refund for refund in order.get("refunds", ()) if _is_goods_only(refund)]
 
 
 def of_goods(order_id: str, order: Json, reservation: Json | None) -> Iterator[str]:
