@@ -11,11 +11,9 @@ from uuid import UUID
 import httpx
 
 from chassis.messaging.envelope import OPERATOR
-from chassis.messaging.identity import derived_id
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Handled
 from contracts.http.orders import RefundStatus
-from contracts.notifications import MailKind
 from journey.admin.broker.management import AdminUnavailable
 from journey.admin.dead_letters import reader
 from journey.admin.diagnosis.books import CONFIRMED
@@ -24,6 +22,7 @@ from journey.admin.registry import SERVICES
 from journey.devenv.shop import message_ids
 from tests.chaos.load import Shoppers
 from tests.support.in_memory_doctor import World, examine, read_world
+from tests.support.system_fixtures import last_mail
 
 ENDED = ("confirmed", "dispatched", "cancelled", "rejected")
 _STORIES_MAX = 3
@@ -123,7 +122,7 @@ def mails(expected: Mapping[UUID, str], message_ids: Counter[str]) -> Iterable[s
     limited by the number of mails in flight at a fault.
     """
     for order_id, status in expected.items():
-        if not message_ids[derived_id("mail", order_id, _KINDS[status])]:
+        if not message_ids[last_mail(order_id, status)]:
             yield f"order {order_id} is {status}, but its mail is missing"
 
 
@@ -177,9 +176,4 @@ async def _story(http: httpx.AsyncClient, shoppers: Shoppers, order_id: UUID) ->
     return f"the story of {order_id}: {'; '.join(entries)}. Not handled: {', '.join(unhandled)}"
 
 
-_KINDS = {
-    "confirmed": MailKind.ORDER_CONFIRMED,
-    "dispatched": MailKind.ORDER_DISPATCHED,
-    "cancelled": MailKind.ORDER_CANCELLED,
-}
 _MOVES = {"captured": 1, "refunded": -1}

@@ -18,15 +18,14 @@ from chassis.bus.topology_model import Policy
 from chassis.messaging.envelope import OPERATOR
 from contracts import orders
 from contracts.catalog import NAMES
-from contracts.notifications import MailKind
 from journey.admin import paging
 from journey.admin.registry import SERVICES, shop_topology
 from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
-from journey.devenv.shop import copies_in_mailbox
+from journey.devenv.shop import message_ids
 from tests.support.cli_runner import finish_journey, printed_json, start_journey
 from tests.support.eventually import until
-from tests.support.system_fixtures import OrderLoad
+from tests.support.system_fixtures import LAST_MAIL, OrderLoad, last_mail
 
 LADDER = RetryLadder().names
 
@@ -35,7 +34,6 @@ pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 ORDERS = 200
 BOUND = 40
 WAIT_S_MAX = 120.0
-LAST_MAIL = {"confirmed": MailKind.ORDER_CONFIRMED, "cancelled": MailKind.ORDER_CANCELLED}
 BACKFILL = ("backfill", "notification_svc", "--since", "1h")
 FULL = ("--service", "notification_svc", "--error", "the queue was full")
 FORGET = ("dlq", "drop", *FULL)
@@ -94,8 +92,8 @@ async def journey(system: ProcessShop, *parts: str) -> str:
 
 async def copies(system: ProcessShop, order_load: OrderLoad) -> Counter[int]:
     """Number of mail copies -> number of orders, for the mail about each order's outcome."""
-    found = {kind: await copies_in_mailbox(system, kind) for kind in LAST_MAIL.values()}
-    return Counter(found[LAST_MAIL[status]](order_id) for order_id, status in order_load.expected.items())
+    found = await message_ids(system)
+    return Counter(found[last_mail(order_id, status)] for order_id, status in order_load.expected.items())
 
 
 async def without_mail(system: ProcessShop, order_load: OrderLoad) -> int:
