@@ -14,8 +14,9 @@ from fastapi import APIRouter
 
 from chassis import telemetry
 from chassis.bus.protocol import Bus, Subscription
+from chassis.cancellation import cancel
 from chassis.clock import Clock, utc_now
-from chassis.core.cancellation import cancel
+from chassis.core.background import Work, keep_running
 from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.core.dispatcher import Dispatcher
 from chassis.core.effects import EffectRunner
@@ -85,6 +86,8 @@ class Runtime:
         self.stopping = asyncio.Event()
         self._stops_at = 0.0
         self.crashed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.background_error: BaseException | None = None
+        """The latest error of a background task, which runs again since. Tests must find none."""
 
     async def start(self) -> None:
         """Connect, retrying while a server is unavailable, then consume.
@@ -112,24 +115,24 @@ class Runtime:
         telemetry.log.info("consuming", service=self.service.name)
 
     def _start_background(self) -> None:
-        timers = send_due_reminders(
-            self.service, self.store, self.bus, clock=self.clock, every_s=self.timer_check_s
+        service = self.service
+        store = self.store
+        clock = self.clock
+        every_s = self.timer_check_s
+        self._background(
+            "timers", lambda: send_due_reminders(service, store, self.bus, clock=clock, every_s=every_s)
         )
-        self._supervise("timers", timers)
-        sweeper = sweep_unpublished(
-            self.service, self.store, self.bus, clock=self.clock, every_s=10 * self.timer_check_s
+        self._background(
+            "sweeper", lambda: sweep_unpublished(service, store, self.bus, clock=clock, every_s=10 * every_s)
         )
-        self._supervise("sweeper", sweeper)
-        if self.retention_after_s is not None:
-            accord = keep_in_accord(
-                self.service, self.store, self.clock, first_after_s=self.retention_after_s
+        if (after_s := self.retention_after_s) is not None:
+            self._background(
+                "retention", lambda: keep_in_accord(service, store, clock, first_after_s=after_s)
             )
-            self._supervise("retention", accord)
-        self._supervise("health", self._health.probe_forever(self.probe_s))
-        if self.sample_s is not None:
-            samples = sample_store(self.service, self.store, clock=self.clock, every_s=self.sample_s)
-            self._supervise("samples", samples)
-            self._supervise("event loop lag", observe_lag(self.service.name))
+        self._background("health", lambda: self._health.probe_forever(self.probe_s))
+        if (sample_s := self.sample_s) is not None:
+            self._background("samples", lambda: sample_store(service, store, clock=clock, every_s=sample_s))
+            self._background("event loop lag", lambda: observe_lag(service.name))
 
     async def stop(self, drain_s: float = 20.0) -> None:
         """Stop consuming, finish the messages and the requests in flight, and exit.
@@ -207,6 +210,13 @@ class Runtime:
         self._subscriptions.append(subscription)
         return await self._pause.add(subscription)
 
+    def _background(self, task: str, work: Work) -> None:
+        running = keep_running(work, service=self.service.name, task=task, on_error=self._background_failed)
+        self._supervise(task, running)
+
+    def _background_failed(self, error: BaseException) -> None:
+        self.background_error = error
+
     def _supervise(self, name: str, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine, name=name)
         task.add_done_callback(self._task_ended)
@@ -214,9 +224,7 @@ class Runtime:
         return task
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """A background task that ends unasked counts as a crash,
-        even if a dying connection "cancelled" it.
-        """
+        """A task that ends unasked counts as a crash, even if a dying connection "cancelled" it."""
         asked = task.cancelled() and task.cancelling()
         error = (
             RuntimeError(f"{task.get_name()} was cancelled, but not by us")

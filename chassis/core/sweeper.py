@@ -4,14 +4,14 @@ Only the synchronous path (execute.py) leaves any, and an operator who has messa
 """
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from chassis.bus.protocol import Bus
 from chassis.clock import Clock
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.message_spans import sweep_span
-from chassis.store.protocol import Store, StoreUnavailable
+from chassis.store.protocol import Loaded, Store, StoreUnavailable
 from chassis.telemetry import metrics
 
 SWEEP_AFTER = timedelta(seconds=10)
@@ -49,7 +49,15 @@ async def _sweep_page(
         if any(results):
             failed = True
             continue  # the next round tries again
-        kept_until = None if loaded.deadline_at else aggregate.kept_until(aggregate.read(loaded), clock())
+        kept_until = _kept_until(aggregate, loaded, clock())
         await store.published(aggregate.kind, loaded.key, version=loaded.version, kept_until=kept_until)
         metrics.SWEPT.labels(service.name).inc(len(envelopes))
     return len(found) == _PAGE and not failed
+
+
+def _kept_until(aggregate: Aggregate[Any], loaded: Loaded, now: datetime) -> datetime | None:
+    """None also if only a newer release can read the state. Its retention run sets the date then."""
+    try:
+        return None if loaded.deadline_at else aggregate.kept_until(aggregate.read(loaded), now)
+    except ValueError:
+        return None

@@ -2,6 +2,7 @@
 refusal) and describes them in plain language.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
+from chassis.cancellation import is_being_cancelled
 from chassis.store.protocol import StoreRefused, StoreUnavailable
 
 # Server codes that mean a write conflict: duplicate key, write conflict, and no such transaction, which the
@@ -60,9 +62,21 @@ class ConnectionUnusable(StoreUnavailable):
 
 @asynccontextmanager
 async def translated_errors() -> AsyncIterator[None]:
-    """Translate errors: an unknown outcome into StoreUnavailable, a final error into StoreRefused."""
+    """Translate errors: an unknown outcome into StoreUnavailable, a final error into StoreRefused.
+
+    The drivers let errors of the system and of the event loop through, such as the RuntimeError of a thread
+    that cannot be started, or an unrequested cancellation.
+    """
     try:
         yield
+    except asyncio.CancelledError:
+        if is_being_cancelled():
+            raise
+        raise StoreUnavailable("the connection to MongoDB died") from None
+    except RecursionError as error:
+        raise StoreRefused("MongoDB cannot store such a deeply nested document") from error
+    except (OSError, RuntimeError) as error:
+        raise StoreUnavailable(f"MongoDB cannot be asked: {error}") from error
     except (PyMongoError, BSONError) as error:
         message = str(error)[:300]
         if isinstance(error, BSONError):

@@ -139,6 +139,15 @@ DEADLINES = counter(
     labels=(SERVICE, KIND),
     recorded_in="chassis/core/timers.py",
 )
+BACKGROUND_ERRORS = counter(
+    own("background_errors_total"),
+    "Errors that ended a background task; the service starts it again",
+    labels=(
+        SERVICE,
+        Label("task", "`timers`, `sweeper`, `retention`, `health`, `samples` or `event loop lag`"),
+    ),
+    recorded_in="chassis/core/background.py",
+)
 RETENTION = counter(
     own("retention_documents_total"),
     "Documents compared with their retention rule (examined), and given the correct expiry time (dated)",

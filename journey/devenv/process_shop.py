@@ -185,7 +185,7 @@ class ProcessShop:
         why = "no response"
         while asyncio.get_running_loop().time() < deadline:
             if self.processes.running(name) is None:
-                cause, helps = causes.why(self._log(name))
+                cause, helps = causes.why(self.log_of(name))
                 raise InfrastructureUnavailable(f"{name} ended during its start: {cause}", helps)
             try:
                 response = await http.get(f"{self.endpoints.http[name]}/readyz")
@@ -196,7 +196,7 @@ class ProcessShop:
             except httpx.HTTPError:
                 why = "no response"
             await asyncio.sleep(0.1)
-        cause, helps = causes.why(self._log(name))
+        cause, helps = causes.why(self.log_of(name))
         raise InfrastructureUnavailable(f"{name} is not ready: {why}; {cause}", helps)
 
     async def down(self, log: Log) -> None:
@@ -227,8 +227,8 @@ class ProcessShop:
         async with self.admin as admin:
             return await admin.plan(self._topology, self.endpoints.vhost)
 
-    def _log(self, name: str) -> Path:
-        return self.state_dir / "log" / f"{name}.log"
+    def log_of(self, process: str) -> Path:
+        return self.state_dir / "log" / f"{process}.log"
 
     def environment(self, name: str, instance: int = 1) -> dict[str, str]:
         """The environment of one process; see journey/devenv/process_environment.py."""

@@ -17,8 +17,8 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chassis import telemetry
+from chassis.cancellation import cancel
 from chassis.clock import Clock
-from chassis.core.cancellation import cancel
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.redrive import REDRIVE, DeadLetterAction
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable

@@ -11,8 +11,8 @@ import httpx
 
 from chassis import telemetry
 from chassis.bus.protocol import BusUnavailable
+from chassis.cancellation import cancel
 from chassis.clock import Clock
-from chassis.core.cancellation import cancel
 from chassis.telemetry.instruments import Label, gauge, own
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import AdminUnavailable

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 import httpx
 
 from chassis import telemetry
+from chassis.cancellation import cancel
 from chassis.clock import Clock
-from chassis.core.cancellation import cancel
 from journey.admin.broker.input_queues import by_input_queue
 from journey.admin.diagnosis.pending_messages import PendingDelivery
 from journey.admin.diagnosis.snapshot import Location, LocationKind, ShopSnapshot, locate

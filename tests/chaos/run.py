@@ -66,6 +66,8 @@ async def phase(plan: Plan, state_dir: Path, log: Log) -> Outcome:
             "orders are at rest"
         )
         check_result = await judge(shoppers, copies_max=MAILS_IN_HAND * len(struck), wait_s=SETTLED_S_MAX)
+        for error in fleet.background_errors():
+            log(f"survived by {error}")
         check_result.broken += fleet.broken + _too_little(plan, len(shoppers.placed), len(struck))
     return Outcome(
         f"broker and database of {plan.nodes}", shoppers.placed, struck, check_result, shoppers.unsent

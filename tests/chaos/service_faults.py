@@ -1,6 +1,7 @@
 """Faults of the services, killed, frozen, restarted; and of the card provider."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -11,6 +12,7 @@ import psutil
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.progress_log import Log
 from journey.admin.registry import SERVICES
+from journey.devenv.infra.causes import last_message
 from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
 from tests.chaos.environment import Fault
@@ -22,6 +24,8 @@ FROZEN_S = 5.0, 15.0
 OUTAGE_S = 3.0, 10.0
 ASKS_PROVIDER = "payment_svc"
 _LOOK_S = 1.0
+_LINES, _LINE_CHARS_MAX = 20, 2_000
+_BACKGROUND_ERROR = '"event": "background task failed"'
 
 
 class Fleet:
@@ -147,9 +151,21 @@ class Fleet:
     def _start_again_if_ended(self, name: str, instance: int) -> None:
         process = _process(name, instance)
         if self.system.processes.running(process) is None:
-            self.broken.append(f"{process} ended unasked")
-            self._log(f"{process} ended unexpectedly; restarting it")
+            written = self.system.log_of(process).read_text(errors="replace")
+            self.broken.append(f"{process} ended unasked: {last_message(written)}")
+            self._log(f"{process} ended unexpectedly; restarting it. The end of its log:")
+            self._log("\n".join(line[:_LINE_CHARS_MAX] for line in written.splitlines()[-_LINES:]))
             self.system.start(name, instance)
+
+    def background_errors(self) -> list[str]:
+        """The errors that services met in background tasks, and survived."""
+        return [
+            f"{process}: {entry['task']}: {entry['exception']}"
+            for process in (_process(*each) for each in self._struck)
+            for line in self.system.log_of(process).read_text(errors="replace").splitlines()
+            if _BACKGROUND_ERROR in line
+            for entry in (json.loads(line),)
+        ]
 
 
 def _process(name: str, instance: int) -> str:

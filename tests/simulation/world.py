@@ -243,6 +243,8 @@ class World:
             crashed = instance.runtime.crashed
             if crashed.done() and not instance.dead:
                 raise AssertionError(f"{instance.name} died of a bug") from crashed.result()
+            if (error := instance.runtime.background_error) is not None:
+                raise AssertionError(f"a background task of {instance.name} failed") from error
 
     def clock(self) -> datetime:
         return virtual_time.now()

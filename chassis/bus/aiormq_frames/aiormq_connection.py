@@ -35,6 +35,7 @@ from chassis.bus.aiormq_frames.confirms import Confirm, Confirms
 from chassis.bus.aiormq_frames.messages import RawDelivery, properties_of
 from chassis.bus.aiormq_frames.transport import TappedConnection, transport_of
 from chassis.bus.protocol import BusUnavailable, MessageNotEncodable
+from chassis.cancellation import is_being_cancelled
 from chassis.messaging.envelope import WireMessage
 
 CONNECT_S_MAX = 5.0
@@ -55,15 +56,13 @@ async def broker_call(limit_s: float) -> AsyncIterator[None]:
 
     Channel errors (ChannelClosed) pass unchanged.
 
-    aiormq raises CancelledError on a dead connection. `Task.cancelling()` tells that apart from a real
-    cancellation.
+    aiormq raises CancelledError on a dead connection, too.
     """
     try:
         async with asyncio.timeout(limit_s):
             yield
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_being_cancelled():
             raise
         raise BusUnavailable("the connection died") from None
     except TimeoutError:
@@ -72,6 +71,12 @@ async def broker_call(limit_s: float) -> AsyncIterator[None]:
         raise
     # aiormq raises StopAsyncIteration if the server hangs up during the handshake.
     except (AMQPError, ChannelInvalidStateError, OSError, StopAsyncIteration) as error:
+        raise BusUnavailable(describe(error)) from error
+    # It raises a RuntimeError about a connection that has just closed, and a plain Exception from calls that
+    # wait when the server hangs up between two frames.
+    except Exception as error:
+        if type(error) not in (Exception, RuntimeError):
+            raise
         raise BusUnavailable(describe(error)) from error
 
 

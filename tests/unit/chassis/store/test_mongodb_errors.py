@@ -1,5 +1,7 @@
 """Database errors are described in plain language, and temporary ones do not become StoreRefused."""
 
+import asyncio
+
 import pytest
 from pymongo.errors import (
     AutoReconnect,
@@ -46,6 +48,34 @@ async def test_each_error_is_described(error: PyMongoError, becomes: type[Except
         async with mongodb_errors.translated_errors():
             raise error
     assert "Topology" not in str(reported.value) and type(error).__name__ not in str(reported.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "becomes"),
+    [
+        (RuntimeError("can't start new thread"), StoreUnavailable),
+        (OSError(24, "Too many open files"), StoreUnavailable),
+        (asyncio.CancelledError(), StoreUnavailable),
+        (RecursionError("maximum recursion depth exceeded"), StoreRefused),
+    ],
+    ids=repr,
+)
+async def test_what_drivers_let_through_is_translated(error: BaseException, becomes: type[Exception]) -> None:
+    with pytest.raises(becomes):
+        async with mongodb_errors.translated_errors():
+            raise error
+
+
+async def test_a_real_cancellation_passes() -> None:
+    async def wait() -> None:
+        async with mongodb_errors.translated_errors():
+            await asyncio.sleep(60)
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_a_full_disk_dead_letters_nothing() -> None:

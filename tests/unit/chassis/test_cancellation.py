@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from chassis.core.cancellation import cancel
+from chassis.cancellation import cancel
 
 AGAIN_S = 0.01
 

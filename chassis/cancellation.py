@@ -1,4 +1,4 @@
-"""The end of background tasks."""
+"""The end of background tasks, and unrequested cancellations."""
 
 import asyncio
 from collections.abc import Iterable
@@ -20,3 +20,12 @@ async def cancel(tasks: Iterable[asyncio.Task[Any]], again_s: float = AGAIN_S) -
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=again_s)
     await asyncio.gather(*every, return_exceptions=True)
+
+
+def is_being_cancelled() -> bool:
+    """Whether a cancellation of the current task was requested.
+
+    Drivers also raise CancelledError in calls on a connection that dies.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
