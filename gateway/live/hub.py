@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from chassis import telemetry
-from chassis.store.protocol import Loaded, Store, StoreUnavailable
+from chassis.store.protocol import Loaded, Store, StoreRefused, StoreUnavailable
 from gateway.orders.aggregates import TIMELINES
 from gateway.orders.timeline import OrderTimeline
 
@@ -86,17 +86,19 @@ class Hub:
                 self._versions.pop(key, None)
 
     async def _poll(self) -> None:
-        while self._subscriptions and not self._stopping.is_set():
-            pause_s = self._poll_s
-            try:
-                self._notify(await self._store.load(TIMELINES.kind, list(self._subscriptions)))
-            except StoreUnavailable:
-                pause_s = STORE_RETRY_S  # the streams stay open
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._stopping.wait()
-        for subscriptions in self._subscriptions.values():
-            self._end(subscriptions)
+        try:
+            while self._subscriptions and not self._stopping.is_set():
+                pause_s = self._poll_s
+                try:
+                    self._notify(await self._store.load(TIMELINES.kind, list(self._subscriptions)))
+                except (StoreUnavailable, StoreRefused):
+                    pause_s = STORE_RETRY_S  # the streams stay open
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._stopping.wait()
+        finally:  # also after a bug: streams that are never updated would look alive
+            for subscriptions in self._subscriptions.values():
+                self._end(subscriptions)
 
     def _notify(self, found: dict[str, Loaded]) -> None:
         for key, loaded in found.items():

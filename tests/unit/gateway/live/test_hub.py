@@ -1,10 +1,12 @@
 """The hub notifies subscriptions about changed timelines, and the stream quota limits their number."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 import pytest
 
+from chassis.store.protocol import Loaded, StoreRefused, StoreUnavailable
+from gateway.live import hub as hub_module
 from gateway.live.hub import Hub
 from gateway.live.sse import StreamQuota, parse_last_event_id
 from tests.support.eventually import until
@@ -56,6 +58,37 @@ async def test_every_subscription_of_an_order_is_notified(gateway: GatewayFixtur
         assert await one.wait_for_update(WAIT_S_MAX) is not None
         async with hub.subscribe(ORDER) as other:
             assert await other.wait_for_update(WAIT_S_MAX) is not None
+
+
+async def test_a_query_that_the_database_refuses_is_repeated(
+    gateway: GatewayFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "STORE_RETRY_S", 0.01)
+    await store_timeline(gateway, OUTCOMES["paying"])
+    load = gateway.store.load
+    errors: list[Exception] = [StoreRefused("not authorized"), StoreUnavailable("no primary")]
+
+    async def refuse(kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+        if errors:
+            raise errors.pop()
+        return await load(kind, keys)
+
+    monkeypatch.setattr(gateway.store, "load", refuse)
+    hub = Hub(gateway.store, asyncio.Event(), poll_s=0.01)
+    async with hub.subscribe(ORDER) as subscription:
+        assert await subscription.wait_for_update(WAIT_S_MAX) is not None and not errors
+
+
+async def test_a_bug_in_polling_ends_the_streams(
+    gateway: GatewayFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def buggy(kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(gateway.store, "load", buggy)
+    hub = Hub(gateway.store, asyncio.Event(), poll_s=0.01)
+    async with hub.subscribe(ORDER) as subscription:
+        await until(lambda: subscription.ended, within_s=WAIT_S_MAX)
 
 
 def test_a_last_event_id_is_a_plain_number() -> None:
