@@ -125,7 +125,7 @@ async def _asked_under_a_new_key(self: ProviderLine, card_request: Any) -> Any:
     return await _ASK(self, replace(card_request, key=f"{card_request.key}:{uuid4()}"))
 
 
-async def _never_swept(*_: Any) -> None:
+async def _never_swept(*_: Any, **__: Any) -> None:
     await asyncio.get_running_loop().create_future()
 
 
@@ -150,8 +150,8 @@ class _Forgetful(set[str]):
         """It does not record which effects are running."""
 
 
-def _in_a_hurry(effects: EffectRunner, *args: Any) -> None:
-    _EFFECT_RUNNER(effects, *args)
+def _in_a_hurry(effects: EffectRunner, *args: Any, **named: Any) -> None:
+    _EFFECT_RUNNER(effects, *args, **named)
     effects._in_progress = _Forgetful()
 
 

@@ -88,6 +88,19 @@ class Instance:
             self._starting.cancel()
         await self.runtime.kill()
 
+    def raise_bugs(self) -> None:
+        """Raises AssertionError if the service cannot start, crashed, or had an error in the background."""
+        runtime = self.runtime
+        starting = self._starting
+        if self.dead:
+            return
+        if starting is not None and starting.done() and (error := starting.exception()) is not None:
+            raise AssertionError(f"{self.name} cannot start") from error
+        if runtime.crashed.done():
+            raise AssertionError(f"{self.name} died of a bug") from runtime.crashed.result()
+        if runtime.background_error is not None:
+            raise AssertionError(f"a background task of {self.name} failed") from runtime.background_error
+
     @property
     def in_flight(self) -> int:
         batcher = self.runtime._dispatcher

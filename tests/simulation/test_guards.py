@@ -1,5 +1,6 @@
 """Every guard is needed: without it a single fault or a busy day breaks an invariant."""
 
+import re
 import sys
 from collections.abc import Iterator
 
@@ -41,6 +42,8 @@ SETTING_COMMANDS: frozenset[type[Command]] = frozenset(
 )
 # The rarest collision, that of a guard in the middle of a load, is in one day of about 250.
 DAYS, STEPS = 1_500, 15
+# Of a replacement that does not fit what it replaces. Any fault would be noticed then.
+_OWN_ERROR = re.compile(r"\b(TypeError|AttributeError|NameError|KeyError|IndexError)\b")
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
@@ -52,6 +55,7 @@ def test_the_simulation_notices_a_missing_guard(guard: Guard, capsys: pytest.Cap
         for what, run in _runs(guard, known):
             played += 1
             if run.broken:
+                assert not _OWN_ERROR.search(run.broken), f"the replacement itself fails: {run.broken}"
                 with capsys.disabled():
                     print(
                         f"\n  without {guard.name}: noticed by run {played}, {what}: {run.broken[:100]}",

@@ -166,7 +166,9 @@ class World:
             for dead_letter in self.broker.take_dead(name)
             if not self._is_fatal(dead_letter)
         ]
-        unexplained = [self.called(each.wire_message) for each in self._causes.unexplained(dead)]
+        unexplained = [
+            f"{self.called(each.wire_message)}, {each.error_type}" for each in self._causes.unexplained(dead)
+        ]
         assert not unexplained, f"a dead letter that nothing explains: {unexplained[0]}"
         given_back, self._given_back = (
             set(self._given_back),
@@ -240,11 +242,7 @@ class World:
         if self.monitor.broken:
             raise AssertionError(self.monitor.broken[0])
         for instance in self._instances:
-            crashed = instance.runtime.crashed
-            if crashed.done() and not instance.dead:
-                raise AssertionError(f"{instance.name} died of a bug") from crashed.result()
-            if (error := instance.runtime.background_error) is not None:
-                raise AssertionError(f"a background task of {instance.name} failed") from error
+            instance.raise_bugs()
 
     def clock(self) -> datetime:
         return virtual_time.now()
