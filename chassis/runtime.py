@@ -16,7 +16,7 @@ from chassis import telemetry
 from chassis.bus.protocol import Bus, Subscription
 from chassis.cancellation import cancel
 from chassis.clock import Clock, utc_now
-from chassis.core.background import Work, keep_running
+from chassis.core.background import BackgroundTask, Work, keep_running
 from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.core.dispatcher import Dispatcher
 from chassis.core.effects import EffectRunner
@@ -210,7 +210,7 @@ class Runtime:
         self._subscriptions.append(subscription)
         return await self._pause.add(subscription)
 
-    def _background(self, task: str, work: Work) -> None:
+    def _background(self, task: BackgroundTask, work: Work) -> None:
         running = keep_running(work, service=self.service.name, task=task, on_error=self._background_failed)
         self._supervise(task, running)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Literal
 
 from chassis import telemetry
 from chassis.backoff import Backoff
@@ -13,10 +13,11 @@ _PAUSE_S_MIN = 1.0
 PAUSE_S_MAX = 60.0
 
 Work = Callable[[], Coroutine[Any, Any, None]]
+BackgroundTask = Literal["timers", "sweeper", "retention", "health", "samples", "event loop lag"]
 
 
 async def keep_running(
-    work: Work, *, service: str, task: str, on_error: Callable[[BaseException], None]
+    work: Work, *, service: str, task: BackgroundTask, on_error: Callable[[BaseException], None]
 ) -> None:
     """Run the work until it ends or is cancelled. After an error, start it again with growing pauses.
 

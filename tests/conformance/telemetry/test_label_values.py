@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.protocol import Delivery
 from chassis.circuit_breaker import CircuitState
+from chassis.core.background import BackgroundTask
 from chassis.core.failure_reasons import Reason
 from chassis.core.observer import UNKNOWN_TYPE, EffectOutcome
 from chassis.messaging.envelope import WireMessage
@@ -51,6 +52,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "result": frozenset({"hit", "miss", "new", "bypassed"}),
     "state": frozenset(CircuitState),
     "what": frozenset({"examined", "dated"}),
+    "task": frozenset(get_args(BackgroundTask)),
     "listener": frozenset({"public", "internal"}),
     "http_request_method": METHODS | {OTHER_METHOD},
     "http_response_status_code": frozenset({"", *map(str, range(100, 600))}),

@@ -29,6 +29,7 @@ HOME = {
     "city": "London",
     "country": "GB",
 }
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PERSONAL = [line for field, line in HOME.items() if field not in ("label", "country")]
 
 
@@ -42,8 +43,10 @@ class UserApp:
         passwords: Passwords | None = None,
         min_response_s: float = 0.0,
         policy: AuthPolicy | None = None,
+        now: datetime = NOON,
     ) -> None:
-        self.now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+        """`now`: on a real database the real time; it deletes what has expired by its own clock."""
+        self.now = now
         self.broker = MemoryBroker(build([user_service()]))
         self.runtime = Runtime(
             user_service(), MemoryBus(self.broker, "user_svc"), store, clock=lambda: self.now

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
+from chassis.clock import utc_now
 from chassis.store.mongodb import MongoStore
 from tests.support.shops.user import HOME, PERSONAL, UserApp
 from user_svc.auth.login_attempts import FREE_ATTEMPTS
@@ -28,7 +29,7 @@ async def test_an_account_lives_and_leaves_nothing_personal_in_mongodb(
 ) -> None:
     name = f"{database_prefix}user_svc"
     client: Documents = AsyncMongoClient(real_infrastructure.mongo_url)
-    user_app = UserApp(MongoStore(real_infrastructure.mongo_url, name))
+    user_app = UserApp(MongoStore(real_infrastructure.mongo_url, name), now=utc_now())
     await user_app.runtime.start()
     try:
         await asyncio.gather(
@@ -65,7 +66,7 @@ async def test_instances_on_mongodb_count_concurrent_attempts_exactly(
 ) -> None:
     """Each instance has a client of its own; both write the document of one network."""
     name = f"{database_prefix}user_svc"
-    apps = [UserApp(MongoStore(real_infrastructure.mongo_url, name)) for _ in range(2)]
+    apps = [UserApp(MongoStore(real_infrastructure.mongo_url, name), now=utc_now()) for _ in range(2)]
     for user_app in apps:
         await user_app.runtime.start()
     try:
