@@ -130,7 +130,7 @@ class ProcessShop:
                     {*self.endpoints.http.values(), *self.endpoints.public.values()}
                 )
         environment = self.environment(name, instance) | settings
-        log = self.state_dir / "log" / f"{process}.log"
+        log = self.log_of(process)
         self.processes.start(process, [sys.executable, "-m", name], log=log, env=environment, cwd=ROOT)
 
     async def scale(self, wanted: Mapping[str, int], log: Log = lambda text: None) -> None:

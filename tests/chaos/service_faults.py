@@ -1,7 +1,6 @@
 """Faults of the services, killed, frozen, restarted; and of the card provider."""
 
 import asyncio
-import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -24,7 +23,7 @@ FROZEN_S = 5.0, 15.0
 OUTAGE_S = 3.0, 10.0
 ASKS_PROVIDER = "payment_svc"
 _LOOK_S = 1.0
-_LINES, _LINE_CHARS_MAX = 20, 2_000
+_LINES = 20
 _BACKGROUND_ERROR = '"event": "background task failed"'
 
 
@@ -151,21 +150,22 @@ class Fleet:
     def _start_again_if_ended(self, name: str, instance: int) -> None:
         process = _process(name, instance)
         if self.system.processes.running(process) is None:
-            written = self.system.log_of(process).read_text(errors="replace")
+            written = "\n".join(self._log_lines(process)[-_LINES:])
             self.broken.append(f"{process} ended unasked: {last_message(written)}")
-            self._log(f"{process} ended unexpectedly; restarting it. The end of its log:")
-            self._log("\n".join(line[:_LINE_CHARS_MAX] for line in written.splitlines()[-_LINES:]))
+            self._log(f"{process} ended unexpectedly; restarting it. The end of its log:\n{written}")
             self.system.start(name, instance)
 
     def background_errors(self) -> list[str]:
         """The errors that services met in background tasks, and survived."""
         return [
-            f"{process}: {entry['task']}: {entry['exception']}"
+            f"{process}: {line}"
             for process in (_process(*each) for each in self._struck)
-            for line in self.system.log_of(process).read_text(errors="replace").splitlines()
+            for line in self._log_lines(process)
             if _BACKGROUND_ERROR in line
-            for entry in (json.loads(line),)
         ]
+
+    def _log_lines(self, process: str) -> list[str]:
+        return self.system.log_of(process).read_text(errors="replace").splitlines()
 
 
 def _process(name: str, instance: int) -> str:
