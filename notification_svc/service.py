@@ -23,6 +23,9 @@ from notification_svc.metrics import observe_mail
 
 OPEN = frozenset({MailStatus.QUEUED})
 EFFECTS_MAX = 8
+# Above the sum of the limits in user_client.py and mail_server.py: a mail that the server has taken must not
+# be interrupted.
+EFFECT_S_MAX = 35.0
 # Its input queues may drop their oldest messages: the journal has every event, so `journey backfill` restores
 # the mails.
 QUEUE_BOUNDS = QueueBounds(messages_max=100_000, bytes_max=256 * 2**20)
@@ -66,7 +69,7 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         (mails,),
         catalog=CATALOG,
         prefetch_commands=32,
-        effects=EffectLimits(concurrent_max=EFFECTS_MAX),
+        effects=EffectLimits(concurrent_max=EFFECTS_MAX, timeout_s=EFFECT_S_MAX),
         queue_bounds=QUEUE_BOUNDS,
         linger_s=0.1,
         # Unknown to release 0.1.0.

@@ -54,7 +54,8 @@ class Decision(Generic[S]):
 class RunEffect:
     """Not decided yet: run this effect in the outside world, then decide again with its result.
 
-    Nothing is stored. The effect carries its own deterministic idempotency key, because it may run twice.
+    The effect carries its own deterministic idempotency key, because it may run twice. If the outside world
+    knows no such keys, only a crash or a lost connection repeats it (leases.py).
     """
 
     __slots__ = ("effect",)

@@ -49,14 +49,14 @@ class EffectLimits:
 
     # How many effects run at once.
     concurrent_max: int = 16
-    # How long one effect may take with all its calls; afterwards it counts as unavailable. None: its handler
-    # limits each call itself.
-    timeout_s: float | None = None
+    # How long one effect may take with all its calls; afterwards it counts as unavailable. If the instance
+    # that runs an effect without an idempotency key dies, another begins it after this time.
+    timeout_s: float = 60.0
     # When effects pause after several of them got no response.
     circuit: CircuitLimits = field(default_factory=CircuitLimits)
 
     def __post_init__(self) -> None:
-        if self.concurrent_max < 1 or (self.timeout_s is not None and self.timeout_s <= 0):
+        if self.concurrent_max < 1 or self.timeout_s <= 0:
             raise ValueError(f"{self}: at least one effect at once, and a time limit above 0")
 
 
@@ -66,6 +66,10 @@ class EffectUnavailable(Exception):
 
 class CircuitOpen(EffectUnavailable):
     """The effect was not even tried: several effects before it got no response."""
+
+
+class EffectRunning(EffectUnavailable):
+    """The effect was not tried: it may be running for a copy of the message (leases.py)."""
 
 
 class TooOld(Exception):
@@ -119,7 +123,7 @@ class Aggregate(Generic[S]):
     # one.
     created_by: tuple[type[Message], ...] = ()
     # Whether the outside world carries out an effect with the same key only once. Then an outdated state may
-    # ask for it.
+    # ask for it, and several instances at once may run it. Otherwise one at a time has a lease (leases.py).
     effects_are_idempotent: bool = False
     related: RelatedAggregates[Any] | None = None
     deadline: Deadline[S] | None = None

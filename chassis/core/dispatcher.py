@@ -15,7 +15,7 @@ from chassis.core import retry
 from chassis.core.committer import Committer
 from chassis.core.decision import RunEffect
 from chassis.core.definition import EffectUnavailable, ServiceDefinition
-from chassis.core.effects import EffectRunner
+from chassis.core.effects import EffectRunner, LeaseTooOld
 from chassis.core.inbox import FEW, Inbox
 from chassis.core.message_spans import BatchSpans, effect_span
 from chassis.core.observer import MessageObserver
@@ -42,7 +42,7 @@ class Dispatcher:
         self._service = service
         self._effects = effects
         self._clock = clock
-        self._inbox = Inbox(service, effects)
+        self._inbox = Inbox(service)
         processor = MessageProcessor(service, store, clock=clock)
         self._observer = observer or MessageObserver(service, clock)
         self._committer = Committer(
@@ -113,40 +113,31 @@ class Dispatcher:
         emitted: list[tuple[PendingMessage, Sequence[Envelope]]] = []
         for pending in batch:
             match pending.outcome:
-                case RunEffect() if self._effects.blocks(pending):
-                    self._inbox.put(pending)
                 case RunEffect(effect=effect):
-                    self._effects.begin(pending)
+                    self._effects.require_handler(pending)
                     self._spawn(self._run_effect(pending, effect))
+                case EffectUnavailable() as error:
+                    self._spawn(self._committer.postpone(pending, error))
                 case Exception() as error:
-                    self._spawn(self._fail(pending, error))
+                    self._spawn(self._committer.fail(pending, error))
                 case tuple() as envelopes:
-                    self._end_effect(pending)
                     emitted.append((pending, envelopes))
         for pending, error in await self._committer.publish_and_ack(emitted, spans):
-            self._spawn(self._fail(pending, error))
+            self._spawn(self._committer.fail(pending, error))
 
     async def _run_effect(self, pending: PendingMessage, effect: object) -> None:
-        """Run the effect, then let the message wait for its next batch, with the result."""
+        """Run the effect. Then the message waits for its next batch, with the result or the error.
+
+        An error is stored too, because it ends the lease. After LeaseTooOld the message is decided again.
+        """
         try:
             with effect_span(pending, effect):
                 pending.result = await self._effects.run(pending, effect)
-        except EffectUnavailable as error:
-            await self._committer.postpone(pending, error)
-            self._end_effect(pending)
-        except Exception as error:  # a bug in the effect: this message alone goes to the retry ladder
-            await self._fail(pending, error)
-        else:
-            self._inbox.put(pending)
-
-    async def _fail(self, pending: PendingMessage, error: Exception) -> None:
-        await self._committer.fail(pending, error)
-        self._end_effect(pending)
-
-    def _end_effect(self, pending: PendingMessage) -> None:
-        """Copies of the message need not wait for it any more."""
-        self._effects.end(pending)
-        self._inbox.wake()
+        except LeaseTooOld:
+            pass
+        except Exception as error:
+            pending.effect_error = error
+        self._inbox.put(pending)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)

@@ -15,19 +15,19 @@ from typing import Any
 from chassis.circuit_breaker import CircuitBreaker, CircuitState
 from chassis.clock import Clock, utc_now
 from chassis.core.definition import CircuitOpen, EffectHandler, EffectUnavailable, ServiceDefinition
+from chassis.core.leases import may_begin
 from chassis.core.observer import EffectOutcome, MessageObserver
 from chassis.core.pausing import PausableQueue
 from chassis.core.pending_message import PendingMessage
 from chassis.telemetry.circuits import report_circuit
 
 
-class EffectRunner:
-    """Runs the effects of one service: at most `concurrent_max` at once,
-    and those of one message never twice at once.
+class LeaseTooOld(Exception):
+    """Before the effect could begin. It needs a new lease."""
 
-    An effect without an idempotency key would happen twice, so a copy of its message waits until it has
-    ended.
-    """
+
+class EffectRunner:
+    """Runs the effects of one service, at most `concurrent_max` at once."""
 
     def __init__(
         self,
@@ -46,7 +46,6 @@ class EffectRunner:
             probe_s=math.inf, limits=service.effects.circuit, changed=report_circuit(service.name, "effects")
         )
         self._slots = asyncio.Semaphore(service.effects.concurrent_max)
-        self._in_progress: set[str] = set()  # message ids
         self._pausing: asyncio.Task[None] | None = None
         self.commands: PausableQueue | None = None
         """The subscription that brings the messages whose decisions request effects."""
@@ -55,28 +54,22 @@ class EffectRunner:
     def circuit(self) -> CircuitState:
         return self._breaker.state
 
-    def blocks(self, pending: PendingMessage) -> bool:
-        """Whether the effect of a copy of this message is running, and this one brings no result."""
-        return pending.result is None and pending.envelope.id in self._in_progress
-
-    def begin(self, pending: PendingMessage) -> None:
-        """The effect counts as running from now until `end`."""
+    def require_handler(self, pending: PendingMessage) -> None:
         if self._handler is None:
             raise TypeError(
                 f"{self._service.name} was started without effects, and a message needs one: {pending!r}"
             )
-        self._in_progress.add(pending.envelope.id)
-
-    def end(self, pending: PendingMessage) -> None:
-        self._in_progress.discard(pending.envelope.id)
 
     async def run(self, pending: PendingMessage, effect: object) -> Any:
         """The result of the effect.
 
-        Raises EffectUnavailable if there is none, or what a bug in the effect raises.
+        Raises EffectUnavailable if there is none, LeaseTooOld if it waited too long to begin, or what a bug
+        in the effect raises.
         """
-        assert self._handler is not None  # see `begin`
+        assert self._handler is not None  # see `require_handler`
         async with self._slots:
+            if pending.lease is not None and not may_begin(pending.lease):
+                raise LeaseTooOld
             began_at = self._clock()
             began = time.perf_counter()
             outcome: EffectOutcome = "ended"

@@ -4,7 +4,7 @@ from typing import Literal
 
 from chassis.bus.protocol import Unroutable
 from chassis.core.decision import OutOfTurn
-from chassis.core.definition import EffectUnavailable, TooOld
+from chassis.core.definition import EffectRunning, EffectUnavailable, TooOld
 from chassis.core.other_release import OtherRelease
 from chassis.core.retry import PoisonMessage
 from chassis.messaging.envelope import Forged, Malformed
@@ -19,6 +19,7 @@ Reason = Literal[
     "out_of_turn",
     "unroutable",
     "refused_by_store",
+    "effect_running",
     "effect_unavailable",
     "bug",
 ]
@@ -32,6 +33,7 @@ _REASONS: tuple[tuple[type[Exception], Reason], ...] = (
     (OutOfTurn, "out_of_turn"),
     (Unroutable, "unroutable"),
     (StoreRefused, "refused_by_store"),
+    (EffectRunning, "effect_running"),
     (EffectUnavailable, "effect_unavailable"),
 )
 

@@ -14,7 +14,6 @@ from chassis.bus.protocol import Delivery
 from chassis.bus.retry_ladder import RETURNS_SUSPECT
 from chassis.core import retry
 from chassis.core.definition import ServiceDefinition
-from chassis.core.effects import EffectRunner
 from chassis.core.message_trace import trace_of
 from chassis.core.other_release import OtherRelease, why_other_release
 from chassis.core.pending_message import PendingMessage
@@ -32,9 +31,8 @@ FEW = 8
 class Inbox:
     """The deliveries of all queues of one service until they are settled."""
 
-    def __init__(self, service: ServiceDefinition, effects: EffectRunner) -> None:
+    def __init__(self, service: ServiceDefinition) -> None:
         self._service = service
-        self._effects = effects
         self._waiting: deque[PendingMessage] = deque()
         self._in_batch: set[AggregateKey] = set()
         self._wake = asyncio.Event()
@@ -96,7 +94,8 @@ class Inbox:
         unless there is room left.
         """
         shares: Counter[AggregateKey] = Counter()
-        able = self._suspects_alone([pending for pending in self._waiting if not self._held_up(pending)])
+        free = [pending for pending in self._waiting if pending.aggregate_key not in self._in_batch]
+        able = self._suspects_alone(free)
         fair: list[PendingMessage] = []
         for pending in able:
             shares[pending.aggregate_key] += 1
@@ -129,6 +128,3 @@ class Inbox:
         if self.unsettled > len(self._waiting):
             return []
         return [min(suspects, key=lambda pending: (pending.delivery.returned, random.random()))]
-
-    def _held_up(self, pending: PendingMessage) -> bool:
-        return pending.aggregate_key in self._in_batch or self._effects.blocks(pending)

@@ -9,15 +9,25 @@ from chassis.core.definition import Aggregate
 from chassis.core.message_trace import MessageTrace
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.message import Message
+from chassis.store.lease import Lease
 from chassis.store.protocol import NO_TIMES, AggregateKey, HandlingTimes
 from chassis.telemetry.tracing import Span
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """A lease of this instance. `begin_until`: when the effect must have begun, by the event loop's clock."""
+
+    lease: Lease
+    begin_until: float
 
 
 @dataclass(slots=True, eq=False)
 class PendingMessage:
     """A parsed delivery and the aggregate that handles it.
 
-    `result` is what the effect returned that its decision asked for. `outcome` is set when the message has
+    `result` is what the effect returned that its decision asked for; `effect_error` is set if it returned
+    nothing. `lease`: the right to run that effect. `outcome` is set when the message has
     been decided about: the messages to publish, an effect to run first, or the error that stopped it. `trace`
     is the trace of the message; None: it follows from the envelope alone. `span` is set if that is sampled.
     `decided`: whether this delivery has led to the stored decision (True) or found it stored (False).
@@ -36,6 +46,8 @@ class PendingMessage:
     span: Span | None = None
     decided: bool | None = None
     states: tuple[Any, Any] | None = None
+    lease: HeldLease | None = None
+    effect_error: Exception | None = None
 
     @property
     def aggregate_key(self) -> AggregateKey:

@@ -9,11 +9,13 @@ load, so that the version guard covers it (see "consistent messaging" by Eugene 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from chassis.backoff import Backoff
 from chassis.clock import Clock
-from chassis.core.decision import RunEffect
+from chassis.core.decision import Decision, RunEffect
 from chassis.core.definition import ServiceDefinition, TooOld
+from chassis.core.leases import EffectLeases
 from chassis.core.loader import AggregateLoader
 from chassis.core.message_spans import NO_SPANS, BatchSpans
 from chassis.core.pending_message import PendingMessage
@@ -43,6 +45,7 @@ class MessageProcessor:
         self._store = store
         self._clock = clock
         self._loader = AggregateLoader(store)
+        self._leases = EffectLeases(service, clock)
 
     async def process(self, batch: Sequence[PendingMessage], spans: BatchSpans = NO_SPANS) -> None:
         """Set the outcome of every message, after it is stored.
@@ -92,32 +95,37 @@ class MessageProcessor:
         is_new = working_copy.loaded.version == 0 and not working_copy.changed
         if is_new and pending.aggregate.forgets(pending.envelope.sent_at, self._clock()):
             return _too_old(pending)
-        message = pending.message if pending.result is None else pending.result
         try:
-            decision = unit.decide(working_copy, pending.envelope, message)
+            decision = self._decision(unit, pending)
+            if isinstance(decision, RunEffect):
+                if not pending.aggregate.effects_are_idempotent:
+                    self._leases.take(working_copy, pending)
+                return decision
         except Exception as error:  # a bug in one rule: this message alone goes to the retry ladder
+            self._leases.end(working_copy, pending)
             return error
-        if isinstance(decision, RunEffect):
-            return decision
+        self._leases.end(working_copy, pending)
         pending.decided = True
         pending.states = (working_copy.state, decision.state)
         return unit.apply(working_copy, pending.envelope, decision, times=pending.times, trace=pending.trace)
+
+    def _decision(self, unit: UnitOfWork, pending: PendingMessage) -> Decision[Any] | RunEffect:
+        if pending.effect_error is not None:
+            raise pending.effect_error
+        message = pending.message if pending.result is None else pending.result
+        return unit.decide(unit.working_copies[pending.aggregate_key], pending.envelope, message)
 
 
 def _read_set(copies: Mapping[AggregateKey, WorkingCopy], batch: Sequence[PendingMessage]) -> list[Loaded]:
     """What the decisions rest on and no write checks.
 
     An idempotent effect may run on an outdated version, as long as nothing else was decided about its
-    aggregate.
+    aggregate. Any other effect has a lease, which is written.
     """
     unwritten = [copy.loaded for copy in copies.values() if not copy.changed]
     if not unwritten:
         return []
-    effects = {
-        pending
-        for pending in batch
-        if isinstance(pending.outcome, RunEffect) and pending.aggregate.effects_are_idempotent
-    }
+    effects = {pending for pending in batch if isinstance(pending.outcome, RunEffect)}
     others = {pending.aggregate_key for pending in batch if pending not in effects}
     harmless = {pending.aggregate_key for pending in effects} - others
     return [loaded for loaded in unwritten if loaded.aggregate_key not in harmless]

@@ -78,8 +78,8 @@ def postpone(
 ) -> WireMessage:
     """Where a message goes whose effect was not available: it waits, and no attempt is counted.
 
-    If the effect was not even tried, because the circuit was open, the message waits briefly. If the circuit
-    is still open then, the message waits in its queue.
+    If the effect was not even tried, because the circuit was open or a copy of the message has the lease, the
+    message waits briefly. If the circuit is still open then, the message waits in its queue.
     """
     first, *longer = service.retry_ladder.names
     rung = first if wire_message.postponed == 0 or not tried or not longer else longer[0]

@@ -9,6 +9,7 @@ from chassis.core.definition import Aggregate, RelatedAggregates
 from chassis.core.message_trace import MessageTrace, trace_of_envelope
 from chassis.messaging.envelope import Envelope, wrap
 from chassis.messaging.identity import derived_id
+from chassis.store.lease import Lease
 from chassis.store.protocol import (
     HANDLED_MAX,
     NO_TIMES,
@@ -36,6 +37,10 @@ class WorkingCopy:
     emitted: dict[str, tuple[Envelope, ...]] = field(default_factory=dict)  # by the id of the handled message
     handled: list[Handled] = field(default_factory=list)
     changed: bool = False
+    lease: Lease | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lease = self.loaded.lease
 
     @classmethod
     def from_loaded(cls, of: Aggregate[Any] | RelatedAggregates[Any], loaded: Loaded) -> "WorkingCopy":
@@ -113,7 +118,10 @@ def build_change(working_copy: WorkingCopy, clock: Clock) -> Change:
     loaded = working_copy.loaded
     if isinstance(aggregate, RelatedAggregates):
         return Change(
-            loaded, aggregate.codec.dump(working_copy.state, loaded.state), state_object=working_copy.state
+            loaded,
+            aggregate.codec.dump(working_copy.state, loaded.state),
+            state_object=working_copy.state,
+            lease=working_copy.lease,
         )
     deadline = aggregate.deadline
     deadline_at = deadline.due_at(working_copy.state, loaded.deadline_at, clock()) if deadline else None
@@ -126,6 +134,7 @@ def build_change(working_copy: WorkingCopy, clock: Clock) -> Change:
         kept_until=None if deadline_at else aggregate.kept_until(working_copy.state, clock()),
         changed_at=clock(),
         state_object=working_copy.state,
+        lease=working_copy.lease,
     )
 
 

@@ -188,6 +188,7 @@ def _after(change: Change) -> Loaded | None:
         from_cache=True,
         state_object=change.state_object,
         changed_at=change.changed_at,
+        lease=change.lease,
     )
 
 

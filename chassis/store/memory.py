@@ -113,6 +113,7 @@ class MemoryStore:
             handled=ids,
             deadline_at=change.deadline_at,
             changed_at=change.changed_at or before.loaded.changed_at,
+            lease=change.lease,
         )
         self._kinds[kind][key] = _Document(
             loaded,

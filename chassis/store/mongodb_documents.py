@@ -6,6 +6,7 @@ from dataclasses import fields
 from pymongo import InsertOne, UpdateOne
 
 from chassis.messaging.envelope import Envelope
+from chassis.store.lease import Lease
 from chassis.store.protocol import Change, Dated, DueAggregate, Handled, HandlingTimes, Json, Loaded
 
 TIMES = tuple(field.name for field in fields(HandlingTimes))
@@ -43,6 +44,7 @@ def loaded_from(kind: str, document: Json) -> Loaded:
         deadline_at=document.get("deadline_at"),
         unpublished="unpublished_since" in document,
         changed_at=document.get("changed_at"),
+        lease=Lease(lease["id"], lease["since"]) if (lease := document.get("lease")) else None,
     )
 
 
@@ -122,12 +124,17 @@ def write_of(change: Change) -> InsertOne[Json] | UpdateOne:
     dated["unpublished_since"] = change.handled[-1].at if change.unpublished else None
     values: Json = {"version": loaded.version + 1, "state": change.state}
     values |= {name: at for name, at in dated.items() if at is not None}
+    if change.lease is not None:
+        values["lease"] = {"id": change.lease.id, "since": change.lease.since}
     if loaded.version == 0:
         return InsertOne(
             {"_id": loaded.key, "handled": ids, "said": emitted, "unchanged": unchanged, **values}
         )
     update: Json = {"$set": values}
-    if over := [name for name, at in times.items() if at is None]:
+    over = [name for name, at in times.items() if at is None]
+    if loaded.lease is not None and change.lease is None:
+        over.append("lease")
+    if over:
         update["$unset"] = dict.fromkeys(over, "")
     kept = {"handled": (ids, change.handled_max), "said": (emitted, change.handled_max)}
     kept["unchanged"] = unchanged, change.unchanged_max

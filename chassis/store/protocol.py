@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from chassis.messaging.envelope import Envelope
 from chassis.store.conditions import IndexPath, Where
+from chassis.store.lease import Lease
 
 # How many messages that changed an aggregate, and how many that did not, it remembers: the newest of each. A
 # few dozen messages at most change an aggregate that comes to an end, so it remembers all of them.
@@ -55,6 +56,7 @@ class Loaded:
     from_cache: bool = False  # possibly stale: it comes from the cache
     state_object: Any = None  # the decoded state, if it is at hand
     changed_at: datetime | None = None  # None: written by a version that did not record it
+    lease: Lease | None = None
 
     @property
     def aggregate_key(self) -> AggregateKey:
@@ -152,6 +154,7 @@ class Change:
     kept_until: datetime | None = None
     changed_at: datetime | None = None
     state_object: Any = None
+    lease: Lease | None = None
 
     @property
     def unchanged_max(self) -> int:
@@ -177,9 +180,7 @@ class AggregateStore(Protocol):
     async def emitted(
         self, kind: str, wanted: Mapping[str, Collection[str]]
     ) -> dict[str, tuple[Envelope, ...]]:
-        """For {key: message ids}: the envelopes that were emitted for each message, by message id,
-        byte for byte.
-        """
+        """For {key: message ids}: the envelopes emitted for each message, by its id, byte for byte."""
         ...
 
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:

@@ -28,8 +28,8 @@ from chassis.bus.memory import MemoryStore
 from chassis.bus.protocol import BusUnavailable, Unroutable
 from chassis.core.decision import UNKNOWN_TIME, Context, Decision
 from chassis.core.definition import ServiceDefinition
-from chassis.core.effects import EffectRunner
 from chassis.core.inbox import Inbox
+from chassis.core.leases import EffectLeases
 from chassis.messaging import envelope
 from chassis.messaging.envelope import Envelope, WireMessage
 from chassis.messaging.message import Message
@@ -145,16 +145,6 @@ def _as_claimed(dead_letter: WireMessage, *args: Any, **named: Any) -> WireMessa
     return replace(dead, headers={**dead.headers, **claims})
 
 
-class _Forgetful(set[str]):
-    def add(self, element: str) -> None:
-        """It does not record which effects are running."""
-
-
-def _in_a_hurry(effects: EffectRunner, *args: Any, **named: Any) -> None:
-    _EFFECT_RUNNER(effects, *args, **named)
-    effects._in_progress = _Forgetful()
-
-
 _DEAD_LETTER = chassis.core.retry.dead_letter
 _LOAD = Cable.load
 _EMITTED = Cable.emitted
@@ -163,7 +153,7 @@ _PUBLISH = FakeConnection.publish
 _SUBSCRIBE = FakeConnection.subscribe
 _VERSION = MemoryStore._version
 _RETRYABLE = payment_svc.resolution.retryable
-_ASK, _EFFECT_RUNNER = ProviderLine._ask, EffectRunner.__init__
+_ASK = ProviderLine._ask
 
 
 def _without(target: Any, name: str, value: Any) -> Callable[[], AbstractContextManager[Any]]:
@@ -386,7 +376,7 @@ GUARDS = (
         _without(chassis.store.cached, "rests_on_cached", lambda _: False),
         days=True,
     ),
-    Guard("one effect at a time", _without(EffectRunner, "__init__", _in_a_hurry)),
+    Guard("lease of an effect", _without(EffectLeases, "_has_expired", lambda *_: True)),
     Guard("sweeper", _without(chassis.runtime, "sweep_unpublished", _never_swept), (), days=True),
     Guard(
         "amounts compared with the provider's answers",

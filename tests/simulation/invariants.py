@@ -251,16 +251,9 @@ def _fatal(world: World) -> Iterator[str]:
 
 
 def _mails(world: World) -> Iterator[str]:
-    """One mail each. SMTP has no idempotency keys, so a fault at notification_svc may cost a copy.
-
-    With two instances, so may everything that copies a message, a fault or a client, because both may handle
-    the copies at once.
-    """
-    if world.size.instances > 1:
-        excuses = len(world.plan.struck) + world.sent_again
-    else:
-        excuses = sum(fault.fault_point.who.startswith("notification_svc") for fault in world.plan.struck)
-        excuses += world.taken_down["notification_svc"]
+    """One mail each. SMTP has no idempotency keys, so a fault at notification_svc may cost a copy."""
+    excuses = sum(fault.fault_point.who.startswith("notification_svc") for fault in world.plan.struck)
+    excuses += world.taken_down["notification_svc"]
     for (about, kind), copies in world.post.taken.items():
         if copies > 1 + excuses:
             yield f"{copies} mails {kind} about {world.name(about)}"

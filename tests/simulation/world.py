@@ -83,7 +83,6 @@ class World:
         self.taken_down: Counter[str] = Counter()
         self.fatal: set[str] = set()  # orders; an instance that is about to write one dies
         self.deaths: Counter[str] = Counter()
-        self.sent_again = 0
         self._when_emitted: list[tuple[type[Message], Callable[[], None]]] = []
         self._instances: list[Instance] = []
         self._absent = 0
@@ -122,7 +121,6 @@ class World:
         """Publish as a client does: repeatedly, with the same id, until the broker confirms."""
         self._sent += 1
         message_id = id_ or f"sent-{self._sent}"
-        self.sent_again += message_id in self._wrapped
         wire_message = self._wrapped.setdefault(
             message_id,
             wrap(message, id=message_id, source=user, now=virtual_time.now()).wire_message(CATALOG),

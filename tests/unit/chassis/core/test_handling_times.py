@@ -65,9 +65,12 @@ class Service:
         await MemoryBus(self.broker, "payment_svc").publish([replace(_command(), **changes)])
         await asyncio.sleep(QUEUED_S)
         await self.runtime.start()
-        [(_, [handled])] = await until(lambda: self.store.journey("payments", "p"), within_s=10_000)
+        [handled] = await until(self._records, within_s=10_000)
         await self.runtime.kill()
         return handled
+
+    async def _records(self) -> list[Handled]:
+        return [each for _, records in await self.store.journey("payments", "p") for each in records]
 
 
 class _Effects:

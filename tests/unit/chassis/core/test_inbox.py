@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 from chassis.bus.protocol import Delivery
 from chassis.core.definition import ServiceDefinition
-from chassis.core.effects import EffectRunner
 from chassis.core.inbox import BATCH_MAX, SHARE_MAX, Inbox
 from chassis.core.pending_message import PendingMessage
 from chassis.messaging.envelope import wrap
@@ -33,19 +32,18 @@ def cancel(order_id: UUID | None = None) -> orders.CancelOrder:
     return orders.CancelOrder(order_id=order_id or uuid4(), customer_id=uuid4())
 
 
-def inbox_with(deliveries: Iterable[Delivery]) -> tuple[Inbox, list[PendingMessage], EffectRunner]:
-    effects = EffectRunner(SERVICE, None)
-    inbox = Inbox(SERVICE, effects)
+def inbox_with(deliveries: Iterable[Delivery]) -> tuple[Inbox, list[PendingMessage]]:
+    inbox = Inbox(SERVICE)
     waiting = [inbox.parse(each, NOW) for each in deliveries]
     for pending in waiting:
         inbox.unsettled += 1
         inbox.put(pending)
-    return inbox, waiting, effects
+    return inbox, waiting
 
 
 async def test_one_aggregate_gets_its_share_while_others_wait() -> None:
     hot = [delivery(cancel(HOT)) for _ in range(BATCH_MAX)]
-    inbox, waiting, _ = inbox_with([*hot, *(delivery(cancel()) for _ in range(BATCH_MAX))])
+    inbox, waiting = inbox_with([*hot, *(delivery(cancel()) for _ in range(BATCH_MAX))])
     batch = inbox.next_batch()
     assert len(batch) == BATCH_MAX
     assert sum(pending.key == str(HOT) for pending in batch) == SHARE_MAX
@@ -53,27 +51,15 @@ async def test_one_aggregate_gets_its_share_while_others_wait() -> None:
 
 
 async def test_one_aggregate_fills_a_batch_if_nothing_else_waits() -> None:
-    inbox, waiting, _ = inbox_with(delivery(cancel(HOT)) for _ in range(BATCH_MAX + 1))
+    inbox, waiting = inbox_with(delivery(cancel(HOT)) for _ in range(BATCH_MAX + 1))
     assert inbox.next_batch() == waiting[:BATCH_MAX]
 
 
 async def test_no_aggregate_is_in_two_batches_at_once() -> None:
-    inbox, [first], _ = inbox_with([delivery(cancel(HOT))])
+    inbox, [first] = inbox_with([delivery(cancel(HOT))])
     assert inbox.next_batch() == [first]
     later = inbox.parse(delivery(cancel(HOT)), NOW)
     inbox.put(later)
     assert inbox.next_batch() == []
     inbox.release([first])
     assert inbox.next_batch() == [later]
-
-
-async def test_a_copy_waits_while_the_effect_of_its_message_runs() -> None:
-    original = delivery(cancel(HOT))
-    inbox, [first, copy], effects = inbox_with([original, original])
-    effects._in_progress.add(first.envelope.id)
-    assert inbox.next_batch() == []
-    first.result = "its effect has ended"
-    assert inbox.next_batch() == [first]
-    inbox.release([first])
-    effects.end(first)
-    assert inbox.next_batch() == [copy]
