@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime
 
 from chassis.bus.protocol import Delivery
@@ -36,6 +37,7 @@ class Inbox:
         self._waiting: deque[PendingMessage] = deque()
         self._in_batch: set[AggregateKey] = set()
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self.unsettled = 0
 
     def parse(self, delivery: Delivery, now: datetime) -> PendingMessage:
@@ -71,7 +73,12 @@ class Inbox:
         )
 
     def put(self, pending: PendingMessage) -> None:
+        """A message with a lease does not wait for others: until its result is stored, a crash repeats the
+        effect.
+        """
         self._waiting.append(pending)
+        if pending.lease is not None:
+            self._urgent.set()
         self.wake()
 
     def settled(self) -> None:
@@ -86,7 +93,10 @@ class Inbox:
     async def wait(self) -> None:
         await self._wake.wait()
         if self._service.linger_s and len(self._waiting) < FEW:
-            await asyncio.sleep(self._service.linger_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._service.linger_s):
+                    await self._urgent.wait()
+        self._urgent.clear()
         self._wake.clear()
 
     def next_batch(self) -> list[PendingMessage]:

@@ -27,11 +27,11 @@ class PendingMessage:
     """A parsed delivery and the aggregate that handles it.
 
     `result` is what the effect returned that its decision asked for; `effect_error` is set if it returned
-    nothing. `lease`: the right to run that effect. `outcome` is set when the message has
-    been decided about: the messages to publish, an effect to run first, or the error that stopped it. `trace`
-    is the trace of the message; None: it follows from the envelope alone. `span` is set if that is sampled.
-    `decided`: whether this delivery has led to the stored decision (True) or found it stored (False).
-    `states`: the aggregate's state before and after the decision; None if this delivery has led to none.
+    nothing. `lease`: the right to run that effect. `outcome` is set when the message has been decided about:
+    the messages to publish, an effect to run first, or the error that stopped it. `trace` is the trace of the
+    message; None: it follows from the envelope alone. `span` is set if that is sampled. `decided`: whether
+    this delivery has led to the stored decision (True) or found it stored (False). `states`: the aggregate's
+    state before and after the decision; None if this delivery has led to none.
     """
 
     delivery: Delivery

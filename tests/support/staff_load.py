@@ -80,9 +80,11 @@ class StaffLoad:
         """Each order is dispatched, and shows each of its refunds as done or refused."""
         await until(self.serve, lambda lacking: not lacking, within_s=wait_s)
 
-    async def refunds_agree(self, wait_s: float) -> None:
+    async def refunds_agree(self, wait_s: float, *, copies_max: int = 1) -> None:
         """Each refund counts once: in its order, at the card provider, in the stock, and by a mail."""
-        await until(self.disagreements, lambda found: not found, within_s=wait_s)
+        await until(
+            lambda: self.disagreements(copies_max=copies_max), lambda found: not found, within_s=wait_s
+        )
 
     async def disagreements(self, world: World | None = None, *, copies_max: int = 1) -> list[str]:
         """`world`: what all services store; by default it is read now."""

@@ -35,7 +35,7 @@ SHARED = (
 
 async def test_instances_start_die_and_stop_under_load(system: ProcessShop, order_load: OrderLoad) -> None:
     """Of every service: started, some killed, restarted, drained and stopped, while orders are placed."""
-    async with under_load(order_load):
+    async with under_load(order_load, mailers_killed=1):
         await system.scale(MORE)
         assert {service: _counts(system)[service] for service in MORE} == MORE
 

@@ -152,6 +152,35 @@ def test_a_failed_effect_ends_its_lease() -> None:
     play(story)
 
 
+def test_a_result_is_stored_at_once() -> None:
+    """Other messages of notification_svc wait for more of them. A crash in that time would repeat a mail."""
+
+    async def story() -> None:
+        sent_at, stored_at = list[float](), list[float]()
+
+        async def mailer(request: Deliver, attempt: int) -> Any:
+            await asyncio.sleep(3)
+            sent_at.append(asyncio.get_running_loop().time())
+            return Sent()
+
+        async def store_mail(changes: Any, **how: Any) -> bool:
+            stored_at.append(asyncio.get_running_loop().time())
+            return await MemoryStore.save(shop.store, changes, **how)
+
+        shop = Shop(mailer)
+        shop.store.save = store_mail  # type: ignore[method-assign]
+        async with shop.instance() as instance:
+            shop.publish(CONFIRMED)
+            await until(lambda: shop.attempts)
+            await asyncio.sleep(2.95)
+            shop.publish(CONFIRMED, str(UUID(int=10)))
+            await shop.is_sent()
+            assert instance.service.linger_s > 0.05
+            assert min(each for each in stored_at if each >= sent_at[0]) == sent_at[0]
+
+    play(story)
+
+
 def test_the_effect_of_a_dead_instance_runs_in_another() -> None:
     async def mailer(request: Deliver, attempt: int) -> Any:
         await asyncio.sleep(3600 if attempt == 1 else 3)
