@@ -22,6 +22,7 @@ from chassis.runtime import Effects, Runtime
 from notification_svc.settings import Fault
 
 _FOR_EVER = "wait for ever"
+_DAY_S = 86_400.0
 
 
 class MailServerSwitch:
@@ -55,9 +56,9 @@ class MailServerSwitch:
 def with_fault(service: ServiceDefinition, fault: Fault) -> ServiceDefinition:
     if not fault:
         return service
-    return replace(
-        service, aggregates=tuple(_with_fault(aggregate, fault) for aggregate in service.aggregates)
-    )
+    aggregates = tuple(_with_fault(aggregate, fault) for aggregate in service.aggregates)
+    effects = replace(service.effects, timeout_s=_DAY_S) if fault == "hang" else service.effects
+    return replace(service, aggregates=aggregates, effects=effects)
 
 
 def _with_fault(aggregate: Aggregate[Any], fault: Fault) -> Aggregate[Any]:
@@ -68,7 +69,8 @@ def _with_fault(aggregate: Aggregate[Any], fault: Fault) -> Aggregate[Any]:
             return RunEffect(_FOR_EVER)
         raise RuntimeError("NOTIFICATION_FAULT=raise")
 
-    return replace(aggregate, decide=decide)
+    # The effect that hangs does nothing that could be repeated. A lease would outlast the repair.
+    return replace(aggregate, decide=decide, effects_are_idempotent=fault == "hang")
 
 
 def with_hanging_effect(effects: Effects) -> Effects:

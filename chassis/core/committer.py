@@ -7,7 +7,7 @@ from chassis.backoff import Backoff
 from chassis.bus.protocol import Bus, BusUnavailable, Delivery, MessageNotEncodable
 from chassis.clock import Clock
 from chassis.core import retry
-from chassis.core.definition import CircuitOpen, EffectRunning, EffectUnavailable, ServiceDefinition
+from chassis.core.definition import EffectNotTried, EffectUnavailable, ServiceDefinition
 from chassis.core.message_spans import BatchSpans
 from chassis.core.observer import MessageObserver
 from chassis.core.other_release import OtherRelease
@@ -104,7 +104,7 @@ class Committer:
     async def postpone(self, pending: PendingMessage, error: EffectUnavailable) -> None:
         """Let the message wait on the retry ladder, without counting an attempt."""
         delivery = pending.delivery
-        tried = not isinstance(error, CircuitOpen | EffectRunning)
+        tried = not isinstance(error, EffectNotTried)
         wire_message = retry.postpone(
             delivery.wire_message, queue=delivery.queue, service=self._service, tried=tried
         )

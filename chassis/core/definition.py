@@ -20,7 +20,7 @@ from chassis.messaging.catalog import Catalog
 from chassis.messaging.message import Command, Message, earlier_versions
 from chassis.messaging.partitions import checked_partitions
 from chassis.store.conditions import IndexPath
-from chassis.store.protocol import Loaded
+from chassis.store.protocol import Loaded, StoreRefused
 
 # By default: as long as books have to be kept in many countries. docs/retention.md has the rule for each
 # collection.
@@ -64,12 +64,20 @@ class EffectUnavailable(Exception):
     """The outside world did not respond: neither a yes nor a no. Try again later, with the same key."""
 
 
-class CircuitOpen(EffectUnavailable):
-    """The effect was not even tried: several effects before it got no response."""
+class EffectNotTried(EffectUnavailable):
+    """The effect was not even tried: the instance stops, or a subclass says why."""
 
 
-class EffectRunning(EffectUnavailable):
-    """The effect was not tried: it may be running for a copy of the message (leases.py)."""
+class CircuitOpen(EffectNotTried):
+    """Several effects before it got no response."""
+
+
+class EffectRunning(EffectNotTried):
+    """It may be running for a copy of the message (leases.py)."""
+
+
+class ResultRefused(StoreRefused):
+    """The database refuses the result of an effect that would happen twice if the message was tried again."""
 
 
 class TooOld(Exception):

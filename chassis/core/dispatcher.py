@@ -15,7 +15,7 @@ from chassis.core import retry
 from chassis.core.committer import Committer
 from chassis.core.decision import RunEffect
 from chassis.core.definition import EffectUnavailable, ServiceDefinition
-from chassis.core.effects import EffectRunner, LeaseTooOld
+from chassis.core.effects import EffectRunner
 from chassis.core.inbox import FEW, Inbox
 from chassis.core.message_spans import BatchSpans, effect_span
 from chassis.core.observer import MessageObserver
@@ -103,41 +103,65 @@ class Dispatcher:
         with self._observer.batch(batch) as spans:
             await self._committer.process(batch, spans)
             self._writing -= len(batch)
-            self._inbox.wake()
+            # Messages about one aggregate are published in the order of their decisions. Where nothing is
+            # published the next decision need not wait, least of all for the broker to come back.
+            publishing = {
+                each.aggregate_key for each in batch if isinstance(each.outcome, tuple) and each.outcome
+            }
+            self._inbox.release([each for each in batch if each.aggregate_key not in publishing])
             try:
                 await self._dispatch_outcomes(batch, spans)
             finally:
-                self._inbox.release(batch)
+                self._inbox.release([each for each in batch if each.aggregate_key in publishing])
 
     async def _dispatch_outcomes(self, batch: list[PendingMessage], spans: BatchSpans) -> None:
         emitted: list[tuple[PendingMessage, Sequence[Envelope]]] = []
         for pending in batch:
+            if not isinstance(pending.outcome, RunEffect):
+                self._effects.return_slot(pending)
             match pending.outcome:
+                case RunEffect() if pending.needs_lease and pending.lease is None:
+                    self._effects.require_handler(pending)
+                    self._spawn(self._wait_for_slot(pending))
                 case RunEffect(effect=effect):
                     self._effects.require_handler(pending)
                     self._spawn(self._run_effect(pending, effect))
-                case EffectUnavailable() as error:
-                    self._spawn(self._committer.postpone(pending, error))
                 case Exception() as error:
-                    self._spawn(self._committer.fail(pending, error))
+                    self._spawn(self._fail(pending, error))
                 case tuple() as envelopes:
                     emitted.append((pending, envelopes))
         for pending, error in await self._committer.publish_and_ack(emitted, spans):
-            self._spawn(self._committer.fail(pending, error))
+            self._spawn(self._fail(pending, error))
+
+    async def _wait_for_slot(self, pending: PendingMessage) -> None:
+        """Then the message is decided again, and gets the lease of its aggregate."""
+        try:
+            await self._effects.take_slot(pending)
+        except EffectUnavailable as error:
+            await self._fail(pending, error)
+        else:
+            self._inbox.put(pending)
 
     async def _run_effect(self, pending: PendingMessage, effect: object) -> None:
-        """Run the effect. Then the message waits for its next batch, with the result or the error.
+        """Run the effect. Then the message waits for its next batch, with the result.
 
-        An error is stored too, because it ends the lease. After LeaseTooOld the message is decided again.
+        So it does with an error that a write must record, because it ends the lease.
         """
         try:
             with effect_span(pending, effect):
                 pending.result = await self._effects.run(pending, effect)
-        except LeaseTooOld:
-            pass
-        except Exception as error:
+        except Exception as error:  # a bug in the effect: this message alone goes to the retry ladder
+            if pending.lease is None:
+                await self._fail(pending, error)
+                return
             pending.effect_error = error
         self._inbox.put(pending)
+
+    async def _fail(self, pending: PendingMessage, error: Exception) -> None:
+        if isinstance(error, EffectUnavailable):
+            await self._committer.postpone(pending, error)
+        else:
+            await self._committer.fail(pending, error)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)

@@ -14,16 +14,17 @@ from typing import Any
 
 from chassis.circuit_breaker import CircuitBreaker, CircuitState
 from chassis.clock import Clock, utc_now
-from chassis.core.definition import CircuitOpen, EffectHandler, EffectUnavailable, ServiceDefinition
-from chassis.core.leases import may_begin
+from chassis.core.definition import (
+    CircuitOpen,
+    EffectHandler,
+    EffectNotTried,
+    EffectUnavailable,
+    ServiceDefinition,
+)
 from chassis.core.observer import EffectOutcome, MessageObserver
 from chassis.core.pausing import PausableQueue
 from chassis.core.pending_message import PendingMessage
 from chassis.telemetry.circuits import report_circuit
-
-
-class LeaseTooOld(Exception):
-    """Before the effect could begin. It needs a new lease."""
 
 
 class EffectRunner:
@@ -46,6 +47,7 @@ class EffectRunner:
             probe_s=math.inf, limits=service.effects.circuit, changed=report_circuit(service.name, "effects")
         )
         self._slots = asyncio.Semaphore(service.effects.concurrent_max)
+        self._stopping = False
         self._pausing: asyncio.Task[None] | None = None
         self.commands: PausableQueue | None = None
         """The subscription that brings the messages whose decisions request effects."""
@@ -60,33 +62,53 @@ class EffectRunner:
                 f"{self._service.name} was started without effects, and a message needs one: {pending!r}"
             )
 
-    async def run(self, pending: PendingMessage, effect: object) -> Any:
-        """The result of the effect.
+    async def take_slot(self, pending: PendingMessage) -> None:
+        """Wait until the effect of this message may be one of those that run at once.
 
-        Raises EffectUnavailable if there is none, LeaseTooOld if it waited too long to begin, or what a bug
-        in the effect raises.
+        Raises EffectNotTried after `stop` if the effect would be repeated after an interruption.
+        """
+        await self._slots.acquire()
+        pending.has_slot = True
+        if self._stopping and pending.needs_lease:
+            self.return_slot(pending)
+            raise EffectNotTried("this instance stops")
+
+    def return_slot(self, pending: PendingMessage) -> None:
+        """If the message has one."""
+        if pending.has_slot:
+            pending.has_slot = False
+            self._slots.release()
+
+    async def run(self, pending: PendingMessage, effect: object) -> Any:
+        """The result of the effect. Waits for a slot unless the message has one, and returns the slot.
+
+        Raises EffectUnavailable if there is none, or what a bug in the effect raises.
         """
         assert self._handler is not None  # see `require_handler`
-        async with self._slots:
-            if pending.lease is not None and not may_begin(pending.lease):
-                raise LeaseTooOld
-            began_at = self._clock()
-            began = time.perf_counter()
-            outcome: EffectOutcome = "ended"
-            try:
-                result = await self._call(self._handler, effect, pending.envelope.sent_at)
-            except BaseException as error:
-                outcome = _outcome_of(error)
-                raise
-            finally:
-                self._observer.effect_ended(
-                    pending, effect, outcome=outcome, duration_s=time.perf_counter() - began
-                )
-            pending.times = replace(pending.times, effect_began_at=began_at, effect_ended_at=self._clock())
-            return result
+        if not pending.has_slot:
+            await self.take_slot(pending)
+        began_at = self._clock()
+        began = time.perf_counter()
+        outcome: EffectOutcome = "ended"
+        try:
+            result = await self._call(self._handler, effect, pending.envelope.sent_at)
+        except BaseException as error:
+            outcome = _outcome_of(error)
+            raise
+        finally:
+            self.return_slot(pending)
+            self._observer.effect_ended(
+                pending, effect, outcome=outcome, duration_s=time.perf_counter() - began
+            )
+        pending.times = replace(pending.times, effect_began_at=began_at, effect_ended_at=self._clock())
+        return result
 
     async def stop(self) -> None:
-        """Leave the queue as it is: without this, it might resume a queue that the runtime has paused."""
+        """Begin no effect that would be repeated after an interruption.
+
+        Leave the queue as it is: without this, it might resume a queue that the runtime has paused.
+        """
+        self._stopping = True
         if self._pausing is not None:
             self._pausing.cancel()
 

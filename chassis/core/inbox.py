@@ -73,11 +73,8 @@ class Inbox:
         )
 
     def put(self, pending: PendingMessage) -> None:
-        """A message with a lease does not wait for others: until its result is stored, a crash repeats the
-        effect.
-        """
         self._waiting.append(pending)
-        if pending.lease is not None:
+        if pending.is_urgent:
             self._urgent.set()
         self.wake()
 
@@ -129,7 +126,13 @@ class Inbox:
         A suspect is a message over which the process may die. It is handled alone, after everything that was
         in hand before. A subscription cannot do this, because a service has two queues. Of several suspects
         the one that came back least often is first, because the culprit came back at each death.
+
+        Messages with a slot or with the result of an effect wait for none. They would keep the slots from
+        those for which the suspect waits, and a crash in that time would repeat their effects.
         """
+        if urgent := [pending for pending in able if pending.is_urgent]:
+            harmless = [each for each in urgent if each.delivery.returned < RETURNS_SUSPECT]
+            return harmless or urgent[:1]
         suspects = [pending for pending in able if pending.delivery.returned >= RETURNS_SUSPECT]
         if not suspects:
             return able

@@ -5,6 +5,8 @@ while its first consumer still runs, and instances may send the same reminder. S
 effect is written first, as a lease in the aggregate's document. The write is a compare-and-set; one instance
 wins. The next write about the message, with the effect's result or because it failed, ends the lease.
 
+A message gets its lease when a slot for its effect is free, so that no lease has to wait.
+
 If the holder dies, another instance takes over the lease once it has seen it for as long as the holder may
 need (C. Gray and D. Cheriton, "Leases", 1989). It measures this on its own monotonic clock, as candidates do
 in the leader election of Kubernetes, so that differing clocks do not matter. An instance that has just
@@ -17,13 +19,13 @@ from datetime import timedelta
 
 from chassis.clock import CLOCK_SKEW_MAX, Clock
 from chassis.core.definition import EffectRunning, ServiceDefinition
-from chassis.core.pending_message import HeldLease, PendingMessage
+from chassis.core.pending_message import PendingMessage
 from chassis.core.working_copy import WorkingCopy
 from chassis.messaging.identity import new_id
 from chassis.store.lease import Lease
 
-START_S_MAX = 10.0
-"""How long after its decision an effect may begin; later it needs a new lease."""
+STORE_S_MAX = 10.0
+"""How long it may take to store the result of an effect before others take the lease for expired."""
 _SEEN_MAX = 2_000
 
 
@@ -32,12 +34,13 @@ class EffectLeases:
 
     def __init__(self, service: ServiceDefinition, clock: Clock) -> None:
         self._clock = clock
-        self._expires_s = START_S_MAX + service.effects.timeout_s
+        self._expires_s = service.effects.timeout_s + STORE_S_MAX
         self._seen: dict[Lease, float] = {}  # when first, in seconds of the event loop's clock
 
     def take(self, working_copy: WorkingCopy, pending: PendingMessage) -> None:
-        """The message gets the lease of its aggregate, or a renewed one, once the working copy is stored.
+        """The message gets the lease of its aggregate, or renews it, once the working copy is stored.
 
+        It keeps the lease's id if the write has to be repeated, because the write before may have been done.
         Raises EffectRunning while another message or another instance may have it.
         """
         current = working_copy.lease
@@ -46,10 +49,9 @@ class EffectLeases:
                 f"its effect may be running since {current.since.isoformat(timespec='seconds')}, for another "
                 "copy of the message or in another instance"
             )
-        id_ = pending.lease.lease.id if pending.lease else str(new_id())
-        working_copy.lease = Lease(id_, since=self._clock())
+        id_ = pending.lease.id if pending.lease else str(new_id())
+        working_copy.lease = pending.lease = Lease(id_, since=self._clock())
         working_copy.changed = True
-        pending.lease = HeldLease(working_copy.lease, _now() + START_S_MAX)
 
     def end(self, working_copy: WorkingCopy, pending: PendingMessage) -> None:
         """Once the working copy is stored, others may get the lease that this message has."""
@@ -58,7 +60,7 @@ class EffectLeases:
             working_copy.changed = True
 
     def _has_expired(self, lease: Lease) -> bool:
-        now = _now()
+        now = asyncio.get_running_loop().time()
         since = self._seen.setdefault(lease, now)
         while len(self._seen) > _SEEN_MAX:
             del self._seen[next(iter(self._seen))]
@@ -67,14 +69,5 @@ class EffectLeases:
         return self._clock() - lease.since >= timedelta(seconds=self._expires_s) + 2 * CLOCK_SKEW_MAX
 
 
-def may_begin(held: HeldLease) -> bool:
-    """Whether an effect that begins now ends before others take its lease for expired."""
-    return _now() <= held.begin_until
-
-
 def _is_held_by(pending: PendingMessage, lease: Lease) -> bool:
-    return pending.lease is not None and pending.lease.lease.id == lease.id
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+    return pending.lease is not None and pending.lease.id == lease.id

@@ -14,24 +14,17 @@ from chassis.store.protocol import NO_TIMES, AggregateKey, HandlingTimes
 from chassis.telemetry.tracing import Span
 
 
-@dataclass(frozen=True, slots=True)
-class HeldLease:
-    """A lease of this instance. `begin_until`: when the effect must have begun, by the event loop's clock."""
-
-    lease: Lease
-    begin_until: float
-
-
 @dataclass(slots=True, eq=False)
 class PendingMessage:
     """A parsed delivery and the aggregate that handles it.
 
     `result` is what the effect returned that its decision asked for; `effect_error` is set if it returned
-    nothing. `lease`: the right to run that effect. `outcome` is set when the message has been decided about:
-    the messages to publish, an effect to run first, or the error that stopped it. `trace` is the trace of the
-    message; None: it follows from the envelope alone. `span` is set if that is sampled. `decided`: whether
-    this delivery has led to the stored decision (True) or found it stored (False). `states`: the aggregate's
-    state before and after the decision; None if this delivery has led to none.
+    nothing. `has_slot`: whether it is one of the limited number of effects that run at once. `lease`: the
+    right to run an effect that has no idempotency key. `outcome` is set when the message has been decided
+    about: the messages to publish, an effect to run first, or the error that stopped it. `trace` is the trace
+    of the message; None: it follows from the envelope alone. `span` is set if that is sampled. `decided`:
+    whether this delivery has led to the stored decision (True) or found it stored (False). `states`: the
+    aggregate's state before and after the decision; None if this delivery has led to none.
     """
 
     delivery: Delivery
@@ -46,9 +39,20 @@ class PendingMessage:
     span: Span | None = None
     decided: bool | None = None
     states: tuple[Any, Any] | None = None
-    lease: HeldLease | None = None
+    has_slot: bool = False
+    lease: Lease | None = None
     effect_error: Exception | None = None
 
     @property
     def aggregate_key(self) -> AggregateKey:
         return self.aggregate.kind, self.key
+
+    @property
+    def needs_lease(self) -> bool:
+        """If its decision requests an effect."""
+        return not self.aggregate.effects_are_idempotent
+
+    @property
+    def is_urgent(self) -> bool:
+        """A slot waits for it, or it has an effect that a crash repeats until its result is stored."""
+        return self.has_slot or self.lease is not None

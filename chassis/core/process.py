@@ -9,12 +9,11 @@ load, so that the version guard covers it (see "consistent messaging" by Eugene 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from chassis.backoff import Backoff
 from chassis.clock import Clock
-from chassis.core.decision import Decision, RunEffect
-from chassis.core.definition import ServiceDefinition, TooOld
+from chassis.core.decision import RunEffect
+from chassis.core.definition import ResultRefused, ServiceDefinition, TooOld
 from chassis.core.leases import EffectLeases
 from chassis.core.loader import AggregateLoader
 from chassis.core.message_spans import NO_SPANS, BatchSpans
@@ -56,7 +55,7 @@ class MessageProcessor:
             await self._decide_and_save(batch, spans)
         except StoreRefused as error:
             if len(batch) == 1:
-                batch[0].outcome = error
+                batch[0].outcome = _refused(batch[0], error)
                 return
             for pending in batch:  # one that cannot be written must not fail the others
                 await self.process([pending], spans)
@@ -86,19 +85,24 @@ class MessageProcessor:
     ) -> tuple[Envelope, ...] | RunEffect | Exception:
         pending.states = None
         working_copy = unit.working_copies[pending.aggregate_key]
-        if error := working_copy.unreadable or unit.unreadable_related(working_copy, pending.message):
+        message = pending.message if pending.result is None else pending.result
+        if error := working_copy.unreadable or unit.unreadable_related(working_copy, message):
             return error
         if (emitted := working_copy.emitted.get(pending.envelope.id)) is not None:
             # After a conflict, our own write of the round before is recognised by what it emitted.
             pending.decided = pending.decided is True and pending.outcome == emitted
+            self._leases.end(working_copy, pending)
             return emitted
         is_new = working_copy.loaded.version == 0 and not working_copy.changed
         if is_new and pending.aggregate.forgets(pending.envelope.sent_at, self._clock()):
             return _too_old(pending)
+        if pending.effect_error is not None:
+            self._leases.end(working_copy, pending)
+            return pending.effect_error
         try:
-            decision = self._decision(unit, pending)
+            decision = unit.decide(working_copy, pending.envelope, message)
             if isinstance(decision, RunEffect):
-                if not pending.aggregate.effects_are_idempotent:
+                if pending.needs_lease and pending.has_slot:
                     self._leases.take(working_copy, pending)
                 return decision
         except Exception as error:  # a bug in one rule: this message alone goes to the retry ladder
@@ -109,18 +113,12 @@ class MessageProcessor:
         pending.states = (working_copy.state, decision.state)
         return unit.apply(working_copy, pending.envelope, decision, times=pending.times, trace=pending.trace)
 
-    def _decision(self, unit: UnitOfWork, pending: PendingMessage) -> Decision[Any] | RunEffect:
-        if pending.effect_error is not None:
-            raise pending.effect_error
-        message = pending.message if pending.result is None else pending.result
-        return unit.decide(unit.working_copies[pending.aggregate_key], pending.envelope, message)
-
 
 def _read_set(copies: Mapping[AggregateKey, WorkingCopy], batch: Sequence[PendingMessage]) -> list[Loaded]:
     """What the decisions rest on and no write checks.
 
     An idempotent effect may run on an outdated version, as long as nothing else was decided about its
-    aggregate. Any other effect has a lease, which is written.
+    aggregate. Any other effect is decided about again, with a lease, which is written.
     """
     unwritten = [copy.loaded for copy in copies.values() if not copy.changed]
     if not unwritten:
@@ -129,6 +127,15 @@ def _read_set(copies: Mapping[AggregateKey, WorkingCopy], batch: Sequence[Pendin
     others = {pending.aggregate_key for pending in batch if pending not in effects}
     harmless = {pending.aggregate_key for pending in effects} - others
     return [loaded for loaded in unwritten if loaded.aggregate_key not in harmless]
+
+
+def _refused(pending: PendingMessage, error: StoreRefused) -> StoreRefused:
+    if pending.lease is None or pending.result is None:
+        return error
+    return ResultRefused(
+        f"{error}; its effect has run ({type(pending.result).__name__}), and would run again if the message "
+        "was redriven"
+    )
 
 
 def _too_old(pending: PendingMessage) -> TooOld:

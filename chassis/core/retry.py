@@ -6,6 +6,7 @@
 | malformed or forged                      | dead letter at once, with the reason                      |
 | only another release can handle it       | every 5 s for a minute, then every minute for a day       |
 | older than what is kept of its aggregate | dead letter at once, with the reason                      |
+| the result of a mail cannot be stored    | dead letter at once, because trying again repeats it      |
 | a bug, a message out of turn, unroutable | 5 s, 1 min, 10 min, then a dead letter with the traceback |
 | its consumer died over it, many times    | dead letter                                               |
 | an external service does not respond     | 5 s, then every minute; no attempt is counted             |
@@ -18,7 +19,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from chassis.core.definition import ServiceDefinition, TooOld
+from chassis.core.definition import ResultRefused, ServiceDefinition, TooOld
 from chassis.core.other_release import OtherRelease
 from chassis.messaging.envelope import BODY_SIZE, UNREADABLE, Malformed, WireMessage
 from chassis.messaging.origin import HOP_HEADERS, Origin, handed_back
@@ -48,7 +49,7 @@ def next_stop(
     or to the dead letters if trying again is no use.
     """
     match error:
-        case TooOld():
+        case TooOld() | ResultRefused():
             return dead_letter(wire_message, error, queue=queue, service=service, now=now)
         case OtherRelease():
             return _leave_to_other_release(wire_message, error, queue=queue, service=service, now=now)

@@ -14,7 +14,6 @@ from chassis.core.definition import Aggregate, RelatedAggregates, ServiceDefinit
 from chassis.core.message_trace import MessageTrace
 from chassis.core.working_copy import WorkingCopy, apply_decision, build_change
 from chassis.messaging.envelope import Envelope
-from chassis.messaging.message import Message
 from chassis.store.protocol import NO_TIMES, AggregateKey, Change, HandlingTimes
 
 
@@ -38,8 +37,11 @@ class UnitOfWork:
                 self._related[kind][key] = copy.state
         self._any_unreadable = any(copy.unreadable for copy in working_copies.values())
 
-    def unreadable_related(self, working_copy: WorkingCopy, message: Message) -> ValueError | None:
-        """Why the decider cannot see all related aggregates that it needs, if one cannot be decoded."""
+    def unreadable_related(self, working_copy: WorkingCopy, message: object) -> ValueError | None:
+        """Why the decider cannot see all related aggregates that it needs, if one cannot be decoded.
+
+        `message`: or the result of an effect.
+        """
         aggregate = working_copy.of
         if not self._any_unreadable or not isinstance(aggregate, Aggregate) or aggregate.related is None:
             return None

@@ -61,8 +61,13 @@ class Instance:
         self.cached = CachedStore(self.store, self.service.cached_kinds)
 
     async def deliver(self, *messages: Message, id_: str = "", response: Any = None) -> list[Any]:
-        """Handle the messages. For each the emitted types, the effect to run, or the error."""
+        """Handle the messages; each has a slot for its effect.
+
+        For each the emitted types, the effect to run, or the error.
+        """
         works = [pending(self.service, message, id_, response=response) for message in messages]
+        for work in works:
+            work.has_slot = True
         await MessageProcessor(self.service, self.cached, clock=lambda: NOW).process(works)
         return [
             [emitted.type for emitted in w.outcome] if isinstance(w.outcome, tuple) else w.outcome

@@ -4,10 +4,8 @@ is repaired from the journal exactly once.
 
 import asyncio
 import json
-import re
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
-from urllib.parse import quote
 from uuid import UUID
 
 import aio_pika
@@ -16,17 +14,17 @@ import pytest
 from pamqp.commands import Queue
 
 from chassis.bus.retry_ladder import RetryLadder
-from chassis.bus.topology_model import Policy
 from chassis.messaging.envelope import OPERATOR
 from contracts import orders
 from contracts.catalog import NAMES
 from journey.admin import paging
-from journey.admin.registry import SERVICES, shop_topology
+from journey.admin.registry import SERVICES
 from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import message_ids
 from tests.support.cli_runner import finish_journey, start_journey
 from tests.support.eventually import until
+from tests.support.meddler import Meddler
 from tests.support.system_fixtures import LAST_MAIL, OrderLoad, last_mail
 
 LADDER = RetryLadder().names
@@ -39,43 +37,6 @@ WAIT_S_MAX = 120.0
 BACKFILL = ("backfill", "notification_svc", "--since", "1h")
 FULL = ("--service", "notification_svc", "--error", "the queue was full")
 FORGET = ("dlq", "drop", *FULL)
-
-
-class Meddler:
-    """An operator's direct changes of the broker through its management API."""
-
-    def __init__(self, http: httpx.AsyncClient, vhost: str) -> None:
-        self._http = http
-        self._vhost = vhost
-
-    async def bound(self, queue: str, messages: int) -> None:
-        """The usual policy, with a much lower limit."""
-        usual = usual_policy(queue)
-        policy = {
-            "pattern": f"^{queue.replace('.', '[.]')}$",
-            "apply-to": "queues",
-            "priority": 10,
-            "definition": {**usual.definition, "max-length": messages},
-        }
-        (await self._http.put(f"policies/{self._vhost}/tight", json=policy)).raise_for_status()
-        await until(lambda: self._policy(queue), lambda name: name == "tight", within_s=WAIT_S_MAX)
-
-    async def unbound(self, queue: str) -> None:
-        (await self._http.delete(f"policies/{self._vhost}/tight")).raise_for_status()
-        await until(
-            lambda: self._policy(queue), lambda name: name == usual_policy(queue).name, within_s=WAIT_S_MAX
-        )
-
-    async def unbind(self, queue: str, key: str) -> None:
-        path = f"bindings/{self._vhost}/e/{NAMES.events}/q/{queue}/{quote(key, safe='')}"
-        (await self._http.delete(path)).raise_for_status()
-
-    async def _policy(self, queue: str) -> object:
-        return (await self._http.get(f"queues/{self._vhost}/{queue}")).raise_for_status().json().get("policy")
-
-
-def usual_policy(queue: str) -> Policy:
-    return next(policy for policy in shop_topology().policies if re.search(policy.pattern, queue))
 
 
 @pytest.fixture

@@ -79,8 +79,10 @@ class Outside:
         return self.effects.circuit is CircuitState.OPEN
 
     async def ask(self, times: int) -> list[Any]:
-        message = pending(SERVICE, payments.Authorize(order_id=UUID(int=7)), sent_at=EMITTED)
-        effects = (self.effects.run(message, "question") for _ in range(times))
+        messages = [
+            pending(SERVICE, payments.Authorize(order_id=UUID(int=7)), sent_at=EMITTED) for _ in range(times)
+        ]
+        effects = (self.effects.run(message, "question") for message in messages)
         return await asyncio.gather(*effects, return_exceptions=True)
 
 

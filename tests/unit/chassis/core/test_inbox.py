@@ -5,11 +5,13 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 from chassis.bus.protocol import Delivery
+from chassis.bus.retry_ladder import RETURNS_SUSPECT
 from chassis.core.definition import ServiceDefinition
 from chassis.core.inbox import BATCH_MAX, SHARE_MAX, Inbox
 from chassis.core.pending_message import PendingMessage
 from chassis.messaging.envelope import wrap
 from chassis.messaging.message import Message
+from chassis.store.lease import Lease
 from contracts import orders
 from contracts.catalog import CATALOG
 from order_svc.service import order_service
@@ -63,3 +65,14 @@ async def test_no_aggregate_is_in_two_batches_at_once() -> None:
     assert inbox.next_batch() == []
     inbox.release([first])
     assert inbox.next_batch() == [later]
+
+
+async def test_results_of_suspects_are_stored_one_at_a_time() -> None:
+    """Their process may die over them, and the broker counts that against every message in hand."""
+    returned = [replace(delivery(cancel()), returned=returns) for returns in (RETURNS_SUSPECT, 0)]
+    inbox, [suspect, other] = inbox_with(returned)
+    for pending in (suspect, other):
+        pending.lease = Lease("holder", NOW)
+    assert inbox.next_batch() == [other]
+    inbox.unsettled -= 1
+    assert inbox.next_batch() == [suspect]
