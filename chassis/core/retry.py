@@ -6,7 +6,7 @@
 | malformed or forged                      | dead letter at once, with the reason                      |
 | only another release can handle it       | every 5 s for a minute, then every minute for a day       |
 | older than what is kept of its aggregate | dead letter at once, with the reason                      |
-| the result of a mail cannot be stored    | dead letter at once, because trying again repeats it      |
+| the store refuses the effect's result    | dead letter at once, if a repetition would do harm        |
 | a bug, a message out of turn, unroutable | 5 s, 1 min, 10 min, then a dead letter with the traceback |
 | its consumer died over it, many times    | dead letter                                               |
 | an external service does not respond     | 5 s, then every minute; no attempt is counted             |
