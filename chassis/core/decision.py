@@ -55,7 +55,7 @@ class RunEffect:
     """Not decided yet: run this effect in the outside world, then decide again with its result.
 
     The effect carries its own deterministic idempotency key, because it may run twice. If the outside world
-    knows no such keys, only a crash or a lost connection repeats it (leases.py).
+    knows no such keys, it runs again only after a crash (leases.py).
     """
 
     __slots__ = ("effect",)

@@ -120,12 +120,12 @@ class Dispatcher:
             if not isinstance(pending.outcome, RunEffect):
                 self._effects.return_slot(pending)
             match pending.outcome:
-                case RunEffect() if pending.needs_lease and pending.lease is None:
-                    self._effects.require_handler(pending)
-                    self._spawn(self._wait_for_slot(pending))
                 case RunEffect(effect=effect):
                     self._effects.require_handler(pending)
-                    self._spawn(self._run_effect(pending, effect))
+                    if pending.needs_lease and pending.lease is None:
+                        self._spawn(self._wait_for_slot(pending))
+                    else:
+                        self._spawn(self._run_effect(pending, effect))
                 case Exception() as error:
                     self._spawn(self._fail(pending, error))
                 case tuple() as envelopes:

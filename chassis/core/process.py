@@ -88,16 +88,23 @@ class MessageProcessor:
         message = pending.message if pending.result is None else pending.result
         if error := working_copy.unreadable or unit.unreadable_related(working_copy, message):
             return error
+        outcome = self._outcome(unit, working_copy, pending, message=message)
+        if not isinstance(outcome, RunEffect):
+            self._leases.end(working_copy, pending)
+        return outcome
+
+    def _outcome(
+        self, unit: UnitOfWork, working_copy: WorkingCopy, pending: PendingMessage, *, message: object
+    ) -> tuple[Envelope, ...] | RunEffect | Exception:
+        """`message`: or the result of its effect."""
         if (emitted := working_copy.emitted.get(pending.envelope.id)) is not None:
             # After a conflict, our own write of the round before is recognised by what it emitted.
             pending.decided = pending.decided is True and pending.outcome == emitted
-            self._leases.end(working_copy, pending)
             return emitted
         is_new = working_copy.loaded.version == 0 and not working_copy.changed
         if is_new and pending.aggregate.forgets(pending.envelope.sent_at, self._clock()):
             return _too_old(pending)
         if pending.effect_error is not None:
-            self._leases.end(working_copy, pending)
             return pending.effect_error
         try:
             decision = unit.decide(working_copy, pending.envelope, message)
@@ -106,9 +113,7 @@ class MessageProcessor:
                     self._leases.take(working_copy, pending)
                 return decision
         except Exception as error:  # a bug in one rule: this message alone goes to the retry ladder
-            self._leases.end(working_copy, pending)
             return error
-        self._leases.end(working_copy, pending)
         pending.decided = True
         pending.states = (working_copy.state, decision.state)
         return unit.apply(working_copy, pending.envelope, decision, times=pending.times, trace=pending.trace)

@@ -17,6 +17,7 @@ from chassis.clock import utc_now
 from journey.admin.progress_log import Log
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import register, seed
+from notification_svc.service import EFFECTS_MAX
 from tests.chaos.environment import ChaosEnvironment, Fault, ground
 from tests.chaos.invariants import judge
 from tests.chaos.load import Shoppers
@@ -30,9 +31,8 @@ PAIRED = 0.75
 CALM_S = 1.0
 SERVICES_OFTENER = 3
 SETTLED_S_MAX = 150.0
-# Mails in flight between "accepted by the mail server" and "recorded" at a fault: notification_svc's
-# `effects.concurrent_max`.
-MAILS_IN_HAND = 8 * len(INSTANCES)
+# Mails in flight between "accepted by the mail server" and "recorded" at a fault.
+MAILS_IN_HAND = EFFECTS_MAX * len(INSTANCES)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ async def copies(system: ProcessShop, order_load: OrderLoad) -> Counter[int]:
 
 
 async def without_mail(system: ProcessShop, order_load: OrderLoad) -> int:
-    return (await copies(system, order_load))[0]
+    return len(await orders_without_mail(system, order_load))
 
 
 async def orders_without_mail(system: ProcessShop, order_load: OrderLoad) -> set[UUID]:
@@ -73,13 +73,6 @@ async def orders_without_mail(system: ProcessShop, order_load: OrderLoad) -> set
 async def one_mail_per_order_and_kind(system: ProcessShop, order_load: OrderLoad) -> None:
     await until(lambda: without_mail(system, order_load), lambda lacking: not lacking, within_s=WAIT_S_MAX)
     assert await copies(system, order_load) == {1: len(order_load.expected)}
-
-
-async def depth(system: ProcessShop, *queues: str) -> int:
-    """Ready and unacknowledged messages; the broker updates these counts every few seconds."""
-    async with system.admin as admin:
-        depths = await admin.depths(system.endpoints.vhost)
-    return sum((depths[queue].ready or 0) + (depths[queue].unacked or 0) for queue in queues)
 
 
 async def whereabouts(system: ProcessShop) -> tuple[int, int]:

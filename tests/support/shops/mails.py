@@ -1,7 +1,7 @@
 """Instances of notification_svc with a mail server that a test writes, in virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -19,20 +19,35 @@ from chassis.store.protocol import Loaded
 from contracts import notifications, orders
 from contracts.catalog import CATALOG
 from contracts.notifications import MailKind
-from contracts.values import Money
 from notification_svc.mail import Deliver, Sent
 from notification_svc.service import notification_service
 from tests.simulation import virtual_time
 from tests.support.eventually import until
 from tests.support.pending_message_factory import message_processor, pending
+from tests.support.two_instances import CONFIRMED, ORDER
 
-ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
-CONFIRMED = orders.OrderConfirmed(
-    order_id=ORDER, customer_id=CUSTOMER, total=Money(amount_minor=840, currency="EUR")
-)
 SEND = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
 LIMITS = EffectLimits(concurrent_max=2, timeout_s=30.0)
+EFFECT_S = 3.0
 Mailer = Callable[[Deliver, int], Awaitable[Any]]
+
+
+def play(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    virtual_time.play(story())
+
+
+async def takes_mails(request: Deliver, attempt: int) -> Sent:
+    await asyncio.sleep(EFFECT_S)
+    return Sent()
+
+
+def confirmed(number: int) -> orders.OrderConfirmed:
+    """The event about another order than ORDER."""
+    return CONFIRMED.model_copy(update={"order_id": UUID(int=100 + number)})
+
+
+def message_id(number: int) -> str:
+    return str(UUID(int=1000 + number))
 
 
 class MailShop:

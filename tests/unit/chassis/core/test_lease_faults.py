@@ -14,24 +14,10 @@ from contracts import orders
 from contracts.notifications import MailKind
 from notification_svc.mail import Deliver, Sent
 from tests.support.eventually import until
-from tests.support.shops.mails import CONFIRMED, CUSTOMER, ORDER, SEND, MailShop
-from tests.unit.chassis.core.test_leases import play
+from tests.support.shops.mails import EFFECT_S, SEND, MailShop, confirmed, message_id, play, takes_mails
+from tests.support.two_instances import CONFIRMED, CUSTOMER, ORDER
 
-EFFECT_S = 3.0
-OTHER = UUID(int=100)
-
-
-async def takes_mails(request: Deliver, attempt: int) -> Sent:
-    await asyncio.sleep(EFFECT_S)
-    return Sent()
-
-
-def confirmed(number: int) -> orders.OrderConfirmed:
-    return CONFIRMED.model_copy(update={"order_id": UUID(int=100 + number)})
-
-
-def message_id(number: int) -> str:
-    return str(UUID(int=1000 + number))
+OTHER = confirmed(0).order_id
 
 
 class SilentBus(MemoryBus):

@@ -15,9 +15,8 @@ from contracts import orders
 from contracts.notifications import MailKind
 from notification_svc.mail import Deferred, Deliver, Sent
 from tests.simulation import virtual_time
-from tests.support.shops.mails import CONFIRMED, CUSTOMER, SEND, MailShop
-from tests.unit.chassis.core.test_lease_faults import confirmed, message_id
-from tests.unit.chassis.core.test_leases import play
+from tests.support.shops.mails import SEND, MailShop, confirmed, message_id, play
+from tests.support.two_instances import CONFIRMED, CUSTOMER
 
 
 class FaultyDatabase:

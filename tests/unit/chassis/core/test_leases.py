@@ -4,7 +4,6 @@ If the instance that runs it dies, another takes over.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -21,11 +20,8 @@ from notification_svc.service import notification_service
 from tests.simulation import virtual_time
 from tests.support.eventually import until
 from tests.support.pending_message_factory import message_processor, pending
-from tests.support.shops.mails import CONFIRMED, CUSTOMER, LIMITS, ORDER, SEND, MailShop
-
-
-def play(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    virtual_time.play(story())
+from tests.support.shops.mails import LIMITS, SEND, MailShop, confirmed, message_id, play, takes_mails
+from tests.support.two_instances import CONFIRMED, CUSTOMER, ORDER
 
 
 def test_a_reminder_that_both_instances_send_causes_one_mail() -> None:
@@ -48,12 +44,8 @@ def test_a_reminder_that_both_instances_send_causes_one_mail() -> None:
 def test_copies_of_a_command_cause_one_mail() -> None:
     """Whether they reach one instance or two, and whether they have one id or two."""
 
-    async def mailer(request: Deliver, attempt: int) -> Any:
-        await asyncio.sleep(3)
-        return Sent()
-
     async def story() -> None:
-        shop = MailShop(mailer)
+        shop = MailShop(takes_mails)
         async with shop.instance(), shop.instance():
             shop.publish(CONFIRMED)
             await until(lambda: shop.attempts)
@@ -163,33 +155,32 @@ def test_instances_that_keep_restarting_run_the_effect() -> None:
 
 def test_mails_that_wait_for_slots_keep_their_order() -> None:
     """Each waits longer than a lease lasts."""
-    about = [UUID(int=100 + number) for number in range(8)]
+    about = [confirmed(number).order_id for number in range(8)]
 
     async def mailer(request: Deliver, attempt: int) -> Any:
         await asyncio.sleep(LIMITS.timeout_s - 1)
         return Sent()
 
+    async def publish_all(shop: MailShop) -> None:
+        for number in range(len(about)):
+            shop.publish(confirmed(number), message_id(number))
+            await asyncio.sleep(0.2)
+
     async def story() -> None:
         shop = MailShop(mailer)
         async with shop.instance():
-            for number, order_id in enumerate(about):
-                confirmed = CONFIRMED.model_copy(update={"order_id": order_id})
-                shop.publish(confirmed, str(UUID(int=1000 + number)))
-                await asyncio.sleep(0.2)
+            await publish_all(shop)
             async with shop.instance():
                 for number, order_id in enumerate(about):
                     again = SEND.model_copy(update={"about": order_id})
-                    shop.publish(again, str(UUID(int=2000 + number)), copies=2)
+                    shop.publish(again, message_id(1000 + number), copies=2)
                 await until(lambda: shop.mails == len(about), within_s=900)
                 await asyncio.sleep(600)
                 assert shop.attempts == shop.mails == len(about)
 
         shop = MailShop(mailer)
         async with shop.instance():
-            for number, order_id in enumerate(about):
-                confirmed = CONFIRMED.model_copy(update={"order_id": order_id})
-                shop.publish(confirmed, str(UUID(int=1000 + number)))
-                await asyncio.sleep(0.2)
+            await publish_all(shop)
             await until(lambda: shop.mails == len(about), within_s=900)
             assert shop.sent == about
 
@@ -205,9 +196,10 @@ def test_a_lease_is_renewed_although_others_write_the_aggregate() -> None:
         dispatched = orders.OrderDispatched(order_id=ORDER, customer_id=CUSTOMER)
         await holder.process([pending(service, dispatched)])
         command = pending(service, SEND.model_copy(update={"kind": MailKind.ORDER_DISPATCHED}))
+        command.has_slot = True
         for tracking in ("TRACK-1", "TRACK-2"):
             await holder.process([command])
-            assert isinstance(command.outcome, RunEffect)
+            assert isinstance(command.outcome, RunEffect) and command.lease is not None
             recorded = orders.TrackingRecorded(order_id=ORDER, customer_id=CUSTOMER, tracking=tracking)
             await other.process([pending(service, recorded)])
         await holder.process([command])
